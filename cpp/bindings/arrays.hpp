@@ -1,0 +1,94 @@
+// The one place through which bindings see NumPy: checked views of array memory, never copies.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+
+#include "pgcore/types.hpp"
+
+namespace pgcore::bindings {
+
+namespace py = pybind11;
+
+// With .noconvert() pybind11 accepts just arrays of this dtype that are C-contiguous, and picks the overload
+// by it.
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+template <class T>
+using Optional = std::optional<Array<T>>;
+
+template <class... Sizes>
+std::string shape_text(Sizes... sizes) {
+  std::string text;
+  ((text += (text.empty() ? "(" : ", ") + std::to_string(sizes)), ...);
+  return text + (sizeof...(sizes) == 1 ? ",)" : ")");
+}
+
+inline std::string shape_text(const py::array& a) {
+  std::string text = "(";
+  for (py::ssize_t k = 0; k < a.ndim(); ++k) {
+    text += (k ? ", " : "") + std::to_string(a.shape(k));
+  }
+  return text + (a.ndim() == 1 ? ",)" : ")");
+}
+
+template <class... Sizes>
+void check_shape(const char* name, const py::array& a, Sizes... sizes) {
+  const Index expected[] = {static_cast<Index>(sizes)...};
+  bool same = a.ndim() == static_cast<py::ssize_t>(sizeof...(sizes));
+  for (py::ssize_t k = 0; same && k < a.ndim(); ++k) same = a.shape(k) == expected[k];
+  if (!same) {
+    throw py::value_error(std::string(name) + ": expected shape " + shape_text(static_cast<Index>(sizes)...) +
+                          ", got " + shape_text(a));
+  }
+}
+
+inline void check_ndim(const char* name, const py::array& a, py::ssize_t ndim) {
+  if (a.ndim() != ndim) {
+    throw py::value_error(std::string(name) + ": expected " + std::to_string(ndim) +
+                          " dimensions, got shape " + shape_text(a));
+  }
+}
+
+// Memory of an input of the given shape.
+template <class T, class... Sizes>
+const T* input(const char* name, const Array<T>& a, Sizes... sizes) {
+  check_shape(name, a, sizes...);
+  return a.data();
+}
+
+template <class T, class... Sizes>
+const T* input(const char* name, const Optional<T>& a, Sizes... sizes) {
+  return a ? input(name, *a, sizes...) : nullptr;
+}
+
+// Memory of an output of the given shape; refuses read-only arrays.
+template <class T, class... Sizes>
+T* output(const char* name, Array<T>& a, Sizes... sizes) {
+  check_shape(name, a, sizes...);
+  if (!a.writeable())
+    throw py::value_error(std::string(name) + ": expected a writeable array, got a read-only one");
+  return a.mutable_data();
+}
+
+[[noreturn]] inline void refuse_choice(const char* name, Index K, std::int64_t got) {
+  throw py::value_error(std::string(name) + ": expected integers in 0…" + std::to_string(K - 1) + ", got " +
+                        std::to_string(got));
+}
+
+// Memory of integers, each checked to lie in 0 … K − 1.
+inline const std::int64_t* choices(const char* name, const Array<std::int64_t>& a, Index rows, Index K) {
+  const std::int64_t* data = input(name, a, rows);
+  for (Index i = 0; i < rows; ++i) {
+    if (data[i] < 0 || data[i] >= K) refuse_choice(name, K, data[i]);
+  }
+  return data;
+}
+
+using release_gil = py::gil_scoped_release;
+
+}  // namespace pgcore::bindings

@@ -1,0 +1,235 @@
+#include "pgcore/policy.hpp"
+
+#include "arrays.hpp"
+#include "families.hpp"
+
+namespace pgcore::bindings {
+namespace {
+
+template <class T>
+std::unique_ptr<Head<T>> make_head(const std::string& kind, const std::vector<Index>& sizes,
+                                   double init_log_std, const Optional<T>& fixed_tril) {
+  if (kind == "categorical") return std::make_unique<CategoricalHead<T>>(sizes);
+  const Index A = sizes.at(0);
+  if (kind == "diagonal") return std::make_unique<DiagonalGaussianHead<T>>(A);
+  if (kind == "state") return std::make_unique<StateGaussianHead<T>>(A, static_cast<T>(init_log_std));
+  if (kind == "full") return std::make_unique<FullGaussianHead<T>>(A);
+  if (kind == "fixed" && fixed_tril) {
+    const T* L = input("fixed_tril", *fixed_tril, A, A);
+    return std::make_unique<FullGaussianHead<T>>(A, std::vector<T>(L, L + A * A));
+  }
+  throw py::value_error("head: expected 'categorical', 'diagonal', 'state', 'full' or 'fixed', got '" + kind +
+                        "'");
+}
+
+// Checked access to a policy's arrays. Actions are (B, width): T for real ones, int64 for choices.
+template <class T>
+class PolicyKernels {
+ public:
+  using Reals = Array<T>;
+  using Choices = Array<std::int64_t>;
+
+  PolicyKernels(Index obs_dim, std::vector<Index> hidden, const std::string& activation,
+                const std::string& head, const std::vector<Index>& sizes, double init_log_std,
+                const Optional<T>& fixed_tril)
+      : policy_(make_policy(obs_dim, std::move(hidden), activation,
+                            make_head<T>(head, sizes, init_log_std, fixed_tril))) {
+    choice_sizes_ = head == "categorical" ? sizes : std::vector<Index>{};
+  }
+
+  Index num_params() const { return policy_.num_params(); }
+  Index num_net_params() const { return policy_.net().num_params(); }
+
+  void set_input_scaling(const Optional<T>& shift, const Optional<T>& scale, double clip) {
+    const Index width = policy_.net().num_inputs();
+    const T *s = input("shift", shift, width), *f = input("scale", scale, width);
+    if (s && f) {
+      policy_.set_input_scaling({s, s + width}, {f, f + width}, static_cast<T>(clip));
+    } else {
+      policy_.set_input_scaling({}, {}, T(0));
+    }
+  }
+
+  template <class A>
+  void log_prob(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data();
+    const auto a = view(actions, B);
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.log_prob(p, B, x, a, y);
+  }
+  template <class A>
+  void sample(const Reals& theta, const Reals& obs, const Reals& noise, A& actions,
+              std::optional<Reals>& log_probs) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data(), *z = input("noise", noise, B, width());
+    const auto a = view_out(actions, B);
+    T* y = log_probs ? output("log_probs", *log_probs, B) : nullptr;
+    const release_gil guard;
+    policy_.sample(p, B, x, z, a, y);
+  }
+  template <class A>
+  void mode(const Reals& theta, const Reals& obs, A& actions) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data();
+    const auto a = view_out(actions, B);
+    const release_gil guard;
+    policy_.mode(p, B, x, a);
+  }
+  void entropy(const Reals& theta, const Reals& obs, Reals& out) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data();
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.entropy(p, B, x, y);
+  }
+  void kl(const Reals& theta_old, const Reals& theta, const Reals& obs, Reals& out) {
+    const Index B = rows(obs);
+    const T *old = parameters(theta_old), *p = parameters(theta), *x = obs.data();
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.kl(old, p, B, x, y);
+  }
+  template <class A>
+  void score_product(const Reals& theta, const Reals& obs, const A& actions, const Reals& weights,
+                     Reals& out) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data(), *w = input("weights", weights, B);
+    const auto a = view(actions, B);
+    T* y = output("out", out, num_params());
+    const release_gil guard;
+    policy_.score_product(p, B, x, a, w, y);
+  }
+  template <class A>
+  void scores(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data();
+    const auto a = view(actions, B);
+    T* y = output("out", out, B, num_params());
+    const release_gil guard;
+    policy_.scores(p, B, x, a, y);
+  }
+  // `starts` has E + 1 entries that do not decrease, from 0 to B.
+  template <class A>
+  void episode_scores(const Reals& theta, const Reals& obs, const A& actions,
+                      const Array<std::int64_t>& starts, Reals& out) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data();
+    const auto a = view(actions, B);
+    check_ndim("starts", starts, 1);
+    const Index episodes = std::max<Index>(0, starts.shape(0) - 1);
+    std::vector<Index> first(starts.data(), starts.data() + starts.shape(0));
+    bool valid = !first.empty() && first.front() == 0 && first.back() == B;
+    for (std::size_t i = 1; valid && i < first.size(); ++i) valid = first[i - 1] <= first[i];
+    if (!valid) throw py::value_error("starts: expected row numbers from 0 to " + std::to_string(B));
+    T* y = output("out", out, episodes, num_params());
+    const release_gil guard;
+    policy_.episode_scores(p, x, a, episodes, first.data(), y);
+  }
+  template <class A>
+  void score_sq_norms(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *x = obs.data();
+    const auto a = view(actions, B);
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.score_sq_norms(p, B, x, a, y);
+  }
+
+ private:
+  static Policy<T> make_policy(Index obs_dim, std::vector<Index> sizes, const std::string& activation,
+                               std::unique_ptr<Head<T>> head) {
+    sizes.insert(sizes.begin(), obs_dim);
+    sizes.push_back(head->num_outputs);
+    return {std::move(sizes), parse_activation(activation), std::move(head)};
+  }
+  Index width() const { return policy_.head().action_width; }
+  Index rows(const Reals& obs) const {
+    check_ndim("obs", obs, 2);
+    check_shape("obs", obs, obs.shape(0), policy_.net().num_inputs());
+    return obs.shape(0);
+  }
+  const T* parameters(const Reals& theta) const { return input("params", theta, num_params()); }
+
+  void check_family(bool discrete) const {
+    if (discrete != policy_.head().discrete) {
+      throw py::type_error(discrete ? "actions: expected real numbers, got integers"
+                                    : "actions: expected integers, got real numbers");
+    }
+  }
+  Actions<T> view(const Reals& actions, Index B) const {
+    check_family(false);
+    return {input("actions", actions, B, width()), nullptr};
+  }
+  Actions<T> view(const Choices& actions, Index B) const {
+    check_family(true);
+    const std::int64_t* data = input("actions", actions, B, width());
+    for (Index i = 0; i < B * width(); ++i) {
+      const Index size = choice_sizes_[static_cast<std::size_t>(i % width())];
+      if (data[i] < 0 || data[i] >= size) refuse_choice("actions", size, data[i]);
+    }
+    return {nullptr, data};
+  }
+  ActionsOut<T> view_out(Reals& actions, Index B) const {
+    check_family(false);
+    return {output("actions", actions, B, width()), nullptr};
+  }
+  ActionsOut<T> view_out(Choices& actions, Index B) const {
+    check_family(true);
+    return {nullptr, output("actions", actions, B, width())};
+  }
+
+  Policy<T> policy_;
+  std::vector<Index> choice_sizes_;
+};
+
+template <class T, class A>
+void bind_for_actions(py::class_<PolicyKernels<T>>& c) {
+  using K = PolicyKernels<T>;
+  c.def("log_prob", &K::template log_prob<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
+        py::arg("actions").noconvert(), py::arg("out").noconvert())
+      .def("sample", &K::template sample<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
+           py::arg("noise").noconvert(), py::arg("actions").noconvert(), py::arg("log_probs").noconvert())
+      .def("mode", &K::template mode<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
+           py::arg("actions").noconvert())
+      .def("score_product", &K::template score_product<A>, py::arg("params").noconvert(),
+           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("weights").noconvert(),
+           py::arg("out").noconvert())
+      .def("scores", &K::template scores<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
+           py::arg("actions").noconvert(), py::arg("out").noconvert())
+      .def("episode_scores", &K::template episode_scores<A>, py::arg("params").noconvert(),
+           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("starts").noconvert(),
+           py::arg("out").noconvert())
+      .def("score_sq_norms", &K::template score_sq_norms<A>, py::arg("params").noconvert(),
+           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("out").noconvert());
+}
+
+template <class T>
+void bind(py::module_& m, const char* name) {
+  using K = PolicyKernels<T>;
+  py::class_<K> c(m, name);
+  c.def(py::init<Index, std::vector<Index>, const std::string&, const std::string&, const std::vector<Index>&,
+                 double, const Optional<T>&>(),
+        py::arg("obs_dim"), py::arg("hidden"), py::arg("activation"), py::arg("head"), py::arg("sizes"),
+        py::arg("init_log_std") = 0.0, py::arg("fixed_tril").noconvert() = py::none())
+      .def_property_readonly("num_params", &K::num_params)
+      .def_property_readonly("num_net_params", &K::num_net_params)
+      .def("set_input_scaling", &K::set_input_scaling, py::arg("shift").noconvert(),
+           py::arg("scale").noconvert(), py::arg("clip"))
+      .def("entropy", &K::entropy, py::arg("params").noconvert(), py::arg("obs").noconvert(),
+           py::arg("out").noconvert())
+      .def("kl", &K::kl, py::arg("params_old").noconvert(), py::arg("params").noconvert(),
+           py::arg("obs").noconvert(), py::arg("out").noconvert());
+  bind_for_actions<T, Array<T>>(c);
+  bind_for_actions<T, Array<std::int64_t>>(c);
+}
+
+}  // namespace
+
+void bind_policy(py::module_& m) {
+  bind<float>(m, "Policy_float32");
+  bind<double>(m, "Policy_float64");
+}
+
+}  // namespace pgcore::bindings

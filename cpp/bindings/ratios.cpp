@@ -1,0 +1,57 @@
+#include "pgcore/ratios.hpp"
+
+#include "cuts.hpp"
+#include "families.hpp"
+
+namespace pgcore::bindings {
+namespace {
+
+template <class T>
+void bind(py::module_& m) {
+  m.def(
+      "cumulative_log_ratios",
+      [](const Array<T>& log_ratios, const Optional<bool>& ends, int direction, Array<T>& out) {
+        check_ndim("log_ratios", log_ratios, 2);
+        const Index rows = log_ratios.shape(0), columns = log_ratios.shape(1);
+        const bool* e = input("ends", ends, rows, columns);
+        T* y = output("out", out, rows, columns);
+        const release_gil guard;
+        ratios::cumulative_log_ratios(rows, columns, log_ratios.data(), e,
+                                      static_cast<ratios::Direction>(direction), y);
+      },
+      py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(), py::arg("direction"),
+      py::arg("out").noconvert());
+  m.def(
+      "weighted_reward_to_go",
+      [](const Array<T>& rewards, const Array<T>& log_ratios, const Optional<bool>& ends,
+         const Optional<T>& tail, double gamma, Array<T>& out) {
+        check_ndim("rewards", rewards, 2);
+        const Index rows = rewards.shape(0), columns = rewards.shape(1);
+        const T* l = input("log_ratios", log_ratios, rows, columns);
+        const auto cuts = cuts_of<T>(ends, tail, rows, columns);
+        T* y = output("out", out, rows, columns);
+        const release_gil guard;
+        ratios::weighted_reward_to_go(rows, columns, rewards.data(), l, cuts, static_cast<T>(gamma), y);
+      },
+      py::arg("rewards").noconvert(), py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(),
+      py::arg("tail").noconvert(), py::arg("gamma"), py::arg("out").noconvert());
+  m.def(
+      "effective_sample_size",
+      [](const Array<T>& log_weights, Array<T>& out) {
+        check_ndim("log_weights", log_weights, 2);
+        const Index rows = log_weights.shape(0), columns = log_weights.shape(1);
+        T* y = output("out", out, columns);
+        const release_gil guard;
+        ratios::effective_sample_size(rows, columns, log_weights.data(), y);
+      },
+      py::arg("log_weights").noconvert(), py::arg("out").noconvert());
+}
+
+}  // namespace
+
+void bind_ratios(py::module_& m) {
+  bind<float>(m);
+  bind<double>(m);
+}
+
+}  // namespace pgcore::bindings

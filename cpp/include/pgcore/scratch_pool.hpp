@@ -1,0 +1,52 @@
+// Scratch objects that are built once and lent out: calls from several threads each get their own.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pgcore {
+
+template <class S>
+class ScratchPool {
+ public:
+  explicit ScratchPool(std::function<std::unique_ptr<S>()> make) : make_(std::move(make)) {}
+
+  class Loan {
+   public:
+    Loan(ScratchPool& pool, std::unique_ptr<S> object) : pool_(pool), object_(std::move(object)) {}
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() {
+      const std::lock_guard<std::mutex> lock(pool_.mutex_);
+      pool_.free_.push_back(std::move(object_));
+    }
+    S& operator*() const { return *object_; }
+    S* operator->() const { return object_.get(); }
+
+   private:
+    ScratchPool& pool_;
+    std::unique_ptr<S> object_;
+  };
+
+  // Builds an object only when all are lent out.
+  Loan borrow() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!free_.empty()) {
+        std::unique_ptr<S> object = std::move(free_.back());
+        free_.pop_back();
+        return Loan(*this, std::move(object));
+      }
+    }
+    return Loan(*this, make_());
+  }
+
+ private:
+  std::function<std::unique_ptr<S>()> make_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<S>> free_;
+};
+
+}  // namespace pgcore

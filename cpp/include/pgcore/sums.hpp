@@ -1,0 +1,56 @@
+// Sums that decide something: accumulated in double, in a fixed number of lanes, so that the result depends
+// on neither the caller's alignment nor the vector width.
+#pragma once
+
+#include <cmath>
+
+#include "pgcore/types.hpp"
+
+namespace pgcore {
+
+// Σ f(i) over i in 0 … count − 1.
+template <class F>
+double lane_sum(Index count, F&& f) {
+  constexpr Index lanes = 16;
+  double partial[lanes] = {};
+  Index i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (Index k = 0; k < lanes; ++k) partial[k] += f(i + k);
+  }
+  for (Index k = 0; i + k < count; ++k) partial[k] += f(i + k);
+  double total = 0;
+  for (Index k = 0; k < lanes; ++k) total += partial[k];
+  return total;
+}
+
+template <class T>
+double dot(const T* a, const T* b, Index count) {
+  return lane_sum(count, [=](Index i) { return static_cast<double>(a[i]) * static_cast<double>(b[i]); });
+}
+
+template <class T>
+double norm(const T* a, Index count) {
+  return std::sqrt(dot(a, a, count));
+}
+
+// Small scratch on the stack, on the heap only when it is unusually large.
+template <class T, Index StackSize = 1024>
+class SmallBuffer {
+ public:
+  explicit SmallBuffer(Index size) {
+    if (size > StackSize) heap_.resize(size);
+    data_ = size > StackSize ? heap_.data() : stack_;
+  }
+  SmallBuffer(const SmallBuffer&) = delete;
+  SmallBuffer& operator=(const SmallBuffer&) = delete;
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  T& operator[](Index i) { return data_[i]; }
+
+ private:
+  alignas(64) T stack_[StackSize];
+  AlignedBuffer<T> heap_;
+  T* data_;
+};
+
+}  // namespace pgcore

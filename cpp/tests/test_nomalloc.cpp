@@ -1,0 +1,71 @@
+// Hot paths must not allocate once their scratch is built: Eigen reports its own allocations, operator new
+// counts ours.
+#include <cstdlib>
+#include <new>
+
+#include "check.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/value_fit.hpp"
+
+namespace {
+bool counting = false;
+long allocations = 0;
+
+void* counted(std::size_t size, std::size_t alignment) {
+  allocations += counting;
+  void* p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+}  // namespace
+
+void* operator new(std::size_t size) {
+  return counted(size, 16);
+}
+void* operator new(std::size_t size, std::align_val_t a) {
+  return counted(size, static_cast<std::size_t>(a));
+}
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::align_val_t) noexcept {
+  std::free(p);
+}
+
+using namespace pgcore;
+
+int main() {
+  parallel::Pool::instance().set_num_threads(1);
+  Policy<float> policy({17, 64, 64, 6}, Activation::tanh, std::make_unique<DiagonalGaussianHead<float>>(6));
+  ValueFit<float> critic({17, 64, 64, 1}, Activation::tanh);
+  const Index rows = 2048, P = policy.num_params();
+  const auto theta = testing::normal<float>(P, 1), obs = testing::normal<float>(rows * 17, 2);
+  const auto noise = testing::normal<float>(rows * 6, 3), weights = testing::normal<float>(rows, 4);
+  auto phi = testing::normal<float>(critic.net().num_params(), 5);
+  std::vector<float> actions(rows * 6), log_probs(rows), gradient(theta.size()), m(phi.size()), v(phi.size());
+  std::vector<std::int64_t> order(rows);
+  Index step = 0;
+
+  const auto pass = [&] {
+    policy.sample(theta.data(), rows, obs.data(), noise.data(), {actions.data(), nullptr}, log_probs.data());
+    policy.sample(theta.data(), 1, obs.data(), noise.data(), {actions.data(), nullptr}, nullptr);
+    policy.score_product(theta.data(), rows, obs.data(), {actions.data(), nullptr}, weights.data(),
+                         gradient.data());
+    policy.score_sq_norms(theta.data(), rows, obs.data(), {actions.data(), nullptr}, log_probs.data());
+    policy.kl(theta.data(), theta.data(), rows, obs.data(), log_probs.data());
+    critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64, {},
+                 1e9, {});
+  };
+  pass();  // the pools' vectors may grow the first time
+  counting = true;
+  Eigen::internal::set_is_malloc_allowed(false);
+  pass();
+  Eigen::internal::set_is_malloc_allowed(true);
+  counting = false;
+  CHECK(allocations == 0);
+  std::printf("%ld allocations\n", allocations);
+  return testing::finish();
+}

@@ -1,0 +1,84 @@
+// Every head through a policy: scores against central differences of log π, sums against rows, several
+// callers.
+#include <thread>
+
+#include "check.hpp"
+#include "pgcore/policy.hpp"
+
+using namespace pgcore;
+
+namespace {
+
+constexpr Index obs_dim = 3, rows = 300;
+
+void test_scores(std::unique_ptr<Head<double>> made) {
+  const Head<double>& head = *made;
+  Policy<double> policy({obs_dim, 6, head.num_outputs}, Activation::tanh, std::move(made));
+  const Index P = policy.num_params(), A = head.action_width;
+  auto theta = testing::normal<double>(P, 1);
+  for (double& value : theta) value *= 0.3;
+  const auto direction = testing::normal<double>(P, 2), obs = testing::normal<double>(rows * obs_dim, 3);
+  auto noise = testing::normal<double>(rows * A, 4);
+  if (head.discrete) {
+    for (double& value : noise) value = 0.5 + 0.5 * std::tanh(value);
+  }
+  std::vector<double> real(static_cast<std::size_t>(rows * A)), log_probs(rows), again(rows);
+  std::vector<std::int64_t> choice(real.size());
+  const ActionsOut<double> out{head.discrete ? nullptr : real.data(),
+                               head.discrete ? choice.data() : nullptr};
+  policy.sample(theta.data(), rows, obs.data(), noise.data(), out, log_probs.data());
+  const Actions<double> actions{out.real, out.choice};
+  policy.log_prob(theta.data(), rows, obs.data(), actions, again.data());
+  CHECK(log_probs == again);
+
+  std::vector<double> scores(static_cast<std::size_t>(rows * P));
+  policy.scores(theta.data(), rows, obs.data(), actions, scores.data());
+  std::vector<double> along(rows), difference(rows), norms(rows), squares(rows);
+  for (Index r = 0; r < rows; ++r) {
+    for (Index p = 0; p < P; ++p) {
+      const double s = scores[static_cast<std::size_t>(r * P + p)];
+      along[static_cast<std::size_t>(r)] += s * direction[static_cast<std::size_t>(p)];
+      squares[static_cast<std::size_t>(r)] += s * s;
+    }
+  }
+  const double h = 1e-6;
+  for (const double sign : {1.0, -1.0}) {
+    auto moved = theta;
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += sign * h * direction[i];
+    policy.log_prob(moved.data(), rows, obs.data(), actions, again.data());
+    for (std::size_t r = 0; r < again.size(); ++r) difference[r] += sign * again[r] / (2 * h);
+  }
+  CHECK(testing::relative_error(along, difference) < 1e-6);
+  policy.score_sq_norms(theta.data(), rows, obs.data(), actions, norms.data());
+  CHECK(testing::relative_error(norms, squares) < 1e-12);
+
+  const auto weights = testing::normal<double>(rows, 5);
+  std::vector<double> product(static_cast<std::size_t>(P)), sum(product.size(), 0.0);
+  policy.score_product(theta.data(), rows, obs.data(), actions, weights.data(), product.data());
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    sum[i % sum.size()] += weights[i / sum.size()] * scores[i];
+  }
+  CHECK(testing::relative_error(product, sum) < 1e-12);
+
+  std::vector<std::vector<double>> of_thread(4, std::vector<double>(product.size()));
+  std::vector<std::thread> callers;
+  for (auto& mine : of_thread) {
+    callers.emplace_back(
+        [&] { policy.score_product(theta.data(), rows, obs.data(), actions, weights.data(), mine.data()); });
+  }
+  for (auto& caller : callers) caller.join();
+  for (const auto& mine : of_thread) CHECK(mine == product);
+}
+
+}  // namespace
+
+int main() {
+  parallel::Pool::instance().set_num_threads(2);
+  test_scores(std::make_unique<DiagonalGaussianHead<double>>(2));
+  test_scores(std::make_unique<StateGaussianHead<double>>(2, -0.5));
+  test_scores(std::make_unique<FullGaussianHead<double>>(3));
+  test_scores(std::make_unique<FullGaussianHead<double>>(2, std::vector<double>{1, 0, 0.5, 2}));
+  test_scores(std::make_unique<CategoricalHead<double>>(std::vector<Index>{4}));
+  test_scores(std::make_unique<CategoricalHead<double>>(std::vector<Index>{2, 3, 1}));
+  return testing::finish();
+}

@@ -1,0 +1,63 @@
+// Recurrences against the O(T²) sums that define them, in the column and in the row form.
+#include <memory>
+
+#include "check.hpp"
+#include "pgcore/scan.hpp"
+
+using namespace pgcore;
+
+namespace {
+
+template <class T>
+void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, double tolerance) {
+  const auto rewards = testing::normal<T>(rows * columns, 1), tail = testing::normal<T>(rows * columns, 2);
+  std::mt19937 engine(3);
+  std::bernoulli_distribution draw(end_rate);
+  const auto size = static_cast<std::size_t>(rows * columns);
+  const std::unique_ptr<bool[]> ends(new bool[size]);
+  for (std::size_t i = 0; i < size; ++i) ends[i] = draw(engine);
+  std::vector<T> out(size);
+  scan::reward_to_go<T>(rows, columns, rewards.data(),
+                        {ends.get(), tail.data(), tail.data() + (rows - 1) * columns}, gamma, out.data());
+  std::vector<double> expected(size);
+  for (Index n = 0; n < columns; ++n) {
+    double next = 0;
+    for (Index t = rows - 1; t >= 0; --t) {
+      const auto i = static_cast<std::size_t>(t * columns + n);
+      if (ends[i] || t == rows - 1) next = tail[i];
+      next = rewards[i] + static_cast<double>(gamma) * next;
+      expected[i] = next;
+    }
+  }
+  CHECK(testing::relative_error(out, expected) < tolerance);
+}
+
+template <class T>
+void test_nan_stays_in_its_piece() {
+  const Index rows = 3000;
+  std::vector<T> rewards(rows, T(1)), out(rows);
+  rewards[2000] = std::numeric_limits<T>::quiet_NaN();
+  const std::unique_ptr<bool[]> ends(new bool[rows]());
+  ends[1500] = ends[2500] = true;
+  scan::reward_to_go<T>(rows, 1, rewards.data(), {ends.get(), nullptr, nullptr}, T(0.9), out.data());
+  for (Index t = 0; t < rows; ++t) {
+    CHECK(std::isnan(out[static_cast<std::size_t>(t)]) == (t > 1500 && t <= 2000));
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (const Index rows : {1, 2, 511, 512, 513, 735, 736, 737, 5000}) {
+    for (const Index columns : {1, 3, 64, 300}) {
+      if (rows * columns > 200000) continue;
+      for (const double rate : {0.0, 0.01, 0.5}) {
+        test_reward_to_go<double>(rows, columns, rate, 0.99, 1e-12);
+        test_reward_to_go<float>(rows, columns, rate, 1.0f, 1e-4);
+      }
+    }
+  }
+  test_nan_stays_in_its_piece<float>();
+  test_nan_stays_in_its_piece<double>();
+  return testing::finish();
+}

@@ -1,0 +1,76 @@
+// Accuracy of the elementary functions against long double, and their edges.
+#include <limits>
+
+#include "check.hpp"
+#include "pgcore/vecmath.hpp"
+
+using namespace pgcore;
+
+namespace {
+
+template <class T>
+double units_in_last_place(T got, long double exact) {
+  const T rounded = static_cast<T>(std::abs(exact));
+  const T next = std::nextafter(rounded, std::numeric_limits<T>::infinity());
+  return static_cast<double>(std::abs(static_cast<long double>(got) - exact) /
+                             (static_cast<long double>(next) - static_cast<long double>(rounded)));
+}
+
+template <class T, class F, class G>
+double worst(T low, T high, F&& f, G&& exact) {
+  double largest = 0;
+  for (int i = 0; i <= 200000; ++i) {
+    const T x = low + (high - low) * static_cast<T>(i) / static_cast<T>(200000);
+    largest = std::max(largest, units_in_last_place(f(x), exact(static_cast<long double>(x))));
+  }
+  return largest;
+}
+
+template <class T>
+void test_accuracy() {
+  const auto exp = [](T x) { return vecmath::exp(x); };
+  const auto tanh = [](T x) { return vecmath::tanh(x); };
+  const auto log = [](T x) { return vecmath::log_from_one(x); };
+  const auto exact_exp = [](long double x) { return std::exp(x); };
+  const auto exact_tanh = [](long double x) { return std::tanh(x); };
+  const auto exact_log = [](long double x) { return std::log(x); };
+  CHECK(worst<T>(-80, 80, exp, exact_exp) < 3);
+  CHECK(worst<T>(-1, 1, exp, exact_exp) < 3);
+  CHECK(worst<T>(-25, 25, tanh, exact_tanh) < 4);
+  CHECK(worst<T>(-1, 1, tanh, exact_tanh) < 4);
+  CHECK(worst<T>(T(-1e-3), T(1e-3), tanh, exact_tanh) < 4);
+  CHECK(worst<T>(1, 2, log, exact_log) < 4);
+  CHECK(worst<T>(1, 10000, log, exact_log) < 4);
+}
+
+template <class T>
+void test_edges() {
+  using Limits = std::numeric_limits<T>;
+  const T infinity = Limits::infinity(), nan = Limits::quiet_NaN();
+  CHECK(vecmath::exp(infinity) == infinity);
+  CHECK(vecmath::exp(-infinity) == T(0));
+  CHECK(vecmath::exp(T(0)) == T(1));
+  CHECK(std::isnan(vecmath::exp(nan)));
+  CHECK(vecmath::exp(std::log(Limits::max()) * T(1.01)) == infinity);
+  const T deep = std::log(Limits::min()) - T(3);  // a subnormal result
+  CHECK(std::abs(vecmath::exp(deep) / std::exp(deep) - T(1)) < T(1e-3));
+  CHECK(vecmath::tanh(infinity) == T(1));
+  CHECK(vecmath::tanh(-infinity) == T(-1));
+  CHECK(std::isnan(vecmath::tanh(nan)));
+  CHECK(vecmath::tanh(T(0)) == T(0));
+  CHECK(std::signbit(vecmath::tanh(T(-0.0))));
+  CHECK(vecmath::tanh(Limits::min()) == Limits::min());
+  CHECK(vecmath::log_from_one(T(1)) == T(0));
+  CHECK(vecmath::log_from_one(infinity) == infinity);
+  CHECK(std::isnan(vecmath::log_from_one(nan)));
+}
+
+}  // namespace
+
+int main() {
+  test_accuracy<float>();
+  test_accuracy<double>();
+  test_edges<float>();
+  test_edges<double>();
+  return testing::finish();
+}

@@ -1,0 +1,65 @@
+"""Policy gradients on CPUs: an Eigen C++ core, NumPy in and out, trained with gymnasium.
+
+Submodules and names load at first use, so that ``import pgcore`` costs little more than nothing:
+
+- `pgcore.kernels`: fast functions on arrays; `pgcore.reference`: the same in plain NumPy, to read and to check;
+- `pgcore.policies`, `pgcore.baselines`: models with analytic score functions; `pgcore.Batch`: data;
+- `pgcore.rollout`: experience from gymnasium vector environments;
+- `pgcore.REINFORCE`, `pgcore.load`, `pgcore.evaluate_policy`: training.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pgcore._version import __version__
+
+if TYPE_CHECKING:
+    from pgcore import baselines, kernels, policies, reference, rollout
+    from pgcore._build_info import build_info
+    from pgcore._dispatch import get_num_threads, set_num_threads
+    from pgcore.algorithms import REINFORCE
+    from pgcore.batch import Batch
+    from pgcore.training import evaluate_policy, load
+
+_HOME = {
+    "Batch": "pgcore.batch",
+    "REINFORCE": "pgcore.algorithms",
+    "build_info": "pgcore._build_info",
+    "evaluate_policy": "pgcore.training",
+    "get_num_threads": "pgcore._dispatch",
+    "load": "pgcore.training",
+    "set_num_threads": "pgcore._dispatch",
+}
+_SUBMODULES = ("baselines", "kernels", "policies", "reference", "rollout")
+
+__all__ = [
+    "REINFORCE",
+    "Batch",
+    "__version__",
+    "baselines",
+    "build_info",
+    "evaluate_policy",
+    "get_num_threads",
+    "kernels",
+    "load",
+    "policies",
+    "reference",
+    "rollout",
+    "set_num_threads",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"pgcore.{name}")
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'pgcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,33 @@
+"""What was built, and what runs here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pgcore import _dispatch
+from pgcore._version import __version__
+
+
+def build_info() -> dict[str, Any]:
+    """Describe the compiled core in use.
+
+    Returns
+    -------
+    dict
+        ``version``; ``variant`` (the instruction-set level in use), ``levels_built``, ``levels_supported``;
+        ``compiler``, ``flags``, ``eigen`` (version), ``eigen_simd``; ``threads``.
+
+    Examples
+    --------
+    >>> import pgcore
+    >>> pgcore.build_info()["variant"] in ("base", "v2", "v3", "v4")
+    True
+    """
+    core = _dispatch.core()
+    return {
+        "version": __version__,
+        **core.build(),
+        "levels_built": _dispatch.levels_built(),
+        "levels_supported": _dispatch.levels_supported(),
+        "threads": _dispatch.get_num_threads(),
+    }

@@ -1,0 +1,40 @@
+"""Baselines: what is subtracted from returns to lower the variance of a policy gradient (lecture, part 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pgcore.baselines.averages import AverageReturn, Constant, TimeDependent
+from pgcore.baselines.base import Baseline
+from pgcore.baselines.linear import LinearFeatures
+from pgcore.baselines.value_network import ValueNetwork
+
+__all__ = [
+    "AverageReturn",
+    "Baseline",
+    "Constant",
+    "LinearFeatures",
+    "TimeDependent",
+    "ValueNetwork",
+    "from_config",
+]
+
+_KINDS: dict[str, type[Baseline]] = {
+    kind.__name__: kind for kind in (Constant, AverageReturn, TimeDependent, LinearFeatures, ValueNetwork)
+}
+
+
+def from_config(config: Mapping[str, Any]) -> Baseline:
+    """Make a baseline of the kind that `Baseline.config` described, without what it had learned.
+
+    Raises
+    ------
+    ValueError
+        If ``config["kind"]`` is not a baseline.
+    """
+    arguments = dict(config)
+    kind = arguments.pop("kind", None)
+    if kind not in _KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(_KINDS)}, got {kind!r}")
+    return _KINDS[kind](**arguments)

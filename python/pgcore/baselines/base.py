@@ -1,0 +1,88 @@
+"""`Baseline`: what is subtracted from returns, and the value of what lies beyond a cut piece."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pgcore.batch import Batch
+    from pgcore.policies import ObservationNormalizer
+
+__all__ = ["Baseline"]
+
+FloatArray = NDArray[np.floating[Any]]
+
+
+class Baseline(ABC):
+    r"""A function b_t that does not depend on the action a_t, so that subtracting it leaves the gradient unbiased.
+
+    .. math:: \mathbb E[\nabla\log\pi(a_t\mid s_t)\, b_t] = 0
+
+    Lecture, part 3. The order of use is `tail_values`, `values`, then `fit`: a step is weighed with what the
+    baseline knew before it saw the step's outcome.
+
+    Attributes
+    ----------
+    needs_whole_episodes : bool
+        True for baselines that cannot value what follows a truncated piece (their tails are zero).
+    normalizer : ObservationNormalizer or None
+        Statistics that observations are standardised with, shared with the policy; baselines that do not look at
+        observations ignore it.
+    """
+
+    needs_whole_episodes = True
+    normalizer: ObservationNormalizer | None = None
+
+    @abstractmethod
+    def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
+        """Return b_t for every step, shape (B,); ``returns`` (B,) are the weights it will be subtracted from."""
+
+    def tail_values(self, batch: Batch) -> FloatArray:
+        """Return the value of what follows each truncated piece, at the piece's last step; zero elsewhere; (B,)."""
+        return np.zeros(batch.num_steps, batch.rewards.dtype)
+
+    def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
+        """Learn from the returns (B,) of a batch; return named measurements for the log."""
+        return {}
+
+    def config(self) -> dict[str, Any]:
+        """Return what `pgcore.baselines.from_config` needs to make the same kind of baseline; JSON-able."""
+        return {"kind": type(self).__name__, **self._arguments()}
+
+    def _arguments(self) -> dict[str, Any]:
+        return {}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what was learned, as copies."""
+        return {}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become the baseline that ``state`` was taken from."""
+        if state:
+            raise ValueError(f"state: expected no entries, got {sorted(state)}")
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def raw_tail_obs(batch: Batch) -> NDArray[Any]:
+    """Return the observations that truncated pieces stop at, one row each; there must be some."""
+    if batch.tail_obs is None:
+        raise ValueError(
+            f"tail_obs: expected the observations after {batch.num_truncated} truncated pieces, got None"
+        )
+    tails: NDArray[Any] = batch.tail_obs[batch.truncated].reshape(batch.num_truncated, -1)
+    return tails
+
+
+def scattered_tails(batch: Batch, values_of_truncated: FloatArray) -> FloatArray:
+    """Return a value for each truncated piece at its last step, zero elsewhere; shape (B,)."""
+    values = np.zeros(batch.num_episodes, values_of_truncated.dtype)
+    values[batch.truncated] = values_of_truncated
+    return batch.scatter_tails(values)

@@ -1,0 +1,203 @@
+"""`ValueNetwork`: a network of the observation, trained on returns by minibatch Adam in compiled code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pgcore._dispatch import core
+from pgcore.baselines.base import Baseline, FloatArray, raw_tail_obs, scattered_tails
+from pgcore.kernels import MLP
+from pgcore.kernels._coerce import float_array, float_dtype, integer, real
+
+if TYPE_CHECKING:
+    from pgcore.batch import Batch
+
+__all__ = ["ValueNetwork"]
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+_MOMENT_RATE = 0.1  # of the targets' running mean and deviation
+
+
+class ValueNetwork(Baseline):
+    r"""A state value v(o) from a network, fitted to returns by minibatch Adam.
+
+    .. math:: v(o) = m + s\, f_\phi(o), \qquad \phi \leftarrow \text{Adam on }
+              \frac1b \sum_{i \in \text{minibatch}} \bigl(f_\phi(o_i) - (G_i - m)/s\bigr)^2
+
+    m and s follow the mean and deviation of the returns, so that the network learns numbers of order one whatever
+    the rewards' scale; when they move, the last layer is rewritten so that v itself does not (Pop-Art, van Hasselt
+    et al. 2016). The network is made when the first observations come.
+
+    Parameters
+    ----------
+    hidden, activation
+        Hidden layer sizes, and their activation.
+    learning_rate
+        Of Adam.
+    n_epochs
+        Passes over the batch in each `fit`.
+    batch_size
+        Steps in a minibatch.
+    max_grad_norm
+        Longer minibatch gradients are scaled down to this norm.
+    seed
+        Of the initial weights and of the order of minibatches.
+    dtype
+        float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pgcore import Batch
+    >>> obs = np.linspace(-1, 1, 256)[:, None]
+    >>> batch = Batch(obs, np.zeros(256), np.zeros(256), ends=np.zeros(256, bool))
+    >>> baseline = ValueNetwork(n_epochs=50)
+    >>> loss = baseline.fit(batch, 100 * obs[:, 0])["value_loss"]
+    >>> bool(np.abs(baseline.values(batch, obs[:, 0]) - 100 * obs[:, 0]).mean() < 10)
+    True
+    """
+
+    needs_whole_episodes = False
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (64, 64),
+        *,
+        activation: str = "tanh",
+        learning_rate: float = 1e-3,
+        n_epochs: int = 10,
+        batch_size: int = 64,
+        max_grad_norm: float | None = None,
+        seed: int = 0,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        self.hidden = tuple(integer("hidden", width, minimum=1) for width in hidden)
+        self.activation = activation
+        self.learning_rate = real("learning_rate", learning_rate, minimum=0.0)
+        self.n_epochs = integer("n_epochs", n_epochs, minimum=0)
+        self.batch_size = integer("batch_size", batch_size, minimum=1)
+        self.max_grad_norm = None if max_grad_norm is None else real("max_grad_norm", max_grad_norm, minimum=0.0)
+        self.seed = integer("seed", seed, minimum=0)
+        self.dtype = float_dtype("dtype", dtype)
+        self.obs_dim = 0  # not known yet
+        self._num_fits = 0
+        self._step = 0
+        self._mean, self._std = 0.0, 1.0
+        MLP((1, *self.hidden, 1), activation, self.dtype)  # refuses a bad activation now, not at the first batch
+
+    def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
+        """Return v(o_t) for every step, (B,)."""
+        return self.predict(batch.obs).astype(returns.dtype, copy=False)
+
+    def tail_values(self, batch: Batch) -> FloatArray:
+        """Return v of the observation each truncated piece stops at."""
+        if batch.num_truncated == 0:
+            return super().tail_values(batch)
+        return scattered_tails(batch, self.predict(raw_tail_obs(batch)).astype(batch.rewards.dtype, copy=False))
+
+    def predict(self, obs: NDArray[Any]) -> FloatArray:
+        """Return v(o) of raw observations (B, …), shape (B,)."""
+        rows = self._rows(obs)
+        out = np.empty(len(rows), self.dtype)
+        self._core.predict(self._params, rows, out)
+        return (self._mean + self._std * out.astype(np.float64)).astype(self.dtype)
+
+    def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
+        """Take ``n_epochs`` passes over a batch; return ``value_loss``, the last pass's mean squared error."""
+        rows = self._rows(batch.obs)
+        self._follow(np.asarray(targets, np.float64))
+        scaled = ((np.asarray(targets, np.float64) - self._mean) / self._std).astype(self.dtype)
+        # Seeded by what is saved anyway, so that a restored network goes on in the same order.
+        rng = np.random.default_rng((self.seed, self._num_fits))
+        self._num_fits += 1
+        loss = math.nan
+        limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
+        for _ in range(self.n_epochs):
+            order = rng.permutation(len(rows))
+            self._step, loss = self._core.epoch(
+                self._params, self._m, self._v, self._step, rows, scaled, order, self.batch_size, limit,
+                self.learning_rate, _BETA1, _BETA2, _EPSILON,
+            )  # fmt: skip
+        return {"value_loss": loss * self._std**2} if self.n_epochs else {}
+
+    def _follow(self, targets: NDArray[np.float64]) -> None:
+        """Move mean and deviation towards those of new targets, leaving v(o) as it is."""
+        if not np.isfinite(targets).all():
+            raise ValueError("targets: expected finite returns, got NaN or infinity")
+        rate = 1.0 if self._num_fits == 0 else _MOMENT_RATE
+        old_mean, old_std = self._mean, self._std
+        square = (1 - rate) * (old_std**2 + old_mean**2) + rate * float(np.mean(targets**2))
+        self._mean = (1 - rate) * old_mean + rate * float(np.mean(targets))
+        self._std = math.sqrt(max(square - self._mean**2, 0.0)) or 1.0
+        last = self.hidden[-1] if self.hidden else self.obs_dim
+        weight, bias = self._params[-last - 1 : -1], self._params[-1:]
+        weight *= old_std / self._std
+        bias[:] = (old_std * bias + old_mean - self._mean) / self._std
+
+    def _rows(self, obs: NDArray[Any]) -> FloatArray:
+        rows = float_array("obs", obs, self.dtype)
+        rows = rows.reshape(len(rows), -1)
+        if self.obs_dim == 0:
+            self._build(rows.shape[1])
+        elif rows.shape[1] != self.obs_dim:
+            raise ValueError(f"obs: expected shape (B, {self.obs_dim}), got {rows.shape}")
+        if self.normalizer is None:
+            self._core.set_input_scaling(None, None, 0.0)
+        else:
+            self._core.set_input_scaling(*self.normalizer.arrays(self.dtype), self.normalizer.clip)
+        return rows
+
+    def _build(self, obs_dim: int) -> None:
+        self.obs_dim = obs_dim
+        sizes = [obs_dim, *self.hidden, 1]
+        self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
+        # Zero everywhere at first: an untrained network has no opinion.
+        self._params = MLP(sizes, self.activation, self.dtype).init(self.seed, final_gain=0.0)
+        self._m, self._v = np.zeros_like(self._params), np.zeros_like(self._params)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "hidden": list(self.hidden),
+            "activation": self.activation,
+            "learning_rate": self.learning_rate,
+            "n_epochs": self.n_epochs,
+            "batch_size": self.batch_size,
+            "max_grad_norm": self.max_grad_norm,
+            "seed": self.seed,
+            "dtype": self.dtype.name,
+        }
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return weights, optimiser state and counters; nothing before the first observation."""
+        if self.obs_dim == 0:
+            return {}
+        return {
+            "params": self._params.copy(),
+            "m": self._m.copy(),
+            "v": self._v.copy(),
+            "moments": np.array([self._mean, self._std]),
+            "counters": np.array([self.obs_dim, self._num_fits, self._step], np.int64),
+        }
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become the network that ``state`` was taken from; a wrong state raises and changes nothing."""
+        if not state:
+            self.obs_dim, self._num_fits, self._step, self._mean, self._std = 0, 0, 0, 0.0, 1.0
+            return
+        missing = {"params", "m", "v", "moments", "counters"} - set(state)
+        if missing:
+            raise ValueError(f"state: expected entries {sorted(missing)}, got {sorted(state)}")
+        obs_dim, num_fits, step = (int(n) for n in state["counters"])
+        size = MLP((obs_dim, *self.hidden, 1), self.activation, self.dtype).num_params
+        for name in ("params", "m", "v"):
+            if np.shape(state[name]) != (size,):
+                raise ValueError(f"{name}: expected shape ({size},), got {np.shape(state[name])}")
+        self._build(obs_dim)
+        self._params, self._m, self._v = (np.array(state[name], self.dtype) for name in ("params", "m", "v"))
+        self._mean, self._std = (float(x) for x in state["moments"])
+        self._num_fits, self._step = num_fits, step

@@ -1,0 +1,336 @@
+"""`Batch`: experience as flat arrays, one episode piece after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pgcore.kernels._coerce import bool_array, check_shape, float_array, to_numpy
+
+__all__ = ["Batch"]
+
+Array = NDArray[Any]
+_FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+
+
+class Batch:
+    """B steps of E episode pieces, each piece contiguous and in time order; checked once, then immutable.
+
+    Row t holds the observation o_t, the action a_t that was taken there and the reward r_t that followed. A
+    piece is an episode or a part of one: it begins where the last one ended. What comes after its last step
+    is either nothing (the environment terminated) or more of the same episode that was not recorded (a time
+    limit, or the end of the rollout): then the piece is *truncated*, and ``tail_obs`` holds the observation
+    that it stops at.
+
+    Parameters
+    ----------
+    obs
+        Observations, shape (B, ...), any real numbers.
+    actions
+        Actions as the policy sampled them, shape (B,) or (B, ...), any real numbers.
+    rewards
+        Shape (B,).
+    ends
+        Booleans or 0/1 integers, shape (B,): true at the last step of every piece. The last row always counts
+        as an end.
+    terminated
+        Like ``ends``: true where a piece ended because the environment terminated; may be true only at ends.
+        By default ``ends`` as given, so a last row that ``ends`` leaves open is a truncation.
+    tail_obs
+        Shape (E, ...): for each piece the observation after its last step. Read only for truncated pieces;
+        rows of the others may hold anything, NaN too. May be left out where nothing will ask for the value of
+        a tail.
+    log_probs
+        Shape (B,): log π(a_t∣o_t) in nats under the policy that acted.
+
+    Attributes
+    ----------
+    obs, actions, rewards, ends, terminated, tail_obs, log_probs
+        The arrays as above, C-contiguous and read-only; ``tail_obs`` and ``log_probs`` are None if not given.
+    piece_starts, piece_ends
+        Row numbers of each piece's first and last step, shape (E,).
+    truncated
+        Shape (E,): which pieces did not terminate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``{name}: expected {what}, got {what}``. NaN and infinity are let through.
+
+    Notes
+    -----
+    Arrays that are already contiguous, and of a dtype that can be kept, are shared with the caller, not
+    copied. Integer rewards and log-probabilities become float64, float16 ones float32; observations and
+    actions keep their dtype.
+
+    Examples
+    --------
+    An episode that terminated after two steps, then one step of another that was cut off at observation 7:
+
+    >>> batch = Batch(obs=[[1.0], [2.0], [5.0]], actions=[0, 1, 1], rewards=[1, 1, 2], ends=[0, 1, 1],
+    ...               terminated=[0, 1, 0], tail_obs=[[0.0], [7.0]])
+    >>> batch
+    Batch(num_steps=3, num_episodes=2, num_truncated=1)
+    >>> batch.episode(0).rewards
+    array([1., 1.])
+    >>> batch.scatter_tails([10.0, 20.0])  # a value for what follows each piece, where something does
+    array([ 0.,  0., 20.])
+    """
+
+    __slots__ = (*_FIELDS, "_step_in_piece", "piece_ends", "piece_starts", "truncated")
+
+    obs: Array
+    actions: Array
+    rewards: NDArray[np.floating[Any]]
+    ends: NDArray[np.bool_]
+    terminated: NDArray[np.bool_]
+    tail_obs: Array | None
+    log_probs: NDArray[np.floating[Any]] | None
+    piece_starts: NDArray[np.int64]
+    piece_ends: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+    _step_in_piece: NDArray[np.int64] | None
+
+    def __init__(
+        self,
+        obs: ArrayLike,
+        actions: ArrayLike,
+        rewards: ArrayLike,
+        ends: ArrayLike,
+        *,
+        terminated: ArrayLike | None = None,
+        tail_obs: ArrayLike | None = None,
+        log_probs: ArrayLike | None = None,
+    ) -> None:
+        rewards = float_array("rewards", rewards)
+        if rewards.ndim != 1:
+            raise ValueError(f"rewards: expected shape (B,), got {rewards.shape}")
+        rows = rewards.shape
+        obs = _rows("obs", obs, len(rewards))
+        actions = _rows("actions", actions, len(rewards))
+        given_ends = bool_array("ends", ends, rows)
+        flags = _closed(given_ends)
+        terminated = given_ends if terminated is None else bool_array("terminated", terminated, rows)
+        stray = terminated & ~flags
+        if stray.any():
+            raise ValueError(f"terminated: expected true only where ends is, got it at row {stray.argmax()}")
+        piece_ends = np.flatnonzero(flags).astype(np.int64, copy=False)
+        piece_starts = np.zeros_like(piece_ends)
+        piece_starts[1:] = piece_ends[:-1] + 1
+        if tail_obs is not None:
+            tail_obs = _real_numbers("tail_obs", tail_obs)
+            check_shape("tail_obs", tail_obs, (len(piece_ends), *obs.shape[1:]))
+        if log_probs is not None:
+            log_probs = float_array("log_probs", log_probs)
+            check_shape("log_probs", log_probs, rows)
+
+        self._set("obs", obs)
+        self._set("actions", actions)
+        self._set("rewards", rewards)
+        self._set("ends", flags)
+        self._set("terminated", terminated)
+        self._set("tail_obs", tail_obs)
+        self._set("log_probs", log_probs)
+        self._set("piece_starts", piece_starts)
+        self._set("piece_ends", piece_ends)
+        self._set("truncated", ~terminated[piece_ends])
+        self._set("_step_in_piece", None)
+
+    @property
+    def num_steps(self) -> int:
+        """B, the number of steps."""
+        return len(self.rewards)
+
+    @property
+    def num_episodes(self) -> int:
+        """E, the number of episode pieces."""
+        return len(self.piece_ends)
+
+    @property
+    def num_truncated(self) -> int:
+        """How many pieces did not terminate."""
+        return int(np.count_nonzero(self.truncated))
+
+    @property
+    def piece_lengths(self) -> NDArray[np.int64]:
+        """Steps of each piece, shape (E,)."""
+        return self.piece_ends - self.piece_starts + 1
+
+    @property
+    def step_in_piece(self) -> NDArray[np.int64]:
+        """For every step its number within its piece, from 0; shape (B,)."""
+        if self._step_in_piece is None:
+            start_of_row = np.repeat(self.piece_starts, self.piece_lengths)
+            self._set("_step_in_piece", np.arange(self.num_steps, dtype=np.int64) - start_of_row)
+        assert self._step_in_piece is not None
+        return self._step_in_piece
+
+    def episode(self, i: int) -> Batch:
+        """Return piece ``i`` (negative counts from the last) as a batch that shares this one's memory.
+
+        Raises
+        ------
+        IndexError
+            If there is no such piece.
+        """
+        if not -self.num_episodes <= i < self.num_episodes:
+            raise IndexError(f"i: expected a piece of {self.num_episodes}, got {i}")
+        i %= self.num_episodes
+        rows = slice(self.piece_starts[i], self.piece_ends[i] + 1)
+        return Batch(
+            self.obs[rows],
+            self.actions[rows],
+            self.rewards[rows],
+            self.ends[rows],
+            terminated=self.terminated[rows],
+            tail_obs=None if self.tail_obs is None else self.tail_obs[i : i + 1],
+            log_probs=None if self.log_probs is None else self.log_probs[rows],
+        )
+
+    def replace(self, **fields: ArrayLike | None) -> Batch:
+        """Return a batch with some fields exchanged and the rest shared, e.g. ``batch.replace(rewards=...)``.
+
+        Raises
+        ------
+        TypeError
+            For a field that there isn't.
+        """
+        return Batch(**{**{name: getattr(self, name) for name in _FIELDS}, **fields})
+
+    @staticmethod
+    def concatenate(batches: Sequence[Batch]) -> Batch:
+        """Return the pieces of all ``batches``, in that order, in one batch.
+
+        Raises
+        ------
+        ValueError
+            If there are none, their arrays don't fit together, or only some have ``log_probs``, or
+            ``tail_obs`` for their truncated pieces.
+
+        Examples
+        --------
+        >>> one = Batch([[0.0]], [0], [1.0], [True])
+        >>> Batch.concatenate([one, one, one]).num_episodes
+        3
+        """
+        if not batches:
+            raise ValueError("batches: expected at least one batch, got none")
+        return Batch(
+            _stacked("obs", [batch.obs for batch in batches]),
+            _stacked("actions", [batch.actions for batch in batches]),
+            np.concatenate([batch.rewards for batch in batches]),
+            np.concatenate([batch.ends for batch in batches]),
+            terminated=np.concatenate([batch.terminated for batch in batches]),
+            tail_obs=_joined_tails(batches),
+            log_probs=_joined_log_probs(batches),
+        )
+
+    def scatter_tails(self, values: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Put a value for each piece's tail where the kernels read ``tail_values``.
+
+        Parameters
+        ----------
+        values
+            Shape (E,); read only for truncated pieces.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (B,): ``values[e]`` at the last row of each truncated piece e, 0 everywhere else.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``values`` aren't E real numbers.
+        """
+        values = float_array("values", values)
+        check_shape("values", values, (self.num_episodes,))
+        scattered = np.zeros(self.num_steps, values.dtype)
+        scattered[self.piece_ends[self.truncated]] = values[self.truncated]  # selected: 0 * NaN would be NaN
+        return scattered
+
+    def __repr__(self) -> str:
+        return (
+            f"Batch(num_steps={self.num_steps}, num_episodes={self.num_episodes}, "
+            f"num_truncated={self.num_truncated})"
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Batch is immutable: write batch.replace({name}=...) for another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Batch is immutable")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would restore the slots with setattr, which is refused.
+        return _rebuilt, tuple(getattr(self, name) for name in _FIELDS)
+
+    def _set(self, name: str, value: Array | None) -> None:
+        if value is not None:
+            value = value.view()  # the caller's own array stays writeable
+            value.flags.writeable = False
+        object.__setattr__(self, name, value)
+
+
+def _rebuilt(*fields: Array | None) -> Batch:
+    return Batch(**dict(zip(_FIELDS, fields, strict=True)))  # type: ignore[arg-type]
+
+
+def _real_numbers(name: str, value: ArrayLike) -> Array:
+    """``value`` as a C-contiguous array of its own dtype, which must hold real numbers."""
+    array = to_numpy(name, value)
+    if array.dtype.kind not in "biuf" or array.dtype.char == "g":
+        raise TypeError(f"{name}: expected real numbers of at most 64 bits, got {array.dtype}")
+    return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+
+
+def _rows(name: str, value: ArrayLike, num_rows: int) -> Array:
+    array = _real_numbers(name, value)
+    if array.ndim == 0 or len(array) != num_rows:
+        raise ValueError(f"{name}: expected shape ({num_rows}, ...) to go with rewards, got {array.shape}")
+    return array
+
+
+def _closed(ends: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``ends`` with the last row true, copied only if it wasn't."""
+    if ends.size and not ends[-1]:
+        ends = ends.copy()
+        ends[-1] = True
+    return ends
+
+
+def _stacked(name: str, arrays: list[Array]) -> Array:
+    for array in arrays:
+        if array.shape[1:] != arrays[0].shape[1:]:
+            wanted = ", ".join(map(str, ("B", *arrays[0].shape[1:])))
+            raise ValueError(f"{name}: expected shape ({wanted}) in every batch, got {array.shape}")
+    return np.concatenate(arrays)
+
+
+def _joined_log_probs(batches: Sequence[Batch]) -> Array | None:
+    log_probs = [batch.log_probs for batch in batches if batch.log_probs is not None]
+    if log_probs and len(log_probs) != len(batches):
+        raise ValueError(f"log_probs: expected in all {len(batches)} batches or none, got {len(log_probs)}")
+    return np.concatenate(log_probs) if log_probs else None
+
+
+def _joined_tails(batches: Sequence[Batch]) -> Array | None:
+    """The tails of all pieces; a batch without truncated pieces needs none of its own."""
+    if all(batch.tail_obs is None for batch in batches):
+        return None
+    for i, batch in enumerate(batches):
+        if batch.tail_obs is None and batch.num_truncated:
+            raise ValueError(
+                f"tail_obs: expected for the truncated pieces of every batch, got none in batch {i}"
+            )
+    return np.concatenate(
+        [
+            np.zeros((batch.num_episodes, *batch.obs.shape[1:]), batch.obs.dtype)
+            if batch.tail_obs is None
+            else batch.tail_obs
+            for batch in batches
+        ]
+    )

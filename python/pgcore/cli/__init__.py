@@ -1,0 +1,75 @@
+"""The ``pgcore`` command: ``train``, ``eval`` and ``info``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from pgcore._version import __version__
+from pgcore.cli.errors import CommandError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "train": "train a policy and evaluate it; everything is kept in a run directory",
+    "eval": "play fresh episodes with a trained policy",
+    "info": "show versions and the compiled core in use",
+}
+
+# Written out, so that asking what there is costs no more than starting Python.
+_HELP = f"""\
+usage: pgcore COMMAND ...
+
+Policy gradients on CPUs.
+
+commands:
+  train ALGO   {_COMMANDS["train"]}
+  eval DIR     {_COMMANDS["eval"]}
+  info         {_COMMANDS["info"]}
+
+options:
+  -h, --help   show this help, or that of a command: pgcore train reinforce --help
+  --version    show the version
+
+example:
+  pgcore train reinforce --env-id CartPole-v1
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    argv
+        Arguments after the program's name; ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        0; 1 if training broke down; 2 for bad arguments, unknown environments and unreadable files (with one
+        line on standard error); 130 after an interrupt.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except CommandError as error:
+        print(f"pgcore: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_HELP, end="")
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"pgcore {__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in _COMMANDS:
+        raise CommandError(f"COMMAND: expected one of {', '.join(_COMMANDS)}, got {command!r}")
+    status: int = importlib.import_module(f"pgcore.cli.{command}").run(rest)
+    return status

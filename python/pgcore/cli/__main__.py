@@ -1,0 +1,10 @@
+"""``python -m pgcore.cli`` is ``pgcore``."""
+
+from __future__ import annotations
+
+import sys
+
+from pgcore.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

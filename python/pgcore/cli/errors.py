@@ -1,0 +1,41 @@
+"""How a command fails: one line, and an exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["CommandError", "one_line_errors"]
+
+
+class CommandError(Exception):
+    """Ends the command with one line on standard error.
+
+    Parameters
+    ----------
+    message
+        What was expected and what came; line breaks become spaces.
+    status
+        Exit status.
+    """
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(" ".join(message.split()))
+        self.status = status
+
+
+@contextmanager
+def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turn exceptions that tell a user what is wrong with the arguments into a `CommandError`.
+
+    Parameters
+    ----------
+    *kinds
+        Exception classes to catch; by default those that constructors raise for bad arguments, unknown
+        environments, missing packages and unreadable files.
+    """
+    caught = kinds or (ValueError, TypeError, ImportError, OSError)
+    try:
+        yield
+    except caught as error:
+        raise CommandError(str(error) or type(error).__name__) from error

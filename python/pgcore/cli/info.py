@@ -1,0 +1,64 @@
+"""``pgcore info``: what is installed, and which compiled core runs."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Annotated, Any
+
+import tyro
+
+from pgcore import algorithms, build_info, presets
+from pgcore.cli.errors import one_line_errors
+from pgcore.cli.parse import parse
+
+__all__ = ["InfoArguments", "run"]
+
+
+@dataclass(frozen=True)
+class InfoArguments:
+    """What ``pgcore info`` can be told."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one JSON object."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command and return its exit status."""
+    args: InfoArguments = parse(
+        InfoArguments,
+        arguments,
+        prog="pgcore info",
+        description="Show versions, the compiled core in use, algorithms and presets.",
+    )
+    with one_line_errors(
+        RuntimeError, ImportError
+    ):  # no core for this machine, or PGCORE_ISA asks for another
+        info = _collect()
+    if args.json:
+        print(json.dumps(info))
+    else:
+        width = max(map(len, info))
+        for name, value in info.items():
+            print(f"{name:{width}}  {_text(value)}")
+    return 0
+
+
+def _collect() -> dict[str, Any]:
+    names = [name.lower() for name in algorithms.__all__]
+    return {
+        **build_info(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: metadata.version(name) for name in ("numpy", "gymnasium")},
+        "algorithms": names,
+        "presets": {name: sorted(presets.available(name)) for name in names},
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

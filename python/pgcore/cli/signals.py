@@ -1,0 +1,61 @@
+"""Ctrl-C and a polite kill: an exception where training can stop, nothing where it must not."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+__all__ = ["Interrupted", "ignored_signals", "raising_signals"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Someone wants the command to end.
+
+    Parameters
+    ----------
+    signum
+        The signal that said so.
+
+    Attributes
+    ----------
+    status : int
+        The exit status that shells give it: 130 for Ctrl-C.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.status = 128 + signum
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only there can handlers be set
+        yield
+        return
+    before = [(signum, signal.signal(signum, handler)) for signum in _SIGNALS]
+    try:
+        yield
+    finally:
+        for signum, previous in before:
+            # None is a handler that was not set from Python; it cannot be put back, the default can
+            signal.signal(signum, signal.SIG_DFL if previous is None else previous)
+
+
+def raising_signals() -> Any:
+    """Inside this context, SIGINT and SIGTERM raise `Interrupted`."""
+    return _handled(_raise)
+
+
+def ignored_signals() -> Any:
+    """Inside this context, SIGINT and SIGTERM do nothing; processes started in it inherit that."""
+    return _handled(signal.SIG_IGN)
+
+
+def _raise(signum: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(signum)

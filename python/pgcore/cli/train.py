@@ -1,0 +1,227 @@
+"""``pgcore train ALGO``: a policy, its evaluation and a run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import tyro
+
+from pgcore import algorithms, presets
+from pgcore._version import __version__
+from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.cli.eval import evaluate, evaluation_text
+from pgcore.cli.parse import option_value, parse, require_at_least
+from pgcore.cli.run_directory import RunDirectory
+from pgcore.cli.signals import Interrupted, ignored_signals, raising_signals
+from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger, load, make_config
+
+__all__ = ["TrainArguments", "run"]
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+_MAY_CHANGE = ("total_timesteps", "out", "resume", "save_freq", "eval_episodes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainArguments(Generic[ConfigT]):
+    """What ``pgcore train`` can be told, whatever the algorithm."""
+
+    env_id: Annotated[str, tyro.conf.arg(metavar="ID")]
+    """Environment that gymnasium knows ("module:Name-v0" imports the module first)."""
+    total_timesteps: int = 100_000
+    """Environment steps to learn for, summed over environments."""
+    seed: int = 0
+    """Seed of everything random."""
+    num_envs: int = 1
+    """Copies of the environment."""
+    backend: Literal["sync", "async", "native", "envpool"] = "sync"
+    """Step the copies in turn, in processes, by the environment's own vector code, by EnvPool."""
+    hidden: Annotated[tuple[int, ...], tyro.conf.arg(metavar="[N ...]")] = (64, 64)
+    """Hidden layer sizes of the policy, and of the value network if there is one."""
+    activation: Literal["tanh", "relu", "gelu", "identity"] = "tanh"
+    """Activation of the hidden layers."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Run directory; by default a new one in runs/."""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with the run in --out, up to --total-timesteps."""
+    save_freq: int = 50_000
+    """Environment steps between two checkpoints."""
+    eval_episodes: int = 100
+    """Fresh episodes to play at the end; 0 for none."""
+    hyperparameters: ConfigT
+    """Those of the algorithm itself."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, total_timesteps=1, seed=0, num_envs=1, save_freq=1, eval_episodes=0)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command and return its exit status."""
+    names = {name.lower(): name for name in algorithms.__all__}
+    prog = "pgcore train"
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: {prog} ALGO --env-id ID [OPTIONS]\n\nALGO is one of: {', '.join(names)}")
+        print(f"Their options: {prog} ALGO --help")
+        return 0
+    algorithm, *rest = arguments
+    if algorithm not in names:
+        raise CommandError(f"ALGO: expected one of {', '.join(names)}, got {algorithm!r}")
+    kind: type[Algorithm[Any]] = getattr(algorithms, names[algorithm])
+
+    resuming = "--resume" in rest
+    default = _resumed(algorithm, kind, rest) if resuming else _preset(algorithm, kind, rest)
+    args: TrainArguments[Any] = parse(
+        TrainArguments[kind.config_class],  # type: ignore[name-defined]  # made at run time, for tyro
+        rest,
+        prog=f"{prog} {algorithm}",
+        description=f"Train a policy with {names[algorithm]}, evaluate it and keep everything in a run "
+        "directory. Defaults are those of the environment's preset, if it has one.",
+        default=default,
+    )
+    if resuming:
+        _refuse_changes(args, default)
+    return _train(algorithm, kind, args)
+
+
+def _preset(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -> TrainArguments[Any]:
+    """Defaults for the environment that ``arguments`` name."""
+    env_id = option_value(arguments, "env-id")
+    preset = presets.available(algorithm).get(env_id or "")
+    if preset is None:
+        return TrainArguments(env_id=tyro.MISSING, hyperparameters=kind.config_class())
+    return TrainArguments(
+        env_id=tyro.MISSING,
+        total_timesteps=preset.total_timesteps,
+        num_envs=preset.num_envs,
+        hidden=preset.hidden,
+        hyperparameters=make_config(kind.config_class, preset.hyperparameters),
+    )
+
+
+def _resumed(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -> TrainArguments[Any]:
+    """What the run in ``--out`` was started with."""
+    out = option_value(arguments, "out")
+    if out is None:
+        raise CommandError("--resume: expected --out DIR with the run to go on with, got no --out")
+    config = RunDirectory(Path(out)).read_config(argument="--out")
+    if config.pop("algorithm") != algorithm:
+        raise CommandError(f"--out: expected a run of {algorithm}, got one of another algorithm in {out}")
+    config.pop("pgcore_version", None)
+    with one_line_errors(TypeError, ValueError, KeyError):
+        hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
+        return TrainArguments(
+            **{**config, "hidden": tuple(config["hidden"])}, hyperparameters=hyperparameters, out=Path(out)
+        )
+
+
+def _refuse_changes(args: TrainArguments[Any], started: TrainArguments[Any]) -> None:
+    """A resumed run keeps what decides its course; only how long it goes on may be new."""
+    now, then = _decisive(args), _decisive(started)
+    for name, value in now.items():
+        if value != then[name]:
+            raise CommandError(
+                f"--{name.replace('_', '-')}: expected {then[name]!r}, as the run in {args.out} was started "
+                f"with, got {value!r}; a resumed run keeps its settings"
+            )
+
+
+def _decisive(args: TrainArguments[Any]) -> dict[str, Any]:
+    """Everything but what may differ from one resumption to the next, flat."""
+    settings = dataclasses.asdict(args)
+    hyperparameters = settings.pop("hyperparameters")
+    return {**{name: value for name, value in settings.items() if name not in _MAY_CHANGE}, **hyperparameters}
+
+
+def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]) -> int:
+    directory = (
+        RunDirectory.default(algorithm, args.env_id, args.seed)
+        if args.out is None
+        else RunDirectory(args.out)
+    )
+    if not args.resume:
+        directory.require_free()
+    with (
+        one_line_errors(),
+        ignored_signals(),
+    ):  # worker processes inherit it: Ctrl-C is for this process alone
+        model = _model(kind, args, directory)
+        directory.write_config(_config(algorithm, args))
+        progress = CSVLogger(directory.progress_file, resume_at=model.num_timesteps if args.resume else None)
+    _announce(algorithm, args, directory, model)
+
+    failure = None
+    with closing(model), ignored_signals():
+        try:
+            with ExitStack() as stack, raising_signals():
+                stack.enter_context(closing(progress))
+                console = stack.enter_context(closing(ConsoleLogger(args.total_timesteps)))
+                model.learn(
+                    max(0, args.total_timesteps - model.num_timesteps),
+                    callback=[progress, console, CheckpointCallback(directory.model_file, args.save_freq)],
+                    reset_num_timesteps=False,
+                )
+        except Interrupted as interrupt:
+            again = f"pgcore train {algorithm} --resume --out {directory.path}"
+            failure = CommandError(
+                f"interrupted after {model.num_timesteps:,} steps; go on with {again}", interrupt.status
+            )
+        except FloatingPointError as error:
+            failure = CommandError(f"training broke down after {model.num_timesteps:,} steps: {error}", 1)
+        with one_line_errors(OSError):
+            model.save(directory.model_file)
+    if failure is not None:
+        raise failure
+    if args.eval_episodes:
+        with one_line_errors():
+            result = evaluate(model, args.env_id, args.backend, args.eval_episodes, args.seed)
+            directory.write_evaluation(result)
+        print(evaluation_text(result))
+    return 0
+
+
+def _model(kind: type[Algorithm[Any]], args: TrainArguments[Any], directory: RunDirectory) -> Algorithm[Any]:
+    if args.resume and directory.model_file.exists():
+        return load(directory.model_file, env=args.env_id)
+    return kind(
+        args.env_id,
+        seed=args.seed,
+        num_envs=args.num_envs,
+        backend=args.backend,
+        hidden=args.hidden,
+        activation=args.activation,
+        **dataclasses.asdict(args.hyperparameters),
+    )
+
+
+def _config(algorithm: str, args: TrainArguments[Any]) -> dict[str, Any]:
+    settings = dataclasses.asdict(args)
+    for name in ("out", "resume"):
+        del settings[name]
+    return {"pgcore_version": __version__, "algorithm": algorithm, **settings}
+
+
+def _announce(
+    algorithm: str, args: TrainArguments[Any], directory: RunDirectory, model: Algorithm[Any]
+) -> None:
+    print(f"{algorithm} on {args.env_id}, seed {args.seed}, in {directory.path}")
+    if args.resume:
+        print(f"resumed after {model.num_timesteps:,} of {args.total_timesteps:,} steps")
+        return
+    preset = presets.available(algorithm).get(args.env_id)
+    if preset is None:
+        print(f"no preset for {args.env_id}: defaults ({args.total_timesteps:,} steps)")
+        return
+    now = {**dataclasses.asdict(args), **dataclasses.asdict(args.hyperparameters)}
+    shipped = {"total_timesteps": preset.total_timesteps, **preset.arguments}
+    changed = ", ".join(name for name, value in shipped.items() if now[name] != value)
+    settings = " ".join(f"{name}={value}".replace(", ", ",") for name, value in shipped.items())
+    note = f" (overridden: {changed})" if changed else ""
+    print(
+        textwrap.fill(f"preset: {settings}{note}", 80, subsequent_indent="        ", break_on_hyphens=False),
+        flush=True,
+    )

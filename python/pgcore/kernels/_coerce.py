@@ -1,0 +1,277 @@
+"""How array-likes become what the compiled core takes: aligned, C-contiguous arrays of one float dtype.
+
+Well-formed arguments pass through untouched and in well under a microsecond; whatever else comes is converted
+if its meaning is clear and refused, with its argument's name, if not.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+BOOL = np.dtype(np.bool_)
+INT64 = np.dtype(np.int64)
+
+# Bits of `ndarray.flags.num`; one integer test is several times faster than two attribute look-ups.
+_C_ALIGNED = 0x0001 | 0x0100
+_FLOATS = "float32 or float64 (or integers)"
+
+
+def float_arrays(
+    names: tuple[str, ...], values: tuple[ArrayLike | None, ...], *, last_optional: bool = False
+) -> Any:
+    """Return `values` as C-contiguous arrays of one dtype, float32 or float64.
+
+    Where the last is optional it may be `None`, and stays so.
+    Integers count as float64, float16 as float32, and mixed floats follow `numpy.result_type`, in which a
+    plain Python number takes the dtype of the others. Arrays that are already right are not copied.
+
+    Raises
+    ------
+    TypeError
+        For arguments that do not hold real numbers of a supported precision.
+    ValueError
+        For ragged nested sequences.
+    """
+    dtype = getattr(values[0], "dtype", None)
+    if dtype is FLOAT32 or dtype is FLOAT64:
+        for value in values[:-1]:
+            if not _is_ready(value, dtype):
+                break
+        else:
+            last = values[-1]
+            if (last is None and last_optional) or _is_ready(last, dtype):
+                return values
+
+    arrays: list[NDArray[Any] | None] = []
+    narrow = wide = False  # whether float32 and float64 occur; both make float64
+    for name, value in zip(names, values, strict=True):
+        if value is None and last_optional and name is names[-1]:
+            arrays.append(None)
+            continue
+        array = to_numpy(name, value)
+        arrays.append(array)
+        if type(value) is not float and type(value) is not int:
+            if _float_dtype(name, array) is FLOAT64:
+                wide = True
+            else:
+                narrow = True
+    common = FLOAT32 if narrow and not wide else FLOAT64
+    return tuple(None if array is None else _contiguous(array, common) for array in arrays)
+
+
+def float_array(name: str, value: ArrayLike | None, dtype: np.dtype[Any] | None = None) -> FloatArray:
+    """Return `value` as one C-contiguous float array, cast to `dtype` where one is given."""
+    if dtype is None:
+        return cast(FloatArray, float_arrays((name,), (value,))[0])
+    if _is_ready(value, dtype):
+        return cast(FloatArray, value)
+    array = to_numpy(name, value)
+    _float_dtype(name, array)
+    return _contiguous(array, dtype)
+
+
+def bool_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return flags of the given shape: booleans, or integers that are 0 or 1."""
+    flags: NDArray[np.bool_]
+    if _is_ready(value, BOOL):
+        flags = cast("NDArray[np.bool_]", value)
+    else:
+        array = to_numpy(name, value)
+        if array.dtype.kind in "iu":
+            bad = array[(array != 0) & (array != 1)]
+            if bad.size:
+                raise ValueError(f"{name}: expected booleans or integers 0 and 1, got {bad[0]}")
+        elif array.dtype.kind != "b" and not _is_empty_sequence(value):
+            raise TypeError(f"{name}: expected booleans or integers 0 and 1, got {array.dtype}")
+        flags = _contiguous(array, BOOL)
+    if flags.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {flags.shape}")
+    return flags
+
+
+def int_array(name: str, value: ArrayLike) -> NDArray[np.int64]:
+    """Return `value` as C-contiguous 64-bit integers."""
+    if _is_ready(value, INT64):
+        return cast("NDArray[np.int64]", value)
+    array = to_numpy(name, value)
+    if array.dtype.kind not in "biu" and not _is_empty_sequence(value):
+        raise TypeError(f"{name}: expected integers, got {array.dtype}")
+    if array.dtype == np.uint64 and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: expected integers of 64 bits, got {array.max()}")
+    return _contiguous(array, INT64)
+
+
+def _is_ready(value: object, dtype: np.dtype[Any]) -> bool:
+    """Whether it is an array that the core can read as it is."""
+    return type(value) is np.ndarray and value.dtype is dtype and value.flags.num & _C_ALIGNED == _C_ALIGNED
+
+
+def _is_empty_sequence(value: ArrayLike) -> bool:
+    """Whether it is a list like ``[]``, which NumPy calls float64 for want of elements."""
+    return isinstance(value, Sequence) and np.size(value) == 0
+
+
+def to_numpy(name: str, value: ArrayLike | None) -> NDArray[Any]:
+    """Return any array-like as an array of its own dtype, without a copy where there is memory to share."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: expected an array without a mask, got {type(value).__name__}")
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(cast(Any, value))
+        return np.asarray(value)
+    except (TypeError, RuntimeError, BufferError) as error:  # tensors on a GPU or with gradients
+        message = f"{name}: expected an array-like in main memory, got {type(value).__name__} ({error})"
+        raise TypeError(message) from error
+    except ValueError as error:
+        message = f"{name}: expected a rectangular array, got {type(value).__name__} ({error})"
+        raise ValueError(message) from error
+
+
+def _float_dtype(name: str, array: NDArray[Any]) -> np.dtype[Any]:
+    """The dtype to compute in for values of the given array."""
+    dtype = array.dtype
+    if dtype.kind in "biu":
+        return FLOAT64
+    if dtype.kind == "f" and dtype.char != "g":  # longdouble has its own character even where it is a double
+        return FLOAT64 if dtype.itemsize == 8 else FLOAT32
+    raise TypeError(f"{name}: expected {_FLOATS}, got {dtype}")
+
+
+def _contiguous(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    # np.require would do, but makes 0-d arrays 1-d.
+    if array.dtype == dtype and array.flags.num & _C_ALIGNED == _C_ALIGNED:
+        return array
+    return np.array(array, dtype=dtype, order="C")
+
+
+def check_shape(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` unless the array has exactly this shape."""
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+
+
+def columns(name: str, *arrays: NDArray[Any]) -> Any:
+    """View arrays of one shape ``(T,)`` as ``(T, 1)``; those of shape ``(T, N)`` stay.
+
+    The first array is an argument called `name`: any other number of dimensions raises `ValueError`.
+    """
+    ndim = arrays[0].ndim
+    if ndim == 2:
+        return arrays
+    if ndim == 1:
+        return [array[:, None] for array in arrays]
+    raise ValueError(f"{name}: expected shape (T,) or (T, N), got {arrays[0].shape}")
+
+
+def cuts(
+    ends: ArrayLike | None, tail_values: FloatArray | None, shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_] | None, FloatArray | None]:
+    """Return ``ends`` as (T, N) and ``tail_values`` as (T, N), or as (1, N) if only the last row is given."""
+    flags = None if ends is None else bool_array("ends", ends, shape)
+    if flags is not None and len(shape) == 1:
+        flags = flags[:, None]
+    if tail_values is None:
+        return flags, None
+    if tail_values.shape == shape:
+        return flags, tail_values[:, None] if len(shape) == 1 else tail_values
+    if tail_values.shape == shape[1:]:
+        return flags, tail_values.reshape(1, -1)
+    raise ValueError(f"tail_values: expected shape {shape} or {shape[1:]}, got {tail_values.shape}")
+
+
+def output(name: str, out: object, like: FloatArray) -> FloatArray:
+    """Return an array to write results of the shape and dtype of `like` into: a new one, or `out` if it fits.
+
+    Raises
+    ------
+    TypeError
+        If `out` is no array or has another dtype.
+    ValueError
+        If it has another shape, or is not C-contiguous, aligned and writeable.
+    """
+    if out is None:
+        return np.empty_like(like)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name}: expected a numpy array, got {type(out).__name__}")
+    if out.dtype != like.dtype:
+        raise TypeError(f"{name}: expected {like.dtype}, got {out.dtype}")
+    check_shape(name, out, like.shape)
+    for problem, fine in (
+        ("a read-only one", out.flags.writeable),
+        ("one that is not contiguous", out.flags.c_contiguous),
+        ("one that is not aligned", out.flags.aligned),
+    ):
+        if not fine:
+            raise ValueError(f"{name}: expected a writeable C-contiguous aligned array, got {problem}")
+    return out
+
+
+def overlaps(out: NDArray[Any], *inputs: NDArray[Any] | None) -> bool:
+    """Whether writing to `out` could change an input before it has been read."""
+    return any(array is not None and np.may_share_memory(out, array) for array in inputs)
+
+
+def real(name: str, value: object, *, minimum: float = -math.inf, or_infinite: bool = False) -> float:
+    """Return a real number of at least `minimum` as a Python float.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a real number (or a 0-d array of one).
+    ValueError
+        If it is NaN or below `minimum`, or is infinite and not `or_infinite`.
+    """
+    number = value if type(value) is float else _as_python_float(name, value)
+    if minimum <= number and (or_infinite or -math.inf < number < math.inf):
+        return number
+    expected = "a number" if or_infinite else "a finite number"
+    limit = "" if minimum == -math.inf else f" >= {minimum:g}"
+    raise ValueError(f"{name}: expected {expected}{limit}, got {number}")
+
+
+def _as_python_float(name: str, value: object) -> float:
+    if not isinstance(value, numbers.Real):  # NumPy's scalars are Real, 0-d arrays are not
+        array = to_numpy(name, cast(ArrayLike, value))
+        if array.ndim > 0 or array.dtype.kind not in "biuf":
+            got = f"shape {array.shape}" if array.ndim else type(value).__name__
+            raise TypeError(f"{name}: expected a real number, got {got}")
+        value = array.item()
+    try:
+        return float(cast(float, value))
+    except OverflowError:  # a Python integer beyond every float
+        return math.inf if cast(float, value) > 0 else -math.inf
+
+
+def integer(name: str, value: object, *, minimum: int) -> int:
+    """Return an integer of at least `minimum` as a Python int."""
+    try:
+        number = operator.index(cast(Any, value))
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
+    if number < minimum:
+        raise ValueError(f"{name}: expected an integer >= {minimum}, got {number}")
+    return number
+
+
+def float_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64 for anything that names one of them."""
+    try:
+        result = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{name}: expected float32 or float64, got {dtype!r}") from None
+    if result.char not in "fd" or not result.isnative:
+        raise TypeError(f"{name}: expected float32 or float64, got {result}")
+    return FLOAT32 if result.itemsize == 4 else FLOAT64

@@ -1,0 +1,107 @@
+"""One step of Adam on a flat parameter vector."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pgcore._dispatch import core
+from pgcore.kernels._coerce import (
+    FLOAT32,
+    FLOAT64,
+    FloatArray,
+    check_shape,
+    float_array,
+    integer,
+    output,
+    real,
+)
+
+
+def adam_step(
+    theta: FloatArray,
+    grad: ArrayLike,
+    m: FloatArray,
+    v: FloatArray,
+    step: int,
+    *,
+    learning_rate: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> None:
+    """Descend along a gradient, with steps scaled by running moments; `theta`, `m` and `v` change in place.
+
+    m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ − lr·m̂/(√v̂ + ε)
+    with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
+
+    Parameters
+    ----------
+    theta : (P,), C-contiguous, writeable
+        Parameters; the other arrays take their dtype.
+    grad : (P,)
+        Gradient g of what is to become smaller; to ascend, give its negative.
+    m, v : (P,), C-contiguous, writeable
+        First and second moments, zero before the first step.
+    step : int
+        t, from 1 on.
+    learning_rate : float
+        lr.
+    beta1, beta2 : float
+        Decay rates of the moments, at least 0 and below 1.
+    epsilon : float
+        ε, not negative.
+
+    Raises
+    ------
+    TypeError
+        If `theta`, `m` or `v` is no array of one dtype, float32 or float64, or `grad` holds no real numbers.
+    ValueError
+        If shapes disagree, memory is read-only, not contiguous or shared, or a number is outside its range.
+
+    References
+    ----------
+    Kingma & Ba 2015, *Adam: a method for stochastic optimization*, algorithm 1.
+
+    Examples
+    --------
+    >>> theta, m, v = np.zeros(2), np.zeros(2), np.zeros(2)
+    >>> adam_step(theta, [3.0, -0.5], m, v, 1, learning_rate=0.1)
+    >>> theta.round(6)
+    array([-0.1,  0.1])
+    """
+    moments_and_theta = ("theta", theta), ("m", m), ("v", v)
+    for name, array in moments_and_theta:
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}: expected a numpy array, got {type(array).__name__}")
+    if theta.dtype not in (FLOAT32, FLOAT64):
+        raise TypeError(f"theta: expected float32 or float64, got {theta.dtype}")
+    if theta.ndim != 1:
+        raise ValueError(f"theta: expected shape (P,), got {theta.shape}")
+    for name, array in moments_and_theta:
+        output(name, array, theta)
+    for (name, array), (other, memory) in combinations(moments_and_theta, 2):
+        if np.may_share_memory(array, memory):
+            raise ValueError(f"{other}: expected memory of its own, got that of {name}")
+    g = float_array("grad", grad, theta.dtype)
+    check_shape("grad", g, theta.shape)
+    core().adam_step(
+        theta,
+        g,
+        m,
+        v,
+        integer("step", step, minimum=1),
+        real("learning_rate", learning_rate),
+        _decay("beta1", beta1),
+        _decay("beta2", beta2),
+        real("epsilon", epsilon, minimum=0.0),
+    )
+
+
+def _decay(name: str, value: float) -> float:
+    rate = real(name, value, minimum=0.0)
+    if rate >= 1.0:
+        raise ValueError(f"{name}: expected a number below 1, got {rate}")
+    return rate

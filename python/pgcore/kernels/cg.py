@@ -1,0 +1,159 @@
+"""The conjugate gradient method for symmetric positive-definite systems known by their products."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pgcore._dispatch import core
+from pgcore.kernels._coerce import (
+    FloatArray,
+    check_shape,
+    float_array,
+    float_arrays,
+    integer,
+    real,
+)
+
+
+class CGStatus(enum.IntEnum):
+    """Why `conjugate_gradient` stopped."""
+
+    CONVERGED = 0
+    """‖r‖ ≤ rtol·‖b‖."""
+    MAX_ITER = 1
+    """The limit of iterations came first."""
+    NEGATIVE_CURVATURE = 2
+    """A search direction had pᵀ(A + damping·I)p ≤ 0, so the matrix is not positive definite."""
+    NONFINITE = 3
+    """NaN or infinity turned up in b, in a product or in an iterate."""
+
+
+@dataclass(frozen=True, eq=False)
+class CGResult:
+    """What `conjugate_gradient` found."""
+
+    x: FloatArray
+    """The solution (n,); short of convergence the last iterate, which is finite."""
+    status: CGStatus
+    """Why it stopped."""
+    iterations: int
+    """Steps taken."""
+    residual_norm: float
+    """‖b − (A + damping·I) x‖/‖b‖, from the recurrence."""
+    curvature: float
+    """xᵀ (A + damping·I) x."""
+
+
+def conjugate_gradient(
+    operator: Any,
+    b: ArrayLike,
+    *,
+    x0: ArrayLike | None = None,
+    rtol: float = 1e-6,
+    max_iter: int | None = None,
+    damping: float = 0.0,
+    preconditioner: Any = None,
+) -> CGResult:
+    """Solve (A + damping·I) x = b for a symmetric positive-definite A, known by its products if need be.
+
+    r = b − A x, p = 0, then repeat: z = M⁻¹ r; β = rᵀz/(the last rᵀz); p = z + β p; α = rᵀz/pᵀAp; x += α p;
+    r −= α A p, until ‖r‖ ≤ rtol·‖b‖
+
+    Vectors are of b's dtype; dot products accumulate in double.
+
+    Parameters
+    ----------
+    operator : (n, n) matrix, object with ``matvec``, or callable
+        A, or how to multiply a vector by it.
+    b : (n,)
+        Right-hand side. For b = 0 the answer is x = 0.
+    x0 : (n,), optional
+        Where to start; zero by default.
+    rtol : float
+        Tolerance relative to ‖b‖, not negative.
+    max_iter : int, optional
+        Limit of iterations, not negative; 10·n by default.
+    damping : float
+        Multiple of the identity that is added to A, not negative.
+    preconditioner : (n, n) matrix, object with ``matvec``, or callable, optional
+        M⁻¹, or how to multiply a vector by it; symmetric and positive definite.
+
+    Returns
+    -------
+    CGResult
+        `x`, `status`, `iterations`, `residual_norm` and `curvature`.
+
+    Raises
+    ------
+    TypeError
+        If `operator` or `preconditioner` is none of the three, or an array holds no real numbers.
+    ValueError
+        If a shape is wrong or a number is outside its range.
+
+    References
+    ----------
+    Hestenes & Stiefel 1952; Golub & Van Loan 2013, *Matrix computations*, algorithm 11.5.1.
+    Lecture, *Advanced policy gradients*: the natural gradient as the solution of F x = g.
+
+    Examples
+    --------
+    >>> result = conjugate_gradient([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
+    >>> result.x, result.status.name, result.iterations
+    (array([1., 1.]), 'CONVERGED', 2)
+    >>> conjugate_gradient(lambda v: 2.0 * v, [2.0, 4.0], damping=2.0).x
+    array([0.5, 1. ])
+    """
+    product = _product(operator)
+    if product is None:
+        matrix, rhs, start = float_arrays(("operator", "b", "x0"), (operator, b, x0), last_optional=True)
+    else:
+        rhs, start = float_arrays(("b", "x0"), (b, x0), last_optional=True)
+    if rhs.ndim != 1:
+        raise ValueError(f"b: expected shape (n,), got {rhs.shape}")
+    n = len(rhs)
+    if start is not None:
+        check_shape("x0", start, (n,))
+    if product is None:
+        check_shape("operator", matrix, (n, n))
+    apply_a = matrix if product is None else _adapted("operator", product, rhs)
+    apply_m = None if preconditioner is None else _adapted("preconditioner", preconditioner, rhs)
+    limit = 10 * n if max_iter is None else integer("max_iter", max_iter, minimum=0)
+    rtol, damping = real("rtol", rtol, minimum=0.0), real("damping", damping, minimum=0.0)
+    x, status, *numbers = core().conjugate_gradient(apply_a, rhs, start, rtol, limit, damping, apply_m)
+    return CGResult(x, CGStatus(status), *numbers)
+
+
+def _product(operator: Any) -> Callable[[FloatArray], ArrayLike] | None:
+    """How to multiply by anything but a dense matrix; `None` for what must be one."""
+    if isinstance(operator, np.ndarray):
+        return None
+    if hasattr(operator, "matvec"):
+        matvec: Callable[[FloatArray], ArrayLike] = operator.matvec
+        return matvec
+    if callable(operator):
+        return cast("Callable[[FloatArray], ArrayLike]", operator)
+    if hasattr(operator, "__matmul__") and not hasattr(operator, "__array__"):  # SciPy's sparse matrices
+        return lambda v: operator @ v
+    return None
+
+
+def _adapted(name: str, operator: Any, like: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """A function whose results are what the core takes: vectors like b, of its dtype."""
+    product = _product(operator)
+    if product is None:
+        matrix = float_array(name, operator, like.dtype)
+        check_shape(name, matrix, (len(like), len(like)))
+        product = matrix.__matmul__
+
+    def adapted(vector: FloatArray) -> FloatArray:
+        result = float_array(name, product(vector), like.dtype)
+        check_shape(name, result, like.shape)
+        return result
+
+    return adapted

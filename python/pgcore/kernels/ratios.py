@@ -1,0 +1,189 @@
+"""Products of importance ratios along pieces, in logarithms, and how many samples they are worth.
+
+With ρ_t = π(a_t|s_t)/μ(a_t|s_t) a product of ratios is a sum of log-ratios: products over hundreds of steps
+leave the range of floats long before their logarithms do. Shapes and ``ends`` are those of `scan`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pgcore._dispatch import core
+from pgcore.kernels._coerce import (
+    FloatArray,
+    check_shape,
+    columns,
+    cuts,
+    float_array,
+    float_arrays,
+    output,
+    overlaps,
+    real,
+)
+
+_DIRECTIONS = {"past": 0, "future": 1, "trajectory": 2}
+
+
+def cumulative_log_ratios(
+    log_ratios: ArrayLike,
+    *,
+    ends: ArrayLike | None = None,
+    direction: str = "past",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Sums of log-ratios inside each piece, at every step: the logs of products of importance ratios.
+
+    "past": Σ_{t'≤t} log ρ_{t'}; "future": Σ_{t'>t} log ρ_{t'}; "trajectory": Σ over the whole piece
+
+    Parameters
+    ----------
+    log_ratios : (T,) or (T, N)
+        log ρ_t = log π(a_t|s_t) − log μ(a_t|s_t).
+    ends : like log_ratios, booleans or integers 0 and 1, optional
+        True at the last step of each piece; by default only the last row is one.
+    direction : "past", "future" or "trajectory"
+        Which steps of its piece each step sums over.
+    out : like log_ratios, of the result's dtype, optional
+        Where to write the result; it may be `log_ratios` itself.
+
+    Returns
+    -------
+    (T,) or (T, N)
+        The sums, accumulated in double.
+
+    Raises
+    ------
+    TypeError
+        If an array holds no real numbers, or `out` has another dtype than the result.
+    ValueError
+        If shapes disagree, `ends` holds other integers, or `direction` is none of the three.
+
+    References
+    ----------
+    Lecture part 4, off-policy gradients: Π_{t'≤t} ρ_{t'} weighs the past, Π_{t'>t} ρ_{t'} the future.
+
+    Examples
+    --------
+    >>> cumulative_log_ratios([1.0, 2.0, 4.0])
+    array([1., 3., 7.])
+    >>> cumulative_log_ratios([1.0, 2.0, 4.0], ends=[0, 1, 1], direction="future")
+    array([2., 0., 0.])
+    """
+    log_rho = float_array("log_ratios", log_ratios)
+    code = _DIRECTIONS.get(direction) if isinstance(direction, str) else None
+    if code is None:
+        raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
+    result = output("out", out, log_rho)
+    end, _ = cuts(ends, None, log_rho.shape)
+    # The kernel reads rows again after it has written others, so what shares memory is computed aside.
+    target = np.empty_like(log_rho) if out is not None and overlaps(out, log_rho, end) else result
+    log_rho, columns_out = columns("log_ratios", log_rho, target)
+    core().cumulative_log_ratios(log_rho, end, code, columns_out)
+    if target is not result:
+        result[...] = target
+    return result
+
+
+def weighted_reward_to_go(
+    rewards: ArrayLike,
+    log_ratios: ArrayLike,
+    gamma: float = 1.0,
+    *,
+    ends: ArrayLike | None = None,
+    tail_values: ArrayLike | None = None,
+) -> FloatArray:
+    """Reward-to-go under another policy: every later reward weighted by the ratios between it and now.
+
+    G_t = r_t + γ·(tail_t if end else ρ_{t+1} G_{t+1})
+
+    Parameters
+    ----------
+    rewards : (T,) or (T, N)
+        Rewards r_t.
+    log_ratios : like rewards
+        log ρ_t = log π(a_t|s_t) − log μ(a_t|s_t); those of first steps of pieces are not read.
+    gamma : float
+        Discount γ per step; any finite number.
+    ends : like rewards, booleans or integers 0 and 1, optional
+        True at the last step of each piece; by default only the last row is one.
+    tail_values : like rewards, or like one row of it, optional
+        Values (under π) that follow the pieces, read only at ends; one row belongs to the last row. 0 by
+        default.
+
+    Returns
+    -------
+    (T,) or (T, N)
+        The weighted returns G_t, in which r_{t'} counts γ^{t'−t} Π_{t<k≤t'} ρ_k times.
+
+    Raises
+    ------
+    TypeError
+        If an array holds no real numbers.
+    ValueError
+        If shapes disagree, `ends` holds other integers, or `gamma` is not finite.
+
+    References
+    ----------
+    Lecture part 4, the reward-to-go with its future weights. Precup, Sutton & Singh 2000,
+    *Eligibility traces for off-policy policy evaluation*, section 3 (per-decision importance sampling).
+
+    Examples
+    --------
+    >>> weighted_reward_to_go([1.0, 1.0], [0.0, 0.0], 0.5)
+    array([1.5, 1. ])
+    """
+    r, log_rho, tail = float_arrays(
+        ("rewards", "log_ratios", "tail_values"), (rewards, log_ratios, tail_values), last_optional=True
+    )
+    gamma = real("gamma", gamma)
+    check_shape("log_ratios", log_rho, r.shape)
+    result: FloatArray = np.empty_like(r)
+    end, tail = cuts(ends, tail, r.shape)
+    r, log_rho, columns_out = columns("rewards", r, log_rho, result)
+    core().weighted_reward_to_go(r, log_rho, end, tail, gamma, columns_out)
+    return result
+
+
+def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
+    """Kish's effective number of samples of importance weights given by their logarithms.
+
+    n_eff = (Σ_i w_i)²/Σ_i w_i², over the first axis: n for equal weights, 1 if one outweighs all others
+
+    Only differences of log-weights matter, so none is too large or too small. Weights of infinity share
+    everything equally between them, and without any weight (none at all, or all of them zero) n_eff is 0.
+
+    Parameters
+    ----------
+    log_weights : (T,) or (T, N)
+        log w_i.
+
+    Returns
+    -------
+    float or (N,)
+        One number for each column.
+
+    Raises
+    ------
+    TypeError
+        If `log_weights` holds no real numbers.
+    ValueError
+        If it has any other number of dimensions.
+
+    References
+    ----------
+    Kish 1965, *Survey sampling*, section 11.7; Owen 2013, *Monte Carlo theory, methods and examples*,
+    equation 9.13.
+
+    Examples
+    --------
+    >>> effective_sample_size([0.0, 0.0, -float("inf")])
+    2.0
+    """
+    log_w = float_array("log_weights", log_weights)
+    (matrix,) = columns("log_weights", log_w)
+    sizes: FloatArray = np.empty(matrix.shape[1], log_w.dtype)
+    core().effective_sample_size(matrix, sizes)
+    if log_w.ndim == 1:
+        return float(sizes[0])
+    return sizes

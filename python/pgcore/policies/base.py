@@ -1,0 +1,298 @@
+"""`Policy`: what every parameterised distribution over actions can do, on top of its compiled kernels."""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from pgcore._dispatch import core
+from pgcore.kernels import MLP
+from pgcore.kernels._coerce import bool_array, check_shape, float_array, float_dtype, int_array, integer
+from pgcore.policies.normalizer import ObservationNormalizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Policy"]
+
+FloatArray = NDArray[np.floating[Any]]
+_ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
+_FINAL_GAIN = 0.01  # nearly the same distribution everywhere at first (Andrychowicz et al. 2021, section 3.2)
+
+
+class Policy(ABC):
+    r"""A distribution π_θ(a∣o) whose parameters come from a network, with its analytic score ∇_θ log π_θ(a∣o).
+
+    Make one of its families: `GaussianPolicy`, `CategoricalPolicy`, `MultiDiscretePolicy`,
+    `MultiBinaryPolicy`.
+
+    Observations are (B, obs_dim) and are cast to the policy's dtype; with a `normalizer` they are standardised
+    inside the compiled pass, so callers always give raw ones.
+
+    Attributes
+    ----------
+    obs_dim : int
+        Length of an observation.
+    action_shape : tuple[int, ...]
+        Shape of one action: ``(A,)``, or ``()`` for a single choice.
+    action_dtype : numpy.dtype
+        The policy's dtype for real actions, int64 for choices.
+    num_params : int
+        P, the length of ``params``.
+    normalizer : ObservationNormalizer or None
+        Statistics that observations are standardised with.
+    """
+
+    action_shape: tuple[int, ...]
+    action_dtype: np.dtype[Any]
+
+    def __init__(
+        self,
+        obs_dim: int,
+        num_outputs: int,
+        head: tuple[Any, ...],
+        *,
+        hidden: Sequence[int],
+        activation: str,
+        dtype: DTypeLike,
+        seed: int,
+    ) -> None:
+        self.obs_dim = integer("obs_dim", obs_dim, minimum=1)
+        self.hidden = tuple(integer("hidden", width, minimum=1) for width in hidden)
+        self.activation = activation
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
+        self.dtype = float_dtype("dtype", dtype)
+        self.normalizer: ObservationNormalizer | None = None
+        self._scaling: FloatArray | None = None  # the shift that the kernels hold, None for no scaling
+        kernels = getattr(core(), f"Policy_{self.dtype.name}")
+        self._core = kernels(self.obs_dim, list(self.hidden), activation, *head)
+        self.num_params: int = self._core.num_params
+        self._params = np.zeros(self.num_params, self.dtype)
+        net = MLP((self.obs_dim, *self.hidden, num_outputs), activation, self.dtype)
+        self._params[: net.num_params] = net.init(seed, final_gain=_FINAL_GAIN)
+
+    @property
+    def params(self) -> FloatArray:
+        """The parameters θ, flat, shape (P,): reading gives a copy, assigning replaces them all.
+
+        The network's weights (out, in) row-major and biases, layer by layer, then the family's extra ones.
+        """
+        return self._params.copy()
+
+    @params.setter
+    def params(self, value: ArrayLike) -> None:
+        array = float_array("params", value, self.dtype)
+        check_shape("params", array, (self.num_params,))
+        self._params = array.copy()
+
+    def copy(self) -> Self:
+        """Return an independent policy with the same parameters and normaliser statistics."""
+        other = type(self)(**self._arguments())
+        other._params = self._params.copy()
+        other.normalizer = None if self.normalizer is None else self.normalizer.copy()
+        return other
+
+    @abstractmethod
+    def _arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments, all of them JSON-able."""
+
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to make a policy of the same kind and size; JSON-able."""
+        return {"kind": type(self).__name__, **self._arguments()}
+
+    def _network_arguments(self) -> dict[str, Any]:
+        return {
+            "obs_dim": self.obs_dim,
+            "hidden": list(self.hidden),
+            "activation": self.activation,
+            "dtype": self.dtype.name,
+        }
+
+    # Acting
+
+    def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int) -> FloatArray:
+        """Draw all the randomness that ``num_steps`` calls of `act` in ``num_envs`` environments use.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (num_steps, num_envs, width): standard normal for real actions, uniform for choices.
+        """
+        shape = (num_steps, num_envs, self._width)
+        if self.action_dtype.kind == "f":
+            return rng.standard_normal(shape, self.dtype.type)
+        return rng.random(shape, self.dtype.type)
+
+    def act(self, obs: ArrayLike, noise: FloatArray) -> NDArray[Any]:
+        """Sample an action for each observation with given noise; one compiled call.
+
+        Parameters
+        ----------
+        obs
+            Shape (B, obs_dim).
+        noise
+            One step of `draw_noise`, shape (B, width).
+
+        Returns
+        -------
+        numpy.ndarray
+            Actions, shape (B, \\*action_shape).
+        """
+        obs = self._obs(obs)
+        actions = np.empty((len(obs), self._width), self.action_dtype)
+        self._core.sample(self._params, obs, noise, actions, None)
+        return actions.reshape(len(obs), *self.action_shape)
+
+    def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[Any], FloatArray]:
+        """Sample an action for each observation.
+
+        Returns
+        -------
+        actions : numpy.ndarray
+            Shape (B, \\*action_shape).
+        log_probs : numpy.ndarray
+            Their log π(a∣o) in nats, shape (B,).
+        """
+        obs = self._obs(obs)
+        noise = self.draw_noise(rng, 1, len(obs))[0]
+        actions = np.empty((len(obs), self._width), self.action_dtype)
+        log_probs = np.empty(len(obs), self.dtype)
+        self._core.sample(self._params, obs, noise, actions, log_probs)
+        return actions.reshape(len(obs), *self.action_shape), log_probs
+
+    def mode(self, obs: ArrayLike) -> NDArray[Any]:
+        """Return the most probable action for each observation, shape (B, \\*action_shape)."""
+        obs = self._obs(obs)
+        actions = np.empty((len(obs), self._width), self.action_dtype)
+        self._core.mode(self._params, obs, actions)
+        return actions.reshape(len(obs), *self.action_shape)
+
+    # The distribution
+
+    def log_prob(self, obs: ArrayLike, actions: ArrayLike) -> FloatArray:
+        """Return log π(a∣o) in nats, shape (B,)."""
+        obs, actions = self._data(obs, actions)
+        out = np.empty(len(obs), self.dtype)
+        self._core.log_prob(self._params, obs, actions, out)
+        return out
+
+    def entropy(self, obs: ArrayLike) -> FloatArray:
+        """Return the entropy of π(·∣o) in nats, shape (B,)."""
+        obs = self._obs(obs)
+        out = np.empty(len(obs), self.dtype)
+        self._core.entropy(self._params, obs, out)
+        return out
+
+    def kl(self, obs: ArrayLike, params_old: ArrayLike) -> FloatArray:
+        """Return KL(π_old‖π) in nats at each observation, shape (B,), from other parameters to these."""
+        obs = self._obs(obs)
+        old = float_array("params_old", params_old, self.dtype)
+        check_shape("params_old", old, (self.num_params,))
+        out = np.empty(len(obs), self.dtype)
+        self._core.kl(old, self._params, obs, out)
+        return out
+
+    # The score
+
+    def score_product(self, obs: ArrayLike, actions: ArrayLike, weights: ArrayLike) -> FloatArray:
+        r"""Return :math:`\sum_i w_i \nabla\log\pi(a_i\mid o_i)`, shape (P,): the weighted maximum-likelihood gradient.
+
+        With rewards-to-go (or advantages) for weights this is the policy gradient, summed over the batch.
+        """
+        obs, actions = self._data(obs, actions)
+        weights = float_array("weights", weights, self.dtype)
+        check_shape("weights", weights, (len(obs),))
+        out = np.empty(self.num_params, self.dtype)
+        self._core.score_product(self._params, obs, actions, weights, out)
+        return out
+
+    def scores(self, obs: ArrayLike, actions: ArrayLike) -> FloatArray:
+        """Return ∇ log π(a_i∣o_i) as rows, shape (B, P)."""
+        obs, actions = self._data(obs, actions)
+        out = np.empty((len(obs), self.num_params), self.dtype)
+        self._core.scores(self._params, obs, actions, out)
+        return out
+
+    def episode_scores(self, obs: ArrayLike, actions: ArrayLike, ends: ArrayLike) -> FloatArray:
+        """Return the scores summed inside each episode, shape (E, P).
+
+        ``ends``, shape (B,), is true at each episode's last step; the last row always counts as an end.
+        """
+        obs, actions = self._data(obs, actions)
+        flags = bool_array("ends", ends, (len(obs),))
+        last = np.flatnonzero(flags)
+        starts = np.concatenate([[0], last + 1]).astype(np.int64)
+        if starts[-1] != len(obs):
+            starts = np.append(starts, len(obs))
+        out = np.empty((len(starts) - 1, self.num_params), self.dtype)
+        self._core.episode_scores(self._params, obs, actions, starts, out)
+        return out
+
+    def score_sq_norms(self, obs: ArrayLike, actions: ArrayLike) -> FloatArray:
+        """Return ‖∇ log π(a_i∣o_i)‖², shape (B,), without forming the rows."""
+        obs, actions = self._data(obs, actions)
+        out = np.empty(len(obs), self.dtype)
+        self._core.score_sq_norms(self._params, obs, actions, out)
+        return out
+
+    # Arguments
+
+    @property
+    def _width(self) -> int:
+        return self.action_shape[0] if self.action_shape else 1
+
+    def _obs(self, obs: ArrayLike) -> FloatArray:
+        array = float_array("obs", obs, self.dtype)
+        if array.ndim != 2 or array.shape[1] != self.obs_dim:
+            raise ValueError(f"obs: expected shape (B, {self.obs_dim}), got {array.shape}")
+        self._hand_over_scaling()
+        return array
+
+    def _data(self, obs: ArrayLike, actions: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
+        """Return checked observations, and actions as (B, width)."""
+        rows = self._obs(obs)
+        array: NDArray[Any]
+        if self.action_dtype.kind == "f":
+            array = float_array("actions", actions, self.dtype)
+        else:
+            array = int_array("actions", actions)
+        check_shape("actions", array, (len(rows), *self.action_shape))
+        return rows, array.reshape(len(rows), self._width)
+
+    def _hand_over_scaling(self) -> None:
+        """Give the kernels the normaliser's statistics, if they have changed."""
+        if self.normalizer is None:
+            if self._scaling is not None:
+                self._core.set_input_scaling(None, None, 0.0)
+                self._scaling = None
+            return
+        shift, scale = self.normalizer.arrays(self.dtype)
+        if shift is not self._scaling:  # the normaliser gives the same object until it is updated
+            self._core.set_input_scaling(shift, scale, self.normalizer.clip)
+            self._scaling = shift
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        return f"{type(self).__name__}({arguments})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"arguments": self._arguments(), "params": self._params, "normalizer": self.normalizer}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state["arguments"])  # type: ignore[misc]  # compiled kernels are made anew
+        self._params = state["params"]
+        self.normalizer = state["normalizer"]
+
+
+def index_tuple(name: str, values: Sequence[int], minimum: int) -> tuple[int, ...]:
+    """Return checked integers, at least one of them."""
+    numbers = tuple(integer(name, operator.index(value), minimum=minimum) for value in values)
+    if not numbers:
+        raise ValueError(f"{name}: expected at least one number, got none")
+    return numbers

@@ -1,0 +1,157 @@
+"""Policies over choices: `CategoricalPolicy`, and products of them for several choices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from pgcore.kernels._coerce import integer
+from pgcore.policies.base import Policy, index_tuple
+
+__all__ = ["CategoricalPolicy", "MultiBinaryPolicy", "MultiDiscretePolicy"]
+
+_INT64 = np.dtype(np.int64)
+
+
+class CategoricalPolicy(Policy):
+    r"""A choice among 0 … K − 1 whose logits are a network of the observation.
+
+    .. math:: \pi_\theta(a \mid o) = \mathrm{softmax}(z_\theta(o))_a, \qquad
+              \partial\log\pi_\theta/\partial z = \mathrm{onehot}(a) - \mathrm{softmax}(z)
+
+    Parameters
+    ----------
+    obs_dim
+        Length of an observation.
+    num_actions
+        K.
+    hidden, activation, dtype, seed
+        As for `GaussianPolicy`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``{name}: expected {what}, got {what}``.
+
+    Notes
+    -----
+    Lecture, part 2 (discrete policies). Actions are int64, shape (B,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> policy = CategoricalPolicy(4, 2, hidden=(), seed=0)
+    >>> policy.num_params, policy.log_prob(np.zeros((1, 4)), [1]).round(4).tolist()
+    (10, [-0.6931])
+    """
+
+    def __init__(
+        self,
+        obs_dim: int,
+        num_actions: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        dtype: DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.num_actions = K = integer("num_actions", num_actions, minimum=1)
+        self.action_dtype = _INT64
+        self.action_shape = ()
+        super().__init__(
+            obs_dim, K, ("categorical", [K]), hidden=hidden, activation=activation, dtype=dtype, seed=seed
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**self._network_arguments(), "num_actions": self.num_actions}
+
+
+class MultiDiscretePolicy(Policy):
+    r"""Independent choices, the d-th among 0 … K_d − 1; log π is the sum of theirs.
+
+    Parameters
+    ----------
+    obs_dim
+        Length of an observation.
+    num_choices
+        K_d for every choice: the ``nvec`` of `gymnasium.spaces.MultiDiscrete`.
+    hidden, activation, dtype, seed
+        As for `GaussianPolicy`.
+
+    Notes
+    -----
+    Actions are int64, shape (B, D). The logits of all choices stand side by side in the network's output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> policy = MultiDiscretePolicy(4, [2, 3], seed=0)
+    >>> policy.sample(np.zeros((6, 4)), np.random.default_rng(0))[0].shape
+    (6, 2)
+    """
+
+    def __init__(
+        self,
+        obs_dim: int,
+        num_choices: Sequence[int],
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        dtype: DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.num_choices = index_tuple("num_choices", num_choices, minimum=1)
+        self.action_dtype = _INT64
+        self.action_shape = (len(self.num_choices),)
+        super().__init__(
+            obs_dim,
+            sum(self.num_choices),
+            ("categorical", list(self.num_choices)),
+            hidden=hidden,
+            activation=activation,
+            dtype=dtype,
+            seed=seed,
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**self._network_arguments(), "num_choices": list(self.num_choices)}
+
+
+class MultiBinaryPolicy(MultiDiscretePolicy):
+    """Independent yes/no choices: a `MultiDiscretePolicy` with two logits for each.
+
+    Parameters
+    ----------
+    obs_dim
+        Length of an observation.
+    num_bits
+        D, how many choices.
+    hidden, activation, dtype, seed
+        As for `GaussianPolicy`.
+
+    Examples
+    --------
+    >>> MultiBinaryPolicy(4, 3).action_shape
+    (3,)
+    """
+
+    def __init__(
+        self,
+        obs_dim: int,
+        num_bits: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        dtype: DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.num_bits = integer("num_bits", num_bits, minimum=1)
+        super().__init__(
+            obs_dim, [2] * self.num_bits, hidden=hidden, activation=activation, dtype=dtype, seed=seed
+        )
+
+    def _arguments(self) -> dict[str, Any]:
+        return {**self._network_arguments(), "num_bits": self.num_bits}

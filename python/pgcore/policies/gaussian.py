@@ -1,0 +1,126 @@
+"""`GaussianPolicy`: normal distributions over action vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from pgcore.kernels._coerce import check_shape, float_array, float_dtype, integer, real
+from pgcore.policies.base import Policy
+
+__all__ = ["GaussianPolicy"]
+
+
+class GaussianPolicy(Policy):
+    r"""A normal distribution over actions whose mean is a network of the observation.
+
+    .. math:: \pi_\theta(a \mid o) = \mathcal N\bigl(a; \mu_\theta(o), \Sigma\bigr), \qquad
+              \nabla_\theta \log\pi_\theta = (\partial\mu_\theta/\partial\theta)^\top \Sigma^{-1}(a - \mu_\theta(o))
+
+    Actions are unbounded; clip them on their way to an environment, never before their log-probability.
+
+    Parameters
+    ----------
+    obs_dim, act_dim
+        Lengths of an observation and of an action, A.
+    hidden
+        Hidden layer sizes; ``()`` is a linear policy.
+    activation
+        ``"tanh"``, ``"relu"``, ``"gelu"`` or ``"identity"``; the last layer is linear.
+    covariance
+        ``"diagonal"``: log σ (A,) is learned and the same everywhere; ``params`` ends with it.
+        ``"full"``: Σ = L Lᵀ is learned and the same everywhere; ``params`` ends with the row-major lower triangle
+        of L, its diagonal as logarithms.
+        ``"state"``: the network has 2A outputs, μ and log σ − init_log_std.
+        An array (A, A): Σ itself, fixed.
+    init_log_std
+        Initial log σ; not used with a fixed Σ.
+    dtype
+        float32 or float64.
+    seed
+        Of the initial weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``{name}: expected {what}, got {what}``.
+
+    Notes
+    -----
+    Lecture, part 2 (Gaussian policies); Williams (1992), section 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> policy = GaussianPolicy(3, 1, seed=0)
+    >>> actions, log_probs = policy.sample(np.zeros((5, 3)), np.random.default_rng(0))
+    >>> actions.shape, policy.scores(np.zeros((5, 3)), actions).shape == (5, policy.num_params)
+    ((5, 1), True)
+    """
+
+    def __init__(
+        self,
+        obs_dim: int,
+        act_dim: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        covariance: Literal["diagonal", "full", "state"] | ArrayLike = "diagonal",
+        init_log_std: float = 0.0,
+        dtype: DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.act_dim = A = integer("act_dim", act_dim, minimum=1)
+        self.init_log_std = real("init_log_std", init_log_std)
+        self.action_dtype = float_dtype("dtype", dtype)
+        self.action_shape = (A,)
+        self.covariance: str | np.ndarray[Any, Any]
+        tril = None
+        if isinstance(covariance, str):
+            if covariance not in ("diagonal", "full", "state"):
+                raise ValueError(
+                    f"covariance: expected 'diagonal', 'full', 'state' or an (A, A) array, got {covariance!r}"
+                )
+            self.covariance = kind = covariance
+        else:
+            kind = "fixed"
+            self.covariance = _positive_definite(covariance, A)
+            tril = np.ascontiguousarray(np.linalg.cholesky(self.covariance), self.action_dtype)
+        super().__init__(
+            obs_dim,
+            2 * A if kind == "state" else A,
+            (kind, [A], self.init_log_std, tril),
+            hidden=hidden,
+            activation=activation,
+            dtype=dtype,
+            seed=seed,
+        )
+        if kind == "diagonal":
+            self._params[-A:] = self.init_log_std
+        elif kind == "full":
+            rows, columns = np.tril_indices(A)
+            self._params[-len(rows) :] = np.where(rows == columns, self.init_log_std, 0.0)
+
+    def _arguments(self) -> dict[str, Any]:
+        covariance = self.covariance if isinstance(self.covariance, str) else self.covariance.tolist()
+        return {
+            **self._network_arguments(),
+            "act_dim": self.act_dim,
+            "covariance": covariance,
+            "init_log_std": self.init_log_std,
+        }
+
+
+def _positive_definite(covariance: ArrayLike, A: int) -> np.ndarray[Any, Any]:
+    matrix = float_array("covariance", covariance, np.dtype(np.float64)).copy()
+    check_shape("covariance", matrix, (A, A))
+    if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=0):
+        raise ValueError("covariance: expected a symmetric matrix, got one that is not")
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        raise ValueError("covariance: expected a positive definite matrix, got one that is not") from None
+    return matrix

@@ -1,0 +1,48 @@
+"""What every reference function does to its arguments, so that the rest reads like the equations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+
+
+def float_arrays(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
+    """The arguments as arrays of one dtype: integers count as float64, float16 as float32."""
+    converted = [np.asarray(array) for array in arrays]
+    dtype = np.result_type(*(_float_dtype(array.dtype) for array in converted))
+    return tuple(array.astype(dtype) for array in converted)
+
+
+def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype.kind in "biu":
+        return np.dtype(np.float64)
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def end_flags(ends: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """``ends`` as booleans, with the last row always an end (a batch cannot look past itself)."""
+    flags = np.zeros(shape, dtype=bool) if ends is None else np.array(ends, dtype=bool)
+    flags[-1:] = True
+    return flags
+
+
+def tails(tail_values: ArrayLike | None, like: FloatArray) -> FloatArray:
+    """``tail_values`` in the shape of ``like``: one row stands in the last row, with zeros above it."""
+    full = np.zeros_like(like)
+    if tail_values is not None and np.ndim(tail_values) == like.ndim:
+        full[...] = tail_values
+    elif tail_values is not None:
+        full[-1:] = tail_values
+    return full
+
+
+def deliver(result: FloatArray, out: FloatArray | None) -> FloatArray:
+    """``result`` itself, or ``out`` holding it."""
+    if out is None:
+        return result
+    out[...] = result
+    return out

@@ -1,0 +1,98 @@
+"""Products of importance ratios along pieces, in logarithms, and how many samples they are worth."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pgcore.reference._arrays import FloatArray, deliver, end_flags, float_arrays, tails
+
+
+def cumulative_log_ratios(
+    log_ratios: ArrayLike,
+    *,
+    ends: ArrayLike | None = None,
+    direction: str = "past",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Sums of log-ratios inside each piece: "past" Σ_{t'≤t}, "future" Σ_{t'>t}, "trajectory" all of them.
+
+    See `pgcore.kernels.cumulative_log_ratios`; source: lecture part 4, the products of ρ_t.
+
+    >>> cumulative_log_ratios([1.0, 2.0, 4.0], direction="future")
+    array([6., 4., 0.])
+    """
+    (log_rho,) = float_arrays(log_ratios)
+    end = end_flags(ends, log_rho.shape)
+    if direction not in ("past", "future", "trajectory"):
+        raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
+
+    sums = np.empty_like(log_rho)
+    zero = np.zeros(log_rho.shape[1:], log_rho.dtype)
+    if direction == "future":
+        following = zero  # Σ_{t'≥t+1} inside the piece
+        for t in reversed(range(len(log_rho))):
+            sums[t] = np.where(end[t], zero, following)
+            following = log_rho[t] + sums[t]
+        return deliver(sums, out)
+
+    running, piece_starts = zero, np.ones_like(zero, dtype=bool)
+    for t in range(len(log_rho)):
+        running = np.where(piece_starts, zero, running) + log_rho[t]
+        sums[t] = running
+        piece_starts = end[t]
+    if direction == "trajectory":  # every step of a piece takes the past sum of the piece's last step
+        for t in reversed(range(len(log_rho) - 1)):
+            sums[t] = np.where(end[t], sums[t], sums[t + 1])
+    return deliver(sums, out)
+
+
+def weighted_reward_to_go(
+    rewards: ArrayLike,
+    log_ratios: ArrayLike,
+    gamma: float = 1.0,
+    *,
+    ends: ArrayLike | None = None,
+    tail_values: ArrayLike | None = None,
+) -> FloatArray:
+    """Reward-to-go with each later reward weighted: G_t = r_t + γ·(tail_t if end else ρ_{t+1} G_{t+1}).
+
+    See `pgcore.kernels.weighted_reward_to_go`; source: lecture part 4; Precup et al. 2000 (per-decision).
+
+    >>> weighted_reward_to_go([1.0, 1.0], [0.0, np.log(2.0)])
+    array([3., 1.])
+    """
+    r, log_rho, tail = float_arrays(rewards, log_ratios, 0.0 if tail_values is None else tail_values)
+    end, tail = end_flags(ends, r.shape), tails(tail, r)
+
+    returns = np.empty_like(r)
+    weighted = np.zeros(r.shape[1:], r.dtype)  # ρ_{t+1} G_{t+1}
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities flow; np.where drops the unread ones
+        for t in reversed(range(len(r))):
+            returns[t] = r[t] + gamma * np.where(end[t], tail[t], weighted)
+            weighted = np.exp(log_rho[t]) * returns[t]
+    return returns
+
+
+def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
+    """Kish's effective number of samples, (Σw)²/Σw² over the first axis, for weights given by their logs.
+
+    See `pgcore.kernels.effective_sample_size`; source: Kish 1965, section 11.7.
+
+    >>> effective_sample_size([0.0, 0.0, -np.inf])
+    2.0
+    """
+    (log_w,) = float_arrays(log_weights)
+    columns = log_w[:, None] if log_w.ndim == 1 else log_w
+    sizes = np.array([_effective_sample_size(column) for column in columns.T], dtype=log_w.dtype)
+    return float(sizes[0]) if log_w.ndim == 1 else sizes
+
+
+def _effective_sample_size(log_w: FloatArray) -> float:
+    if len(log_w) == 0 or np.all(log_w == -np.inf):
+        return 0.0
+    largest = np.max(log_w)  # the ratio is the same for weights divided by their largest
+    if largest == np.inf:
+        return float(np.sum(log_w == np.inf))
+    w = np.exp(log_w.astype(np.float64) - largest)
+    return float(np.sum(w) ** 2 / np.sum(w**2))

@@ -1,0 +1,106 @@
+"""Backward recursions over time: reward-to-go, generalised advantages, V-trace."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pgcore.reference._arrays import FloatArray, deliver, end_flags, float_arrays, tails
+
+
+def reward_to_go(
+    rewards: ArrayLike,
+    gamma: float = 1.0,
+    *,
+    ends: ArrayLike | None = None,
+    tail_values: ArrayLike | None = None,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Discounted sum of the rewards from each step on: G_t = r_t + γ·(tail_t if end else G_{t+1}).
+
+    See `pgcore.kernels.reward_to_go` for shapes; source: lecture part 3, reward-to-go.
+
+    >>> reward_to_go([1.0, 2.0, 3.0], 0.5)
+    array([2.75, 3.5 , 3.  ])
+    """
+    r, tail = float_arrays(rewards, 0.0 if tail_values is None else tail_values)
+    end, tail = end_flags(ends, r.shape), tails(tail, r)
+
+    returns = np.empty_like(r)
+    following = np.zeros(r.shape[1:], r.dtype)  # G_{t+1}, 0 beyond the last row
+    for t in reversed(range(len(r))):
+        returns[t] = r[t] + gamma * np.where(end[t], tail[t], following)
+        following = returns[t]
+    return deliver(returns, out)
+
+
+def gae(
+    rewards: ArrayLike,
+    values: ArrayLike,
+    gamma: float,
+    lam: float,
+    *,
+    ends: ArrayLike | None = None,
+    tail_values: ArrayLike | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Generalised advantage estimation, and the value targets that belong to it.
+
+    δ_t = r_t + γ·(tail_t if end else v_{t+1}) − v_t; A_t = δ_t + γλ·(0 if end else A_{t+1}); targets = A + v.
+    See `pgcore.kernels.gae`; source: Schulman et al. 2016, equations 11, 12 and 16.
+
+    >>> gae([1.0, 1.0], [0.5, 0.5], 1.0, 1.0)
+    (array([1.5, 0.5]), array([2., 1.]))
+    """
+    r, v, tail = float_arrays(rewards, values, 0.0 if tail_values is None else tail_values)
+    end, tail = end_flags(ends, r.shape), tails(tail, r)
+
+    advantages = np.empty_like(r)
+    zero = np.zeros(r.shape[1:], r.dtype)
+    next_value, next_advantage = zero, zero
+    for t in reversed(range(len(r))):
+        delta = r[t] + gamma * np.where(end[t], tail[t], next_value) - v[t]
+        advantages[t] = delta + gamma * lam * np.where(end[t], zero, next_advantage)
+        next_value, next_advantage = v[t], advantages[t]
+    return advantages, advantages + v
+
+
+def vtrace(
+    rewards: ArrayLike,
+    values: ArrayLike,
+    log_ratios: ArrayLike,
+    gamma: float,
+    *,
+    ends: ArrayLike | None = None,
+    tail_values: ArrayLike | None = None,
+    rho_clip: float | None = 1.0,
+    c_clip: float | None = 1.0,
+) -> tuple[FloatArray, FloatArray]:
+    """V-trace value targets and policy-gradient advantages under truncated importance ratios.
+
+    ρ̄_t = min(rho_clip, ρ_t), c̄_t = min(c_clip, ρ_t);
+    vs_t = v_t + ρ̄_t δ_t + γ c̄_t·(0 if end else vs_{t+1} − v_{t+1});
+    adv_t = ρ̄_t (r_t + γ·(tail_t if end else vs_{t+1}) − v_t).
+    See `pgcore.kernels.vtrace`; source: Espeholt et al. 2018, equation 1 and section 4.2.
+
+    >>> vtrace([1.0, 1.0], [0.5, 0.5], [0.0, 0.0], 1.0)
+    (array([2., 1.]), array([1.5, 0.5]))
+    """
+    r, v, log_rho, tail = float_arrays(
+        rewards, values, log_ratios, 0.0 if tail_values is None else tail_values
+    )
+    end, tail = end_flags(ends, r.shape), tails(tail, r)
+    with np.errstate(over="ignore"):  # an infinite ratio is what a finite clip is for
+        rho = np.exp(log_rho)
+    clipped_rho = rho if rho_clip is None else np.minimum(rho, rho_clip)
+    clipped_c = rho if c_clip is None else np.minimum(rho, c_clip)
+
+    targets, advantages = np.empty_like(r), np.empty_like(r)
+    zero = np.zeros(r.shape[1:], r.dtype)
+    next_value, next_target = zero, zero
+    for t in reversed(range(len(r))):
+        delta = r[t] + gamma * np.where(end[t], tail[t], next_value) - v[t]
+        correction = np.where(end[t], zero, next_target - next_value)
+        targets[t] = v[t] + clipped_rho[t] * delta + gamma * clipped_c[t] * correction
+        advantages[t] = clipped_rho[t] * (r[t] + gamma * np.where(end[t], tail[t], next_target) - v[t])
+        next_value, next_target = v[t], targets[t]
+    return targets, advantages

@@ -1,0 +1,18 @@
+"""Experience: vector environments in, one flat `pgcore.Batch` out."""
+
+from __future__ import annotations
+
+from pgcore.rollout.collector import Collector
+from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter, space_from_json, space_to_json
+from pgcore.rollout.vector import VectorStepper, autoreset_mode, make_vector_env
+
+__all__ = [
+    "ActionAdapter",
+    "Collector",
+    "ObservationAdapter",
+    "VectorStepper",
+    "autoreset_mode",
+    "make_vector_env",
+    "space_from_json",
+    "space_to_json",
+]

@@ -1,0 +1,289 @@
+"""`Collector`: plays a policy in a vector environment and hands over what happened as one `Batch`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from pgcore.batch import Batch
+from pgcore.kernels._coerce import integer
+from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
+from pgcore.rollout.vector import Step, VectorStepper
+
+__all__ = ["Collector"]
+
+Array = NDArray[Any]
+
+_MIN_NOISE_STEPS = 128  # drawn at once when nobody knows how long the episodes will be
+
+
+class ActingPolicy(Protocol):
+    """What a collector needs of a policy."""
+
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def action_shape(self) -> tuple[int, ...]: ...
+    @property
+    def action_dtype(self) -> np.dtype[Any]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int, /) -> Array: ...
+    def act(self, obs: Array, noise: Array, /) -> Array: ...
+    def log_prob(self, obs: Array, actions: Array, /) -> Array: ...
+
+
+class Collector:
+    """Collects experience: one environment step and one policy call per vector step, one batch per rollout.
+
+    The batch lies environment by environment and in time order. It holds transitions only: the steps that a
+    next-step environment spends on resets are left out. A piece that the environment truncated, or that the
+    end of the rollout cut, carries the observation that it stopped at in ``tail_obs`` (rows of terminated
+    pieces are 0). Actions are those that the policy sampled, before any clipping for the environment, and
+    ``log_probs`` are theirs, computed in one pass over the whole batch. Observations are raw (flattened, not
+    normalised), and nothing here moves a normaliser.
+
+    The same generator and the same environments give the same batches in every autoreset mode when
+    ``whole_episodes`` is true; otherwise a next-step environment has fewer transitions in the same number of
+    steps.
+
+    Parameters
+    ----------
+    env
+        A gymnasium vector environment; `make_vector_env` makes one.
+    policy
+        Acts. It may be trained in place between rollouts.
+    rng
+        Source of the policy's noise, and of the seeds of resets.
+    seed
+        Of the first reset, when the first rollout isn't of whole episodes. By default one is drawn from
+        ``rng``.
+
+    Attributes
+    ----------
+    env, policy, rng
+        As given.
+    num_envs : int
+        N.
+    episode_returns, episode_lengths : list
+        Undiscounted returns and numbers of steps of the episodes that ended during the last `collect`, in the
+        order in which they ended; summed over the whole episode, also where it began in an earlier batch.
+        With whole episodes, those in the batch.
+    num_env_steps : int
+        Transitions that the environments made in the last `collect`, whether or not they are in the batch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``env`` is no vector environment or doesn't say its autoreset mode, or ``policy`` doesn't fit its
+        spaces.
+
+    Examples
+    --------
+    >>> from pgcore.policies import CategoricalPolicy
+    >>> from pgcore.rollout import make_vector_env
+    >>> env = make_vector_env("CartPole-v1", num_envs=4)
+    >>> collector = Collector(env, CategoricalPolicy(4, 2), rng=np.random.default_rng(0))
+    >>> collector.collect(32).num_steps
+    128
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        policy: ActingPolicy,
+        *,
+        rng: np.random.Generator,
+        seed: int | None = None,
+    ) -> None:
+        self._stepper = VectorStepper(env)
+        _check_fit(policy, self._stepper)
+        self.env = env
+        self.policy = policy
+        self.rng = rng
+        self.num_envs = self._stepper.num_envs
+        self.episode_returns: list[float] = []
+        self.episode_lengths: list[int] = []
+        self.num_env_steps = 0
+        self._seed = seed
+        self._buffer = StepBuffer(
+            self.num_envs, policy.obs_dim, tuple(policy.action_shape), policy.dtype, policy.action_dtype
+        )
+        self._tracker = EpisodeTracker(self.num_envs)
+        self._can_go_on = False
+        self._length = 0  # vector steps of the rollout that is in the buffer
+        self._num_idle = np.zeros(self.num_envs, np.int64)
+        self._has_idled = False
+        self._columns = np.arange(self.num_envs)
+        self._finals: list[tuple[int, NDArray[np.intp], Array]] = []
+
+    def collect(self, n_steps: int, *, whole_episodes: bool = False) -> Batch:
+        """Play the policy and return what happened.
+
+        Parameters
+        ----------
+        n_steps
+            Steps per environment. (In a next-step environment those that only reset are among them.)
+        whole_episodes
+            False: take exactly that many; episodes that are still running go on in the next call. True: begin
+            fresh episodes everywhere, seeded from ``rng``, and play each environment to the end of the
+            episode in which it makes its ``n_steps``-th transition. What environments do while they wait for
+            the slowest one is dropped.
+
+        Returns
+        -------
+        Batch
+            With ``tail_obs`` and ``log_probs``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``n_steps`` is not a positive integer.
+        """
+        n_steps = integer("n_steps", n_steps, minimum=1)
+        going_on, self._can_go_on = self._can_go_on and not whole_episodes, False
+        self._finals.clear()
+        self._num_idle[:] = 0
+        self._has_idled = False
+        if going_on:
+            self._buffer.obs[0] = self._buffer.obs[self._length]
+        else:
+            self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
+        self._length = self._play_episodes(n_steps) if whole_episodes else self._play_steps(n_steps)
+        self.num_env_steps = self._length * self.num_envs - int(self._num_idle.sum())
+        batch = self._make_batch()
+        # Only now: a rollout that an exception broke off (Ctrl-C is one) has lost the thread of its episodes.
+        self._can_go_on = not whole_episodes
+        return batch
+
+    def _begin_episodes(self, *, draw_seed: bool) -> None:
+        """Put first observations into the buffer's first row."""
+        if draw_seed:
+            seed: int | None = int(self.rng.integers(2**31 - self.num_envs))  # environment i gets seed + i
+        else:
+            seed, self._seed = self._seed, None
+        self._stepper.reset(self._buffer.obs[0], seed=seed)
+        self._tracker.reset()
+
+    def _play_steps(self, n_steps: int) -> int:
+        if n_steps == 1 and self._stepper.all_idle:
+            n_steps = 2  # or there would be no transition at all
+        self._buffer.reserve(n_steps)
+        noise = self.policy.draw_noise(self.rng, n_steps, self.num_envs)
+        for t in range(n_steps):
+            self._advance(t, noise)
+        return n_steps
+
+    def _play_episodes(self, n_steps: int) -> int:
+        # How much noise is drawn depends on n_steps and the episodes alone, never on the past of this object.
+        noise = self.policy.draw_noise(self.rng, max(n_steps, _MIN_NOISE_STEPS), self.num_envs)
+        self._buffer.reserve(len(noise))
+        num_recorded = np.zeros(self.num_envs, np.int64)
+        playing = np.ones(self.num_envs, np.bool_)
+        t = 0
+        while playing.any():
+            if t == len(noise):
+                noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
+                self._buffer.reserve(len(noise))
+            step = self._advance(t, noise)
+            recorded = self._buffer.recorded[t]
+            recorded &= playing
+            num_recorded += recorded
+            playing &= ~(step.done & (num_recorded >= n_steps))
+            t += 1
+        return t
+
+    def _advance(self, t: int, noise: Array) -> Step:
+        """Make one vector step and write it down."""
+        buffer = self._buffer
+        # A step that only resets uses up no noise, so that an episode doesn't depend on how it was reset.
+        row = noise[t - self._num_idle, self._columns] if self._has_idled else noise[t]
+        actions = self.policy.act(buffer.obs[t], row)
+        buffer.actions[t] = actions  # before the environment gets to see, and perhaps to change, them
+        step = self._stepper.step(actions, buffer.obs[t + 1])
+        buffer.rewards[t] = step.rewards
+        buffer.terminated[t] = step.terminated
+        buffer.done[t] = step.done
+        if step.idle is None:
+            buffer.recorded[t] = True
+        else:
+            np.logical_not(step.idle, out=buffer.recorded[t])
+            self._num_idle += step.idle
+            self._has_idled = True
+        if step.cut.size:
+            self._finals.append((t, step.cut, step.final_obs))
+        return step
+
+    def _make_batch(self) -> Batch:
+        """Transpose the buffer: recorded steps only, environment by environment, in time order."""
+        buffer, length = self._buffer, self._length
+        envs, times = np.divmod(np.flatnonzero(buffer.recorded[:length].T), length)
+        rows = times * self.num_envs + envs
+
+        def flat(array: Array) -> Array:
+            steps: Array = array[:length].reshape(length * self.num_envs, *array.shape[2:])
+            return steps.take(rows, axis=0)
+
+        done, terminated, rewards = flat(buffer.done), flat(buffer.terminated), flat(buffer.rewards)
+        ends = done.copy()
+        ends[:-1] |= envs[1:] != envs[:-1]
+        ends[-1:] = True
+        piece_ends = np.flatnonzero(ends)
+        piece_envs, piece_done = envs[piece_ends], done[piece_ends]
+
+        tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)
+        tail_obs[~piece_done] = buffer.obs[length, piece_envs[~piece_done]]
+        tail_obs[piece_done & ~terminated[piece_ends]] = self._truncated_obs()
+
+        self._count_episodes(rewards, piece_ends, piece_envs, piece_done, times[piece_ends])
+        obs, actions = flat(buffer.obs), flat(buffer.actions)
+        return Batch(
+            obs,
+            actions,
+            rewards.astype(buffer.obs.dtype, copy=False),
+            ends,
+            terminated=terminated,
+            tail_obs=tail_obs,
+            log_probs=self.policy.log_prob(obs, actions),
+        )
+
+    def _truncated_obs(self) -> Array:
+        """Last observations of the recorded episodes that the environment truncated, in the batch's order."""
+        if not self._finals:
+            return np.empty((0, self._buffer.obs.shape[2]), self._buffer.obs.dtype)
+        times = np.concatenate([np.full(len(envs), t) for t, envs, _ in self._finals])
+        envs = np.concatenate([envs for _, envs, _ in self._finals])
+        obs = np.concatenate([obs for _, _, obs in self._finals])
+        order = np.lexsort((times, envs))
+        recorded: Array = obs[order[self._buffer.recorded[times, envs][order]]]
+        return recorded
+
+    def _count_episodes(
+        self,
+        rewards: NDArray[np.float64],
+        piece_ends: NDArray[np.int64],
+        piece_envs: NDArray[np.int64],
+        piece_done: NDArray[np.bool_],
+        end_times: NDArray[np.int64],
+    ) -> None:
+        starts = np.zeros_like(piece_ends)
+        starts[1:] = piece_ends[:-1] + 1
+        returns, lengths = self._tracker.add(
+            rewards, starts=starts, ends=piece_ends, envs=piece_envs, done=piece_done
+        )
+        order = np.argsort(end_times[piece_done], kind="stable")
+        self.episode_returns = returns[order].tolist()
+        self.episode_lengths = lengths[order].tolist()
+
+
+def _check_fit(policy: ActingPolicy, stepper: VectorStepper) -> None:
+    dim, shape = stepper.observations.dim, stepper.actions.action_shape
+    if policy.obs_dim != dim:
+        raise ValueError(f"policy: expected obs_dim {dim} to fit the environment, got {policy.obs_dim}")
+    if tuple(policy.action_shape) != shape:
+        raise ValueError(
+            f"policy: expected action_shape {shape} to fit the environment, got {tuple(policy.action_shape)}"
+        )

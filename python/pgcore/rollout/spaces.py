@@ -1,0 +1,399 @@
+"""Between gymnasium's spaces and what policies read and write: flat observations, plain arrays of actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["ActionAdapter", "ObservationAdapter", "space_from_json", "space_to_json"]
+
+Space = spaces.Space[Any]
+Array = NDArray[Any]
+
+
+class ObservationAdapter:
+    """Flattens batches of observations, in the layout of `gymnasium.spaces.flatten`, all rows at a time.
+
+    A `Box` of any shape and a `MultiBinary` are reshaped; a `Discrete` and each component of a
+    `MultiDiscrete` become one-hot (counted from ``start``); the parts of a `Dict` or `Tuple` follow each
+    other in the space's order.
+
+    Parameters
+    ----------
+    space
+        Observation space of one environment.
+
+    Attributes
+    ----------
+    space
+        As given.
+    dim : int
+        Length of a flattened observation.
+
+    Raises
+    ------
+    TypeError
+        If ``space`` is no gymnasium space.
+    ValueError
+        For kinds of spaces without a fixed-size flat form (`Text`, `Sequence`, `Graph`, `OneOf`).
+
+    Examples
+    --------
+    >>> adapter = ObservationAdapter(spaces.Tuple([spaces.Box(-1, 1, (2,)), spaces.Discrete(3, start=5)]))
+    >>> adapter((np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([5, 7])))
+    array([[0.1, 0.2, 1. , 0. , 0. ],
+           [0.3, 0.4, 0. , 0. , 1. ]], dtype=float32)
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self._parts = list(_parts(space, "obs"))
+        self.dim = sum(part.width for _, part in self._parts)
+
+    def __call__(self, obs: Any, dtype: DTypeLike = np.float32) -> Array:
+        """Flatten a batch of observations.
+
+        Parameters
+        ----------
+        obs
+            What a vector environment returns: an array of shape (N, ...), or a dictionary or tuple of such.
+        dtype
+            Of the result.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (N, dim), C-contiguous. May share memory with ``obs``; `write` always copies.
+
+        Raises
+        ------
+        ValueError
+            If ``obs`` doesn't have the space's structure, shapes, or (for one-hot parts) range.
+        """
+        if len(self._parts) == 1:
+            path, part = self._parts[0]
+            values = np.asarray(_at(obs, path))
+            if isinstance(part, _Numbers) and values.ndim:
+                part.check(values, len(values))
+                return np.ascontiguousarray(values.reshape(len(values), part.width), dtype)
+        flat = np.empty((self._batch_size(obs), self.dim), dtype)
+        self.write(obs, flat)
+        return flat
+
+    def single(self, obs: Any, dtype: DTypeLike = np.float32) -> Array:
+        """Flatten one observation of the space into a batch of one, shape (1, dim). Otherwise like a call."""
+        flat = np.empty((1, self.dim), dtype)
+        column = 0
+        for path, part in self._parts:
+            values = np.asarray(_at(obs, path))
+            part.write(values[None], flat[:, column : column + part.width])
+            column += part.width
+        return flat
+
+    def write(self, obs: Any, out: Array) -> None:
+        """Flatten a batch of observations into ``out``, a float array of shape (N, dim)."""
+        column = 0
+        for path, part in self._parts:
+            part.write(np.asarray(_at(obs, path)), out[:, column : column + part.width])
+            column += part.width
+
+    def _batch_size(self, obs: Any) -> int:
+        path, part = self._parts[0]
+        shape = np.shape(_at(obs, path))
+        if not shape:
+            raise ValueError(f"{part.name}: expected a batch, got a scalar")
+        return int(shape[0])
+
+
+class ActionAdapter:
+    """Turns a policy's actions into the environment's.
+
+    ===============  ================================================  ===============================
+    space            a policy's actions                                become
+    ===============  ================================================  ===============================
+    `Box` of floats  (N, A) floats, A the number of elements           clipped to the bounds, reshaped
+    `Discrete`       (N,) integers 0…n−1                               plus ``start``
+    `MultiDiscrete`  (N, D) integers 0…nvec_d−1                        plus ``start``, reshaped
+    `MultiBinary`    (N, D) integers 0 and 1                           reshaped
+    ===============  ================================================  ===============================
+
+    All in the space's dtype. A policy's own array is never modified: it is the unclipped action that gets
+    scored.
+
+    Parameters
+    ----------
+    space
+        Action space of one environment.
+
+    Attributes
+    ----------
+    space
+        As given.
+    action_shape : tuple of int
+        Shape of one action on the policy's side.
+
+    Raises
+    ------
+    TypeError
+        If ``space`` is no gymnasium space.
+    ValueError
+        For other spaces than the four.
+
+    Examples
+    --------
+    >>> ActionAdapter(spaces.Box(-1, 1, (2,))).to_env(np.array([[0.5, -3.0]]))
+    array([[ 0.5, -1. ]], dtype=float32)
+    >>> ActionAdapter(spaces.Discrete(3, start=-1)).to_env(np.array([0, 2]))
+    array([-1,  1])
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self._bounds: tuple[Array, Array] | None = None
+        self._start: Array | None = None
+        if isinstance(space, spaces.Box) and space.dtype.kind == "f":
+            self._bounds = space.low.reshape(-1), space.high.reshape(-1)
+            self._env_shape, self._dtype = space.shape, space.dtype
+            self.action_shape: tuple[int, ...] = (space.low.size,)
+        elif isinstance(space, spaces.Discrete):
+            self._start = np.array(space.start)
+            self._env_shape, self._dtype = (), np.dtype(space.dtype)
+            self.action_shape = ()
+        elif isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+            if isinstance(space, spaces.MultiDiscrete):
+                self._start = np.asarray(space.start).reshape(-1)
+            self._env_shape, self._dtype = space.shape, np.dtype(space.dtype)
+            self.action_shape = (math.prod(self._env_shape),)
+        else:
+            _require_space("action_space", space)
+            raise ValueError(
+                f"action_space: expected a Box of floats, Discrete, MultiDiscrete or MultiBinary, got {space}"
+            )
+        if self._start is not None and not self._start.any():
+            self._start = None
+
+    def to_env(self, actions: Array) -> Array:
+        """Return the environments' actions for a batch of the policy's, as in the table above.
+
+        Parameters
+        ----------
+        actions
+            Shape (N, *action_shape).
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (N, *space.shape), in the space's dtype. May be ``actions`` itself where nothing changes.
+
+        Raises
+        ------
+        ValueError
+            If the shape is another.
+        """
+        if actions.shape[1:] != self.action_shape:
+            expected = ", ".join(map(str, ("N", *self.action_shape)))
+            raise ValueError(f"actions: expected shape ({expected}), got {actions.shape}")
+        if self._bounds is not None:
+            low, high = self._bounds
+            actions = np.minimum(np.maximum(actions, low), high)  # np.clip goes through more Python
+        elif self._start is not None:
+            actions = actions + self._start
+        return actions.astype(self._dtype, copy=False).reshape(len(actions), *self._env_shape)
+
+    def single(self, action: Array) -> Any:
+        """Return one environment's action for one of the policy's, of shape ``action_shape``."""
+        return self.to_env(np.asarray(action)[None])[0]
+
+
+def space_to_json(space: Space) -> dict[str, Any]:
+    """Describe a space by what JSON can hold; `space_from_json` is the inverse.
+
+    Parameters
+    ----------
+    space
+        A `Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, or a `Dict` (with keys that are strings) or
+        `Tuple` of such.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TypeError
+        If ``space`` is no gymnasium space.
+    ValueError
+        For another kind of space.
+
+    Examples
+    --------
+    >>> space_to_json(spaces.Discrete(3))
+    {'kind': 'Discrete', 'n': 3, 'start': 0, 'dtype': 'int64'}
+    >>> space_from_json(space_to_json(spaces.Box(-1, float("inf"), (2,))))
+    Box(-1.0, inf, (2,), float32)
+    """
+    _require_space("space", space)
+    dtype = str(space.dtype)
+    if isinstance(space, spaces.Box):
+        low, high = _bound_to_json(space.low), _bound_to_json(space.high)
+        return {"kind": "Box", "low": low, "high": high, "shape": list(space.shape), "dtype": dtype}
+    if isinstance(space, spaces.Discrete):
+        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": dtype}
+    if isinstance(space, spaces.MultiDiscrete):
+        nvec, start = np.asarray(space.nvec).tolist(), np.asarray(space.start).tolist()
+        return {"kind": "MultiDiscrete", "nvec": nvec, "start": start, "dtype": dtype}
+    if isinstance(space, spaces.MultiBinary):
+        return {"kind": "MultiBinary", "shape": list(space.shape)}
+    if isinstance(space, spaces.Dict) and all(isinstance(key, str) for key in space.spaces):
+        # A list of pairs, because the order counts and JSON objects have none.
+        return {"kind": "Dict", "spaces": [[key, space_to_json(part)] for key, part in space.spaces.items()]}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
+    raise ValueError(
+        "space: expected a Box, Discrete, MultiDiscrete, MultiBinary, or a Tuple or a Dict (with strings as "
+        f"keys) of such, got {space}"
+    )
+
+
+def space_from_json(description: Mapping[str, Any]) -> Space:
+    """Make the space that `space_to_json` described.
+
+    Raises
+    ------
+    ValueError
+        If ``description`` isn't one.
+    """
+    try:
+        return _space_from_json(description)
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"description: expected one of space_to_json, got {description!r}") from error
+
+
+def _space_from_json(description: Mapping[str, Any]) -> Space:
+    kind = description["kind"]
+    if kind == "Box":
+        shape, dtype = tuple(description["shape"]), np.dtype(description["dtype"])
+        low, high = (_bound_from_json(description[name], shape, dtype) for name in ("low", "high"))
+        return spaces.Box(low, high, dtype=dtype.type)
+    if kind == "Discrete":
+        other = {} if description["dtype"] == "int64" else {"dtype": np.dtype(description["dtype"]).type}
+        return spaces.Discrete(description["n"], start=description["start"], **other)
+    if kind == "MultiDiscrete":
+        dtype = np.dtype(description["dtype"]).type
+        return spaces.MultiDiscrete(
+            np.array(description["nvec"]), dtype, start=np.array(description["start"])
+        )
+    if kind == "MultiBinary":
+        shape = tuple(description["shape"])
+        return spaces.MultiBinary(shape[0] if len(shape) == 1 else shape)
+    if kind == "Dict":
+        return spaces.Dict([(key, _space_from_json(part)) for key, part in description["spaces"]])
+    if kind == "Tuple":
+        return spaces.Tuple([_space_from_json(part) for part in description["spaces"]])
+    raise KeyError(kind)
+
+
+def _bound_to_json(bound: Array) -> Any:
+    """One number if all are equal, else nested lists; infinities as strings, which strict JSON lacks."""
+    if bound.size and (bound == bound.flat[0]).all():
+        bound = bound.reshape(-1)[0]
+    return _map_nested(lambda x: x if math.isfinite(x) else str(x), bound.tolist())
+
+
+def _bound_from_json(bound: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    numbers = np.array(_map_nested(lambda x: float(x) if isinstance(x, str) else x, bound), dtype)
+    return np.broadcast_to(numbers.reshape(numbers.shape or (1,) * len(shape)), shape).copy()
+
+
+def _map_nested(function: Any, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_map_nested(function, element) for element in value]
+    return function(value)
+
+
+def _require_space(name: str, space: object) -> None:
+    if not isinstance(space, spaces.Space):
+        raise TypeError(f"{name}: expected a gymnasium space, got {space!r}")
+
+
+# The parts of an observation: leaves of nested Dict and Tuple spaces, each written into its own columns.
+
+
+class _Part(Protocol):
+    name: str
+    width: int
+
+    def write(self, values: Array, out: Array) -> None: ...
+
+
+class _Numbers:
+    """Elements of a `Box` or `MultiBinary`, as they are."""
+
+    def __init__(self, name: str, space: Space) -> None:
+        self.name = name
+        self.shape: tuple[int, ...] = space.shape or ()
+        self.width = math.prod(self.shape)
+
+    def check(self, values: Array, num: int) -> None:
+        if values.shape != (num, *self.shape):
+            raise ValueError(f"{self.name}: expected shape {(num, *self.shape)}, got {values.shape}")
+
+    def write(self, values: Array, out: Array) -> None:
+        self.check(values, len(out))
+        out[...] = values.reshape(out.shape)
+
+
+class _OneHot:
+    """One or several integers, each within its own range, as indicators."""
+
+    def __init__(self, name: str, start: Any, num: Any) -> None:
+        self.name = name
+        self._start, self._num = np.atleast_1d(start).reshape(-1), np.atleast_1d(num).reshape(-1)
+        self._first_column = np.cumsum(self._num) - self._num
+        self.width = int(self._num.sum())
+
+    def write(self, values: Array, out: Array) -> None:
+        if values.size != len(out) * len(self._num):
+            raise ValueError(f"{self.name}: expected {len(out) * len(self._num)} integers, got {values.size}")
+        digits = values.reshape(len(out), len(self._num)) - self._start
+        if digits.dtype.kind not in "iu":
+            raise ValueError(f"{self.name}: expected integers, got {values.dtype}")
+        if (digits < 0).any() or (digits >= self._num).any():  # a negative index would set another column
+            last = self._start + self._num - 1
+            raise ValueError(f"{self.name}: expected integers from {self._start} to {last}, got {values}")
+        out[...] = 0
+        np.put_along_axis(out, digits + self._first_column, 1, axis=1)
+
+
+def _parts(space: Space, name: str, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], _Part]]:
+    """Where each leaf of the space is found in an observation, and how to flatten it."""
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        yield path, _Numbers(name, space)
+    elif isinstance(space, spaces.Discrete):
+        yield path, _OneHot(name, space.start, space.n)
+    elif isinstance(space, spaces.MultiDiscrete):
+        yield path, _OneHot(name, space.start, space.nvec)
+    elif isinstance(space, spaces.Dict | spaces.Tuple):
+        named = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
+        for key, part in named:
+            yield from _parts(part, f"{name}[{key!r}]", (*path, key))
+    else:
+        _require_space("observation_space", space)
+        raise ValueError(
+            "observation_space: expected a Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of "
+            f"such, got {space}"
+        )
+
+
+def _at(obs: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        try:
+            obs = obs[key]
+        except (KeyError, IndexError, TypeError):
+            raise ValueError(f"obs: expected an entry {key!r}, got {type(obs).__name__} {obs!r}") from None
+    return obs

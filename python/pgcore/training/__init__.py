@@ -1,0 +1,56 @@
+"""The `Algorithm` base and what is generic over ``update(batch)``: loop, logs, checkpoints, evaluation."""
+
+from __future__ import annotations
+
+from pgcore.training.algorithm import Algorithm
+from pgcore.training.callbacks import Callback, CheckpointCallback, ProgressBar
+from pgcore.training.config import (
+    Config,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    make_config,
+)
+from pgcore.training.evaluation import evaluate_policy
+from pgcore.training.loggers import ConsoleLogger, CSVLogger
+from pgcore.training.optimizers import (
+    SGD,
+    Adam,
+    Optimizer,
+    OptimizerName,
+    ScheduleName,
+    clip_norm,
+    make_optimizer,
+    scheduled,
+)
+from pgcore.training.persistence import Component, load
+from pgcore.training.statistics import explained_variance, standardize
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Algorithm",
+    "CSVLogger",
+    "Callback",
+    "CheckpointCallback",
+    "Component",
+    "Config",
+    "ConsoleLogger",
+    "NonNegativeFloat",
+    "Optimizer",
+    "OptimizerName",
+    "PositiveFloat",
+    "PositiveInt",
+    "ProgressBar",
+    "ScheduleName",
+    "UnitInterval",
+    "clip_norm",
+    "evaluate_policy",
+    "explained_variance",
+    "load",
+    "make_config",
+    "make_optimizer",
+    "scheduled",
+    "standardize",
+]

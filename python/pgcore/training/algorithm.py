@@ -1,0 +1,404 @@
+"""What algorithms share: construction, the loop around ``update(batch)``, predicting, saving, loading."""
+
+from __future__ import annotations
+
+import operator
+import os
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from pgcore import policies, presets
+from pgcore.policies import ObservationNormalizer, Policy
+from pgcore.rollout import Collector, make_vector_env
+from pgcore.training import persistence
+from pgcore.training.callbacks import Callback, ProgressBar, as_callbacks
+from pgcore.training.config import Config, make_config
+from pgcore.training.persistence import WINDOW, EnvLike
+from pgcore.training.prediction import Predictor
+from pgcore.training.registry import register
+from pgcore.training.seeding import checked_seed, integer_seed
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pgcore.baselines import Baseline
+    from pgcore.batch import Batch
+    from pgcore.training.persistence import Component
+
+__all__ = ["Algorithm"]
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+_KEYWORDS = ("policy", "critic", "hidden", "activation", "seed", "num_envs", "backend")
+
+
+class Algorithm(ABC, Generic[ConfigT]):
+    """Learns a policy from experience: collect, update, merge the normaliser's statistics, and again.
+
+    A subclass names its configuration dataclass and writes `update`. It may add `setup` (what it keeps
+    between updates), `components` (what of that must be saved) and `default_critic`.
+
+    Parameters
+    ----------
+    env
+        A gymnasium id, an environment or a vector environment.
+    policy
+        The policy to train, in place; by default one that fits the spaces, made from ``hidden`` and
+        ``activation``.
+    critic
+        The baseline; by default the one that the configuration names.
+    hidden, activation
+        Hidden layer sizes and activation of the default policy and critic.
+    seed
+        Seeds everything random. None draws one, kept in ``model.seed``.
+    num_envs, backend
+        When ``env`` is an id: how many copies to step, and how (``"sync"``, ``"async"``, ``"native"``,
+        ``"envpool"``); by default 1 and ``"sync"``.
+    **hyperparameters
+        Fields of the configuration dataclass.
+
+    Attributes
+    ----------
+    policy, critic, config, env
+        As given or made.
+    num_timesteps : int
+        Environment steps that it has learned from.
+    logs : dict
+        The last iteration's numbers, by Stable-Baselines3's names.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown hyperparameter or a value that does not fit; the message names it.
+    """
+
+    config_class: ClassVar[type[Config]] = Config
+    config: ConfigT
+    env: VectorEnv[Any, Any, Any] | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register(cls)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse Stable-Baselines3's argument order with a message that says what to write."""
+        if len(args) + ("env" in kwargs) > 1 or (args and str(args[0]).endswith("Policy")):
+            name = cls.__name__
+            raise TypeError(
+                f"{name}: expected an environment, then keywords, got ({', '.join(map(repr, args))}); the "
+                f"policy is made to fit the environment: write {name}(env), {name}(env, hidden=(64, 64)), or "
+                f"{name}(env, policy=...) with one from pgcore.policies"
+            )
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        env: EnvLike,
+        *,
+        policy: Policy | None = None,
+        critic: Baseline | None = None,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        seed: int | None = 0,
+        num_envs: int | None = None,
+        backend: str | None = None,
+        **hyperparameters: Any,
+    ) -> None:
+        config = make_config(
+            self.config_class, hyperparameters, owner=type(self).__name__, also_valid=_KEYWORDS
+        )
+        if policy is not None and not isinstance(policy, Policy):
+            raise TypeError(f"policy: expected one from pgcore.policies or None, got {policy!r}")
+        self.seed = checked_seed(seed)
+        self.num_envs, self.backend = 1 if num_envs is None else num_envs, backend or "sync"
+        self.env = self._made(env)
+        self._build(
+            config=config,
+            observation_space=self.env.single_observation_space,
+            action_space=self.env.single_action_space,
+            policy=policy,
+            critic=critic,
+            hidden=tuple(hidden),
+            activation=activation,
+        )
+
+    def _build(
+        self,
+        *,
+        config: Any,
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any],
+        policy: Policy | None,
+        critic: Baseline | None,
+        hidden: tuple[int, ...],
+        activation: str,
+    ) -> None:
+        """Make everything but the environment, for the constructor and for loading alike."""
+        policy_seed, critic_seed, rng, predict_rng = np.random.SeedSequence(self.seed).spawn(4)
+        self.config = config
+        self.observation_space, self.action_space = observation_space, action_space
+        self.hidden, self.activation = hidden, activation
+        self._rng, self._predict_rng = np.random.default_rng(rng), np.random.default_rng(predict_rng)
+        self._predictor = Predictor(observation_space, action_space)
+        if policy is None:
+            policy = policies.for_spaces(
+                self._predictor.obs_dim,
+                action_space,
+                hidden=hidden,
+                activation=activation,
+                seed=integer_seed(policy_seed),
+            )
+        if config.normalize_observations and policy.normalizer is None:
+            policy.normalizer = ObservationNormalizer(policy.obs_dim)
+        self.policy = policy
+        self.critic = self.default_critic(integer_seed(critic_seed)) if critic is None else critic
+        if self.critic is not None:
+            self.critic.normalizer = policy.normalizer
+        self.num_timesteps = self.num_iterations = self.num_updates = 0
+        self.progress = 0.0  # of the current `learn`, from 0 to 1; schedules read it
+        self.logs: dict[str, float] = {}
+        self._episode_returns: deque[float] = deque(maxlen=WINDOW)
+        self._episode_lengths: deque[int] = deque(maxlen=WINDOW)
+        self._collector: Collector | None = None
+        self.setup()
+
+    # What a subclass fills in
+
+    @abstractmethod
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Improve the policy by one batch of the experience that it made.
+
+        Returns
+        -------
+        dict
+            Numbers for the log; they appear as ``train/{name}``.
+        """
+
+    def setup(self) -> None:
+        """Make what is kept between updates, such as an optimizer. Policy and critic are there already."""
+
+    def components(self) -> dict[str, Component]:
+        """Return what has a state to be saved besides the policy's parameters, by a name for each."""
+        parts: dict[str, Component | None] = {"critic": self.critic, "normalizer": self.policy.normalizer}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def default_critic(self, seed: int) -> Baseline | None:
+        """Return the baseline to use when the caller gives none; None for an algorithm without one."""
+        return None
+
+    # Learning
+
+    def learn(
+        self,
+        total_timesteps: int,
+        *,
+        callback: Callback | Iterable[Callback] | None = None,
+        progress_bar: bool = False,
+        reset_num_timesteps: bool = True,
+    ) -> Self:
+        """Train for at least ``total_timesteps`` environment steps, in whole iterations.
+
+        If an exception cuts an iteration short (Ctrl-C is one), the model is as it was after the last one
+        that was finished, and can be saved or go on learning.
+
+        Parameters
+        ----------
+        total_timesteps
+            Environment steps to take, summed over environments.
+        callback
+            One or several, called with the model after every iteration; ``False`` from one ends training.
+        progress_bar
+            Show a bar on standard error.
+        reset_num_timesteps
+            Start counting and playing anew. False continues ``num_timesteps`` and takes ``total_timesteps``
+            *more*.
+
+        Returns
+        -------
+        Self
+            The model.
+
+        Raises
+        ------
+        ValueError
+            If the model has no environment (it was loaded without one), or ``total_timesteps`` is negative.
+        """
+        if self.env is None:
+            raise ValueError(
+                "env: expected an environment to learn in, got None; give one to load or set_env"
+            )
+        if operator.index(total_timesteps) < 0:
+            raise ValueError(f"total_timesteps: expected an integer >= 0, got {total_timesteps}")
+        callbacks = as_callbacks(callback)
+        if reset_num_timesteps:
+            self._start_over()
+        first, started = self.num_timesteps, time.perf_counter()
+        target = first + total_timesteps
+        bar = ProgressBar(target, first) if progress_bar else None
+        try:
+            while self.num_timesteps < target:
+                self.progress = self.num_timesteps / target
+                train_logs = self._iterate()
+                self._log(train_logs, self.num_timesteps - first, time.perf_counter() - started)
+                answers = [call(self) for call in callbacks]  # all of them, whatever the first one says
+                if bar is not None:
+                    bar(self)
+                if False in answers:
+                    break
+        finally:
+            if bar is not None:
+                bar.close()
+        return self
+
+    def collect(self) -> Batch:
+        """Play the current policy for one iteration, and count its steps and episodes."""
+        assert self.env is not None
+        if self._collector is None:
+            # Not drawn from the generator: a resumed run makes a new collector where an unbroken one doesn't.
+            seed = integer_seed(np.random.SeedSequence([self.seed, self.num_updates]))
+            self._collector = Collector(self.env, self.policy, rng=self._rng, seed=seed)
+        batch = self._collector.collect(self.config.n_steps, whole_episodes=self.config.whole_episodes)
+        self._episode_returns.extend(self._collector.episode_returns)
+        self._episode_lengths.extend(self._collector.episode_lengths)
+        self.num_timesteps += self._collector.num_env_steps
+        return batch
+
+    def _iterate(self) -> dict[str, float]:
+        """One iteration, all or nothing."""
+        before = persistence.snapshot(self)
+        try:
+            batch = self.collect()
+            logs = self.update(batch)
+            # Only now: actions were sampled, and must be scored, under the statistics from before the batch.
+            if self.config.normalize_observations and self.policy.normalizer is not None:
+                self.policy.normalizer.update(batch.obs)
+            self.num_iterations += 1
+            self.num_updates += 1
+        except BaseException:
+            persistence.restore(self, *before)
+            self._collector = None  # its environments are somewhere inside the unfinished iteration
+            raise
+        return logs
+
+    def _start_over(self) -> None:
+        self.num_timesteps = self.num_iterations = 0
+        self._episode_returns.clear()
+        self._episode_lengths.clear()
+        self._collector = None
+
+    def _log(self, train_logs: dict[str, float], num_steps: int, elapsed: float) -> None:
+        self.logs = {
+            "rollout/ep_rew_mean": _mean(self._episode_returns),
+            "rollout/ep_len_mean": _mean(self._episode_lengths),
+            "time/iterations": self.num_iterations,
+            "time/fps": int(num_steps / max(elapsed, 1e-9)),
+            "time/time_elapsed": round(elapsed, 3),
+            "time/total_timesteps": self.num_timesteps,
+            **{f"train/{name}": value for name, value in train_logs.items()},
+            "train/n_updates": self.num_updates,
+        }
+
+    # Acting
+
+    def predict(
+        self,
+        obs: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Choose actions, in the action space: clipped to a `Box`, with `Discrete`'s start added.
+
+        Parameters
+        ----------
+        obs
+            One raw observation, or a batch of them along a new first axis.
+        state, episode_start
+            For Stable-Baselines3's sake: ``state`` is handed back, ``episode_start`` is not read.
+        deterministic
+            The most likely action instead of a random one.
+
+        Returns
+        -------
+        actions, state
+        """
+        return self._predictor(self.policy, obs, None if deterministic else self._predict_rng), state
+
+    def set_env(self, env: EnvLike) -> None:
+        """Learn in another environment from now on; other spaces than the model's raise a `ValueError`."""
+        made = self._made(env)
+        for name in ("observation_space", "action_space"):
+            expected, got = getattr(self, name), getattr(made, f"single_{name}")
+            if expected != got:
+                raise ValueError(f"env: expected {name} {expected}, got {got}")
+        self.env, self._collector = made, None
+
+    def close(self) -> None:
+        """Close the environment. The model can still predict and be saved."""
+        if self.env is not None:
+            self.env.close()
+            self.env = self._collector = None
+
+    def _made(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
+        if isinstance(env, str):
+            return make_vector_env(env, num_envs=self.num_envs, backend=self.backend, seed=self.seed)
+        return make_vector_env(env, seed=self.seed)
+
+    # Saving and loading
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the whole model to one file: everything needed to predict, and to go on learning.
+
+        After loading, a run with ``whole_episodes`` continues bit for bit as if it had not stopped. Without,
+        it continues from the start of new episodes, since environments cannot be saved.
+
+        Parameters
+        ----------
+        path
+            Where to; ``.npz`` is added to a name without a suffix.
+
+        Returns
+        -------
+        Path
+            The file written.
+        """
+        return persistence.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], env: EnvLike | None = None) -> Self:
+        """Read a model of this class that `save` wrote; otherwise as `pgcore.load`."""
+        return persistence.load_as(cls, path, env)
+
+    @classmethod
+    def from_preset(cls, env_id: str, *, seed: int | None = 0, **overrides: Any) -> Self:
+        """Make a model with the hyperparameters shipped for an environment, as ``pgcore train`` does.
+
+        Parameters
+        ----------
+        env_id
+            The environment's id; ``pgcore.presets.find(algorithm, env_id)`` shows what is used.
+        seed
+            As in the constructor.
+        **overrides
+            Constructor arguments and hyperparameters that take the place of the preset's.
+
+        Raises
+        ------
+        ValueError
+            If no preset is shipped for that environment.
+        """
+        preset = presets.find(cls.__name__.lower(), env_id)
+        return cls(env_id, seed=seed, **{**preset.arguments, **overrides})
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return float(np.mean(numbers)) if numbers else float("nan")

@@ -1,0 +1,191 @@
+"""Rules that turn a gradient into a step uphill, and the state they carry from one step to the next."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from pgcore.kernels import adam_step
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Optimizer",
+    "OptimizerName",
+    "ScheduleName",
+    "clip_norm",
+    "make_optimizer",
+    "scheduled",
+]
+
+FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
+OptimizerName: TypeAlias = Literal["adam", "sgd"]
+ScheduleName: TypeAlias = Literal["constant", "linear"]
+
+
+class Optimizer(Protocol):
+    """Gradient ascent with memory."""
+
+    def ascend(self, theta: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
+        """Return new parameters, uphill of ``theta``."""
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return everything needed to go on as if nothing had happened."""
+
+    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Take up ``state`` from an earlier `state`."""
+
+
+class SGD:
+    """Plain gradient ascent, θ ← θ + α g. It has no state.
+
+    >>> SGD().ascend(np.zeros(2), np.array([1.0, -2.0]), 0.5)
+    array([ 0.5, -1. ])
+    """
+
+    def ascend(self, theta: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
+        """Return θ + α g.
+
+        Parameters
+        ----------
+        theta, gradient
+            Arrays of shape (P,).
+        learning_rate
+            α.
+
+        Returns
+        -------
+        FloatArray
+            A new array of ``theta``'s dtype.
+        """
+        step: FloatArray = np.multiply(gradient, learning_rate, dtype=theta.dtype)
+        return theta + step
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return an empty state."""
+        return {}
+
+    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Take up an empty state."""
+
+
+class Adam:
+    """Adam, uphill: each component moves by about α, whatever the gradient's scale (Kingma & Ba 2015).
+
+    Parameters
+    ----------
+    beta1, beta2
+        Decay of the running first and second moment of the gradient.
+    epsilon
+        Added to the denominator.
+
+    Examples
+    --------
+    >>> Adam().ascend(np.zeros(2), np.array([1.0, -2.0]), 0.5).round(6)
+    array([ 0.5, -0.5])
+    """
+
+    def __init__(self, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self._step = 0
+        self._m: FloatArray = np.zeros(0)
+        self._v: FloatArray = np.zeros(0)
+
+    def ascend(self, theta: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
+        """Return θ + α m̂ / (√v̂ + ε).
+
+        Parameters
+        ----------
+        theta, gradient
+            Arrays of shape (P,).
+        learning_rate
+            α.
+
+        Returns
+        -------
+        FloatArray
+            A new array of ``theta``'s dtype.
+        """
+        if self._step == 0:
+            self._m, self._v = np.zeros_like(theta), np.zeros_like(theta)
+        self._step += 1
+        theta = theta.copy()
+        descent = np.negative(gradient, dtype=theta.dtype)  # the kernel goes downhill
+        adam_step(
+            theta,
+            descent,
+            self._m,
+            self._v,
+            self._step,
+            learning_rate=learning_rate,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+        )
+        return theta
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return moments and step count."""
+        return {"m": self._m.copy(), "v": self._v.copy(), "step": np.array(self._step)}
+
+    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Take up moments and step count.
+
+        Parameters
+        ----------
+        state
+            What `state` returned.
+        """
+        self._m, self._v, self._step = state["m"].copy(), state["v"].copy(), int(state["step"])
+
+
+def make_optimizer(name: OptimizerName) -> Optimizer:
+    """Return a new optimizer of the kind that a configuration names."""
+    return Adam() if name == "adam" else SGD()
+
+
+def scheduled(value: float, schedule: ScheduleName, progress: float) -> float:
+    """Return ``value``, or what is left of it when it falls linearly to zero while ``progress`` goes to 1.
+
+    >>> scheduled(0.1, "linear", 0.75)
+    0.025
+    """
+    return value * (1.0 - progress) if schedule == "linear" else value
+
+
+def clip_norm(gradient: FloatArray, max_norm: float | None) -> tuple[FloatArray, float]:
+    """Scale ``gradient`` down to norm ``max_norm`` if it is longer.
+
+    Parameters
+    ----------
+    gradient
+        Array of shape (P,).
+    max_norm
+        The largest norm to let through; None lets everything through.
+
+    Returns
+    -------
+    gradient, norm
+        The gradient to use, and the norm it had *before*, summed in double precision.
+
+    Raises
+    ------
+    FloatingPointError
+        If the norm is not finite: the step would destroy the parameters.
+
+    Examples
+    --------
+    >>> clip_norm(np.array([3.0, 4.0]), 1.0)
+    (array([0.6, 0.8]), 5.0)
+    """
+    norm = math.sqrt(float(np.sum(np.square(gradient, dtype=np.float64))))
+    if not math.isfinite(norm):
+        raise FloatingPointError(
+            f"gradient: expected finite numbers, got norm {norm}; look for infinite rewards or observations, "
+            "or lower the learning rate"
+        )
+    if max_norm is not None and norm > max_norm:
+        gradient = gradient * np.asarray(max_norm / norm, dtype=gradient.dtype)
+    return gradient, norm

@@ -1,0 +1,71 @@
+"""Numbers about a batch that every algorithm with a critic needs."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = ["explained_variance", "standardize"]
+
+FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+
+def standardize(advantages: FloatArray) -> FloatArray:
+    """Return (A − mean A) / std A over the whole array, computed in double precision.
+
+    An array of one, or of equal numbers, becomes zero: next to the largest |A|, a spread that rounding alone
+    could have made is not blown up to one.
+
+    Parameters
+    ----------
+    advantages
+        Shape (B,).
+
+    Returns
+    -------
+    FloatArray
+        Shape (B,), of the same dtype.
+
+    Examples
+    --------
+    >>> standardize(np.array([1.0, 3.0])).round(6)
+    array([-1.,  1.])
+    >>> standardize(np.full(3, 1e6))
+    array([0., 0., 0.])
+    """
+    if advantages.size == 0:
+        return advantages
+    exact = advantages.astype(np.float64)
+    centred = exact - exact.mean()
+    epsilon = 1e-8 * max(1.0, float(np.abs(exact).max()))
+    deviation = float(centred.std())
+    if deviation <= epsilon * 1e-4:
+        return np.zeros_like(advantages)
+    standardized: FloatArray = (centred / (deviation + epsilon)).astype(advantages.dtype)
+    return standardized
+
+
+def explained_variance(values: FloatArray, returns: FloatArray) -> float:
+    """Return 1 − Var[returns − values] / Var[returns]: 1 for a perfect baseline, 0 for a constant one.
+
+    Parameters
+    ----------
+    values, returns
+        Shape (B,).
+
+    Returns
+    -------
+    float
+        Not-a-number if the returns do not vary.
+
+    Examples
+    --------
+    >>> explained_variance(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]))
+    1.0
+    """
+    exact = np.asarray(returns, np.float64)
+    variance = float(np.var(exact)) if exact.size else 0.0
+    if variance == 0.0:
+        return float("nan")
+    return 1.0 - float(np.var(exact - values)) / variance

@@ -1,0 +1,56 @@
+"""What all tests share: fixtures, the hypothesis profile, and `oracles` on the import path."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import pgcore
+from pgcore import kernels, reference
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import oracles`, whatever pytest's import mode
+
+settings.register_profile("default", max_examples=50, deadline=None)
+settings.register_profile("light", max_examples=5, deadline=None)
+settings.load_profile(os.environ.get("PGCORE_HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "light: a kernel's main check; runs again at each instruction-set level"
+    )
+
+
+# The reference is the same at every instruction-set level, so a forced one (tests/kernels/test_isa.py) skips it.
+IMPLEMENTATIONS = [kernels] if os.environ.get("PGCORE_ISA") else [kernels, reference]
+
+
+@pytest.fixture(params=IMPLEMENTATIONS, ids=lambda module: module.__name__.split(".")[-1])
+def lib(request: pytest.FixtureRequest) -> ModuleType:
+    """Both implementations: what holds for one holds for the other."""
+    return request.param
+
+
+@pytest.fixture(params=[np.float64, np.float32], ids=["float64", "float32"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def restore_threads() -> Iterator[None]:
+    """Put the number of threads back after a test that sets it."""
+    before = pgcore.get_num_threads()
+    yield
+    pgcore.set_num_threads(before)

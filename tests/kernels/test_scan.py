@@ -1,0 +1,571 @@
+"""reward_to_go, gae and vtrace: against explicit sums, the reference, and one another."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracles
+from oracles import assert_close, assert_same_bits
+from pgcore import kernels, reference
+from pgcore.kernels import gae, reward_to_go, vtrace
+
+SHAPES = [(0,), (1,), (2,), (3,), (17,), (100,), (0, 3), (4, 0), (1, 1), (1, 5), (5, 1), (7, 3), (33, 17)]
+# Around the lengths at which the kernel changes its ways with one column, and rows wider than a block.
+LONG_SHAPES = [(n,) for n in (511, 512, 513, 720, 721, 722, 736, 1441, 5003)] + [
+    (1300, 1),
+    (600, 2),
+    (9, 300),
+]
+
+
+def problem(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64, density: float = 0.2
+) -> dict[str, Any]:
+    """Random arrays with random ends, and tails that are NaN wherever they must not be read."""
+    ends = rng.random(shape) < density
+    tails = rng.normal(size=shape).astype(dtype)
+    read = ends.copy()
+    read[-1:] = True
+    tails[~read] = np.nan
+    return {
+        "rewards": rng.normal(size=shape).astype(dtype),
+        "values": rng.normal(size=shape).astype(dtype),
+        "log_ratios": (0.3 * rng.normal(size=shape)).astype(dtype),
+        "ends": ends,
+        "tail_values": tails,
+    }
+
+
+def call(
+    lib: ModuleType, name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any
+) -> tuple[Any, ...]:
+    """One of the three functions on a problem; always a tuple of results."""
+    cut = {"ends": p["ends"], "tail_values": p["tail_values"]}
+    if name == "reward_to_go":
+        return (lib.reward_to_go(p["rewards"], gamma, **cut),)
+    if name == "gae":
+        return lib.gae(p["rewards"], p["values"], gamma, options.get("lam", 0.9), **cut)
+    return lib.vtrace(p["rewards"], p["values"], p["log_ratios"], gamma, **cut, **options)
+
+
+def sums(name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any) -> tuple[Any, ...]:
+    """The same by explicit sums."""
+    if name == "reward_to_go":
+        return (oracles.reward_to_go_sums(p["rewards"], gamma, p["ends"], p["tail_values"]),)
+    if name == "gae":
+        lam = options.get("lam", 0.9)
+        return oracles.gae_sums(p["rewards"], p["values"], gamma, lam, p["ends"], p["tail_values"])
+    return oracles.vtrace_sums(
+        p["rewards"], p["values"], p["log_ratios"], gamma, p["ends"], p["tail_values"], **options
+    )
+
+
+FUNCTIONS = ["reward_to_go", "gae", "vtrace"]
+every_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+# ---- the definition ----
+
+
+@pytest.mark.light
+@every_function
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_equals_explicit_sums(
+    lib: ModuleType, name: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape, dtype)
+    for result, expected in zip(call(lib, name, p), sums(name, p), strict=True):
+        assert result.dtype == dtype
+        assert_close(result, expected)
+
+
+@pytest.mark.light
+@every_function
+@pytest.mark.parametrize("shape", LONG_SHAPES, ids=str)
+@pytest.mark.parametrize("density", [0.0, 0.003, 0.5, 1.0])
+@pytest.mark.parametrize("gamma", [0.99, 1.0])
+def test_equals_reference_on_long_columns(
+    name: str, shape: tuple[int, ...], density: float, gamma: float, rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape, density=density)
+    for result, expected in zip(call(kernels, name, p, gamma), call(reference, name, p, gamma), strict=True):
+        assert_close(result, expected)
+
+
+@pytest.mark.light
+@every_function
+@pytest.mark.parametrize("shape", [(5003,), (600, 2), (64, 300)], ids=str)
+@pytest.mark.parametrize("density", [0.0, 0.05])
+def test_float32_is_close_to_float64(
+    name: str, shape: tuple[int, ...], density: float, rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape, np.float32, density)
+    wide = {key: x.astype(np.float64) if x.dtype == np.float32 else x for key, x in p.items()}
+    for result, expected in zip(call(kernels, name, p), call(reference, name, wide), strict=True):
+        assert_close(result, expected)
+
+
+@every_function
+def test_without_ends_and_tails(lib: ModuleType, name: str, rng: np.random.Generator) -> None:
+    p = problem(rng, (23, 4))
+    whole = {**p, "ends": None, "tail_values": None}
+    for result, expected in zip(call(lib, name, whole), sums(name, whole), strict=True):
+        assert_close(result, expected)
+
+
+@every_function
+@pytest.mark.parametrize("shape", [(12,), (12, 3), (700,), (1,), (1, 3), (0,), (0, 2)], ids=str)
+def test_one_row_of_tails_belongs_to_the_last_row(
+    lib: ModuleType, name: str, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape)
+    row = rng.normal(size=shape[1:])
+    tails = np.zeros(shape)
+    tails[-1:] = row
+    for last_only, full in zip(
+        call(lib, name, {**p, "tail_values": row}), call(lib, name, {**p, "tail_values": tails}), strict=True
+    ):
+        assert_same_bits(last_only, full)
+
+
+@pytest.mark.parametrize("shape", [(40,), (30, 3), (800,)], ids=str)
+@pytest.mark.parametrize(
+    ("rho_clip", "c_clip"), [(None, None), (2.0, 0.5), (None, 1.0), (0.0, None), (np.inf, 1.1)]
+)
+def test_vtrace_limits(
+    lib: ModuleType,
+    shape: tuple[int, ...],
+    rho_clip: float | None,
+    c_clip: float | None,
+    rng: np.random.Generator,
+) -> None:
+    p = problem(rng, shape)
+    options: dict[str, Any] = {"rho_clip": rho_clip, "c_clip": c_clip}
+    for result, expected in zip(call(lib, "vtrace", p, **options), sums("vtrace", p, **options), strict=True):
+        assert_close(result, expected)
+
+
+def test_worked_example(lib: ModuleType) -> None:
+    """Two pieces by hand: the first terminates, the second is cut with a value of 8."""
+    rewards, ends, tails = [1.0, 2.0, 4.0], [False, True, False], [np.nan, 0.0, 8.0]
+    returns = lib.reward_to_go(rewards, 0.5, ends=ends, tail_values=tails)
+    np.testing.assert_array_equal(returns, [2.0, 2.0, 8.0])
+    advantages, targets = lib.gae(rewards, [1.0, 1.0, 1.0], 0.5, 0.5, ends=ends, tail_values=tails)
+    np.testing.assert_array_equal(advantages, [0.75, 1.0, 7.0])
+    np.testing.assert_array_equal(targets, [1.75, 2.0, 8.0])
+    half = np.log([0.5, 1.0, 0.5])
+    targets, advantages = lib.vtrace(rewards, [1.0, 1.0, 1.0], half, 0.5, ends=ends, tail_values=tails)
+    np.testing.assert_allclose(targets, [1.5, 2.0, 4.5], rtol=1e-15)
+    np.testing.assert_allclose(advantages, [0.5, 1.0, 3.5], rtol=1e-15)
+
+
+# ---- identities ----
+
+
+@pytest.mark.parametrize("shape", [(50,), (40, 7), (3000,)], ids=str)
+def test_gae_with_lambda_one_is_reward_to_go_minus_value(
+    lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape)
+    advantages, targets = call(lib, "gae", p, 0.97, lam=1.0)
+    (returns,) = call(lib, "reward_to_go", p, 0.97)
+    assert_close(advantages, returns - p["values"], 1e-12)
+    assert_close(targets, returns, 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(50,), (40, 7), (3000,)], ids=str)
+def test_gae_with_lambda_zero_is_the_temporal_difference(
+    lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape)
+    ends = p["ends"].copy()
+    ends[-1] = True
+    following = np.where(ends, p["tail_values"], np.roll(p["values"], -1, axis=0))
+    advantages, _ = call(lib, "gae", p, 0.97, lam=0.0)
+    assert_close(advantages, p["rewards"] + 0.97 * following - p["values"], 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(50,), (40, 7), (3000,)], ids=str)
+def test_vtrace_with_equal_policies_is_the_lambda_one_return(
+    lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape) | {"log_ratios": np.zeros(shape)}
+    targets, advantages = call(lib, "vtrace", p)
+    (returns,) = call(lib, "reward_to_go", p)
+    assert_close(targets, returns, 1e-12)
+    assert_close(advantages, returns - p["values"], 1e-12)
+
+
+@every_function
+def test_gamma_zero_and_negative(lib: ModuleType, name: str, rng: np.random.Generator) -> None:
+    p = problem(rng, (40, 3))
+    for gamma in (0.0, -0.5, 1.5):
+        for result, expected in zip(call(lib, name, p, gamma), sums(name, p, gamma), strict=True):
+            assert_close(result, expected)
+
+
+# ---- pieces do not see one another ----
+
+
+@every_function
+@pytest.mark.parametrize("num_rows", [60, 3000])
+def test_batch_is_the_concatenation_of_its_pieces(
+    lib: ModuleType, name: str, num_rows: int, rng: np.random.Generator
+) -> None:
+    p = problem(rng, (num_rows,), density=0.02)
+    together = call(lib, name, p)
+    for piece in oracles.pieces(p["ends"], num_rows):
+        alone = {key: x[piece.start : piece.stop] for key, x in p.items()}
+        for whole, part in zip(together, call(lib, name, alone), strict=True):
+            assert_close(whole[piece.start : piece.stop], part, 1e-12)
+
+
+@every_function
+@pytest.mark.parametrize("shape", [(60,), (3000,), (60, 5)], ids=str)
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e308])
+def test_bad_numbers_stay_in_their_piece(
+    lib: ModuleType, name: str, shape: tuple[int, ...], poison: float, rng: np.random.Generator
+) -> None:
+    """A bad number in a piece changes nothing in others, be they before it, after it or beside it."""
+    p = problem(rng, shape)
+    ends = np.zeros(shape, bool)
+    ends[[19, 39]] = True
+    p |= {"ends": ends, "tail_values": np.where(ends, p["tail_values"], np.nan)}
+    p["tail_values"] = np.nan_to_num(p["tail_values"])
+    clean = call(lib, name, p)
+    victims: list[Any] = [slice(20, 40)] if len(shape) == 1 else [(slice(20, 40), 2)]
+    for key in ("rewards", "values", "log_ratios"):
+        bad = {k: x.copy() for k, x in p.items()}
+        bad[key][victims[0]] = poison
+        untouched = np.ones(shape, bool)
+        untouched[victims[0]] = False
+        with np.errstate(all="ignore"):
+            spoilt = call(lib, name, bad)
+        for before, after in zip(clean, spoilt, strict=True):
+            assert_close(after[untouched], before[untouched], 1e-13)
+
+
+@every_function
+@pytest.mark.parametrize("shape", [(60,), (3000,), (60, 5)], ids=str)
+def test_unread_tails_do_not_matter(
+    lib: ModuleType, name: str, shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape)
+    unread = np.isnan(p["tail_values"])
+    for filler in (0.0, np.inf, 1e300):
+        filled = {**p, "tail_values": np.where(unread, filler, p["tail_values"])}
+        for result, expected in zip(call(lib, name, filled), call(lib, name, p), strict=True):
+            assert_same_bits(result, expected)
+
+
+@every_function
+def test_nan_flows_to_the_start_of_its_piece(lib: ModuleType, name: str, rng: np.random.Generator) -> None:
+    for num_rows in (60, 3000):
+        p = problem(rng, (num_rows,), density=0.0)
+        p["ends"][29] = True
+        p["tail_values"][29] = 0.0
+        p["rewards"][num_rows // 2] = np.nan
+        for result in call(lib, name, p):
+            bad = np.isnan(result)
+            assert bad[30 : num_rows // 2 + 1].all()
+            assert not bad[:30].any()
+            assert not bad[num_rows // 2 + 1 :].any()
+
+
+def test_infinite_ratios_are_clipped(lib: ModuleType, dtype: np.dtype, rng: np.random.Generator) -> None:
+    """exp(89) is infinite in float32, and min(1, ∞) is 1."""
+    for num_rows in (5, 900):
+        p = problem(rng, (num_rows,), dtype)
+        huge = {**p, "log_ratios": np.full(num_rows, 1e4, dtype)}
+        ones = {**p, "log_ratios": np.zeros(num_rows, dtype)}
+        for result, expected in zip(call(lib, "vtrace", huge), call(lib, "vtrace", ones), strict=True):
+            assert_close(result, expected, 1e-6 if dtype == np.float32 else 1e-14)
+
+
+def test_nan_ratios_are_not_clipped_away(lib: ModuleType) -> None:
+    targets, advantages = lib.vtrace([1.0, 1.0], [0.0, 0.0], [0.0, np.nan], 0.9)
+    assert np.isnan(targets).all()
+    assert np.isnan(advantages).tolist() == [True, True]
+
+
+# ---- one very long column ----
+
+LONG = 100_003
+
+
+def python_loop(name: str, p: dict[str, Any], gamma: float, lam: float = 0.9) -> list[np.ndarray]:
+    """The recursions in plain Python floats, which neither block nor reorder anything."""
+    r, v, tails = (p[key].tolist() for key in ("rewards", "values", "tail_values"))
+    ends = p["ends"].tolist()
+    ends[-1] = True
+    rho = np.minimum(np.exp(p["log_ratios"]), 1.0).tolist()
+    first, second = [0.0] * len(r), [0.0] * len(r)
+    after, v_after = 0.0, 0.0
+    for t in reversed(range(len(r))):
+        if name == "reward_to_go":
+            first[t] = r[t] + gamma * (tails[t] if ends[t] else after)
+            second[t] = first[t]
+        elif name == "gae":
+            delta = r[t] + gamma * (tails[t] if ends[t] else v_after) - v[t]
+            first[t] = delta + gamma * lam * (0.0 if ends[t] else after)
+            second[t] = first[t] + v[t]
+        else:
+            delta = r[t] + gamma * (tails[t] if ends[t] else v_after) - v[t]
+            first[t] = v[t] + rho[t] * delta + gamma * rho[t] * (0.0 if ends[t] else after - v_after)
+            second[t] = rho[t] * (r[t] + gamma * (tails[t] if ends[t] else after) - v[t])
+        after, v_after = first[t], v[t]
+    return [np.array(first)] if name == "reward_to_go" else [np.array(first), np.array(second)]
+
+
+@every_function
+@pytest.mark.parametrize(
+    ("density", "gamma"), [(0.0, 1.0), (0.0, 0.999), (1e-3, 0.99), (0.5, 1.0), (1.0, 0.9), (1e-3, 0.0)]
+)
+def test_long_column(name: str, density: float, gamma: float, rng: np.random.Generator) -> None:
+    p = problem(rng, (LONG,), density=density)
+    for result, expected in zip(call(kernels, name, p, gamma), python_loop(name, p, gamma), strict=True):
+        assert_close(result, expected)
+
+
+@every_function
+def test_long_column_of_equal_rewards(name: str) -> None:
+    """Constant rewards without an end: a returns' sum of 100,003 equal terms, in closed form for γ = 1."""
+    p = {
+        "rewards": np.full(LONG, 0.1),
+        "values": np.zeros(LONG),
+        "log_ratios": np.zeros(LONG),
+        "ends": np.zeros(LONG, bool),
+        "tail_values": np.zeros(LONG),
+    }
+    expected = 0.1 * np.arange(LONG, 0, -1)
+    assert_close(call(kernels, name, p, 1.0, **({"lam": 1.0} if name == "gae" else {}))[0], expected)
+    single = {key: x if x.dtype == bool else x.astype(np.float32) for key, x in p.items()}
+    result = call(kernels, name, single, 1.0, **({"lam": 1.0} if name == "gae" else {}))[0]
+    assert_close(result, np.float64(np.float32(0.1)) * np.arange(LONG, 0, -1))
+
+
+@every_function
+@pytest.mark.parametrize("gamma", [1.0, 0.99])
+def test_long_column_with_bad_numbers(name: str, gamma: float, rng: np.random.Generator) -> None:
+    """Infinities, NaN and numbers whose sums overflow flow as they do in the plain recursion."""
+    p = problem(rng, (LONG,), density=2e-4)
+    for t, value in zip(
+        rng.integers(0, LONG, 24), [np.nan, np.inf, -np.inf, 1.7e308, -1.7e308, 1e300] * 4, strict=True
+    ):
+        p["rewards"][t] = value
+        p["values"][rng.integers(0, LONG)] = value
+    with np.errstate(all="ignore"):
+        expected = python_loop(name, p, gamma)
+    for result, right in zip(call(kernels, name, p, gamma), expected, strict=True):
+        for piece in oracles.pieces(p["ends"], LONG):  # rounding is relative to what a piece holds
+            assert_close(result[piece.start : piece.stop], right[piece.start : piece.stop])
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.01, -1.0, 0.5])
+@pytest.mark.parametrize("num_rows", [600, 5000])
+def test_overflow_where_only_a_regrouped_sum_would(gamma: float, num_rows: int) -> None:
+    """Alternating huge rewards: running sums stay finite although sums of neighbours may not."""
+    rewards = np.tile([1.0e308, 1.0e308, -1.0e308, -1.0e308], num_rows // 4)
+    zeros = np.zeros(num_rows)
+    p = {"rewards": rewards, "values": zeros, "log_ratios": zeros}
+    p |= {"ends": zeros.astype(bool), "tail_values": zeros}
+    p["rewards"][-1] = 0.5e308
+    (expected,) = python_loop("reward_to_go", p, gamma)
+    np.testing.assert_allclose(reward_to_go(rewards, gamma), expected, rtol=1e-12)
+
+
+# ---- how arrays come in and go out ----
+
+
+@every_function
+@pytest.mark.parametrize("form", oracles.AWKWARD)
+@pytest.mark.parametrize("shape", [(9, 5), (40,), (0, 3), (1, 1)], ids=str)
+def test_awkward_arrays(
+    name: str, form: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape, dtype)
+    make = oracles.AWKWARD[form]
+    awkward = {key: make(x) for key, x in p.items()}
+    before = {key: x.tobytes() for key, x in awkward.items()}
+    for result, expected in zip(call(kernels, name, awkward), call(kernels, name, p), strict=True):
+        assert_same_bits(result, expected)
+        assert result.flags.c_contiguous
+        assert result.flags.writeable
+    assert {key: x.tobytes() for key, x in awkward.items()} == before
+
+
+@every_function
+def test_lists(name: str, rng: np.random.Generator) -> None:
+    p = problem(rng, (9, 5))
+    lists = {key: x.tolist() for key, x in p.items()}
+    for result, expected in zip(call(kernels, name, lists), call(kernels, name, p), strict=True):
+        assert_same_bits(result, expected)
+
+
+def test_ends_as_integers(rng: np.random.Generator) -> None:
+    p = problem(rng, (30, 2))
+    expected = reward_to_go(p["rewards"], 0.9, ends=p["ends"])
+    for kind in (np.uint8, np.int64, np.int8, bool):
+        assert_same_bits(reward_to_go(p["rewards"], 0.9, ends=p["ends"].astype(kind)), expected)
+
+
+def test_tail_as_a_plain_number_keeps_the_dtype() -> None:
+    result = reward_to_go(np.ones(3, np.float32), tail_values=2.0)
+    assert_same_bits(result, np.array([5, 4, 3], np.float32))
+    assert gae(np.ones(3, np.float32), np.ones(3, np.float32), 0.9, 0.9, tail_values=1)[0].dtype == np.float32
+    assert reward_to_go(np.ones(3, np.float32), tail_values=np.float64(2.0)).dtype == np.float64
+
+
+def test_out() -> None:
+    rewards, out = np.arange(5.0), np.empty(5)
+    assert reward_to_go(rewards, 0.5, out=out) is out
+    np.testing.assert_array_equal(out, reward_to_go(rewards, 0.5))
+
+
+@pytest.mark.parametrize("num_rows", [6, 3000])
+def test_out_may_share_memory_with_inputs(num_rows: int, rng: np.random.Generator) -> None:
+    """In place, shifted by one row in either direction, and over the tails: always the right numbers."""
+    p = problem(rng, (num_rows,))
+    cut = {"ends": p["ends"], "tail_values": np.nan_to_num(p["tail_values"])}
+    expected = reward_to_go(p["rewards"], 0.9, **cut)
+    for offset_in, offset_out in ((0, 0), (0, 1), (1, 0), (3, 0)):
+        memory = np.empty(num_rows + 3)
+        source = memory[offset_in : offset_in + num_rows]
+        source[...] = p["rewards"]
+        target = memory[offset_out : offset_out + num_rows]
+        result = reward_to_go(source, 0.9, **cut, out=target)
+        assert result is target
+        assert_same_bits(result, expected)
+    tails = cut["tail_values"].copy()
+    assert_same_bits(reward_to_go(p["rewards"], 0.9, ends=p["ends"], tail_values=tails, out=tails), expected)
+
+
+# ---- errors ----
+
+ONES = np.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "options", "error", "message"),
+    [
+        (reward_to_go, (1.0,), {}, ValueError, "rewards: expected shape (T,) or (T, N), got ()"),
+        (
+            reward_to_go,
+            (np.ones((2, 2, 2)),),
+            {},
+            ValueError,
+            "rewards: expected shape (T,) or (T, N), got (2, 2, 2)",
+        ),
+        (reward_to_go, (ONES, np.nan), {}, ValueError, "gamma: expected a finite number, got nan"),
+        (reward_to_go, (ONES, np.inf), {}, ValueError, "gamma: expected a finite number, got inf"),
+        (reward_to_go, (ONES, "0.9"), {}, TypeError, "gamma: expected a real number, got str"),
+        (reward_to_go, (ONES,), {"ends": [0, 1]}, ValueError, "ends: expected shape (3,), got (2,)"),
+        (
+            reward_to_go,
+            (ONES,),
+            {"ends": [0, 2, 1]},
+            ValueError,
+            "ends: expected booleans or integers 0 and 1, got 2",
+        ),
+        (
+            reward_to_go,
+            (ONES,),
+            {"ends": [0.0, 1.0, 0.0]},
+            TypeError,
+            "ends: expected booleans or integers 0 and 1, got float64",
+        ),
+        (
+            reward_to_go,
+            (ONES,),
+            {"tail_values": [1.0, 2.0]},
+            ValueError,
+            "tail_values: expected shape (3,) or (), got (2,)",
+        ),
+        (
+            reward_to_go,
+            (np.ones((3, 2)),),
+            {"tail_values": 1.0},
+            ValueError,
+            "tail_values: expected shape (3, 2) or (2,), got ()",
+        ),
+        (gae, (ONES, [1.0, 2.0], 0.9, 0.9), {}, ValueError, "values: expected shape (3,), got (2,)"),
+        (
+            gae,
+            (ONES, None, 0.9, 0.9),
+            {},
+            TypeError,
+            "values: expected float32 or float64 (or integers), got object",
+        ),
+        (gae, (ONES, ONES, 0.9, np.nan), {}, ValueError, "lam: expected a finite number, got nan"),
+        (gae, (ONES, ONES, 0.9, None), {}, TypeError, "lam: expected a real number, got NoneType"),
+        (vtrace, (ONES, ONES, [1.0], 0.9), {}, ValueError, "log_ratios: expected shape (3,), got (1,)"),
+        (
+            vtrace,
+            (ONES, ONES, ONES, 0.9),
+            {"rho_clip": -1.0},
+            ValueError,
+            "rho_clip: expected a number >= 0, got -1.0",
+        ),
+        (
+            vtrace,
+            (ONES, ONES, ONES, 0.9),
+            {"c_clip": np.nan},
+            ValueError,
+            "c_clip: expected a number >= 0, got nan",
+        ),
+    ],
+)
+def test_errors(
+    function: Any, arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        function(*arguments, **options)
+    assert str(caught.value) == message
+
+
+# ---- properties ----
+
+floats = st.floats(-1e3, 1e3, width=64)
+
+
+@st.composite
+def small_problems(draw: st.DrawFn) -> dict[str, Any]:
+    num_rows, num_columns = draw(st.integers(0, 9)), draw(st.integers(1, 4))
+    shape = (num_rows,) if num_columns == 4 else (num_rows, num_columns)
+    size = int(np.prod(shape))
+
+    def array(elements: st.SearchStrategy[Any]) -> np.ndarray:
+        return np.array(draw(st.lists(elements, min_size=size, max_size=size))).reshape(shape)
+
+    return {
+        "rewards": array(floats).astype(float),
+        "values": array(floats).astype(float),
+        "log_ratios": array(st.floats(-3, 3)).astype(float),
+        "ends": array(st.booleans()).astype(bool),
+        "tail_values": array(floats).astype(float),
+    }
+
+
+@pytest.mark.light
+@every_function
+@given(p=small_problems(), gamma=st.floats(0.0, 1.0))
+def test_any_small_problem(name: str, p: dict[str, Any], gamma: float) -> None:
+    for result, expected in zip(call(kernels, name, p, gamma), sums(name, p, gamma), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-9)
+
+
+@given(p=small_problems(), scale=st.floats(-10, 10), gamma=st.floats(-1, 1))
+def test_linear_in_rewards_and_tails(p: dict[str, Any], scale: float, gamma: float) -> None:
+    scaled = {**p, "rewards": scale * p["rewards"], "tail_values": scale * p["tail_values"]}
+    np.testing.assert_allclose(
+        call(kernels, "reward_to_go", scaled, gamma)[0],
+        scale * call(kernels, "reward_to_go", p, gamma)[0],
+        rtol=1e-9,
+        atol=1e-8,
+    )

@@ -1,0 +1,397 @@
+"""What comes in and around: normalisation, awkward arrays, NaN, threads, and the errors of every method."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oracles
+import pgcore
+from oracles import assert_close, assert_same_bits
+from oracles_policies import FAMILIES, Problem, problem
+from pgcore.policies import CategoricalPolicy, GaussianPolicy, MultiDiscretePolicy, ObservationNormalizer, Policy
+
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+Method = Callable[[Policy, Any, Any, Any], Any]
+
+# Every method that reads observations, called as f(policy, obs, actions, weights)
+METHODS: dict[str, Method] = {
+    "log_prob": lambda p, o, a, w: p.log_prob(o, a),
+    "entropy": lambda p, o, a, w: p.entropy(o),
+    "kl": lambda p, o, a, w: p.kl(o, 0.5 * p.params),
+    "score_product": lambda p, o, a, w: p.score_product(o, a, w),
+    "scores": lambda p, o, a, w: p.scores(o, a),
+    "episode_scores": lambda p, o, a, w: p.episode_scores(o, a, np.arange(len(o)) % 5 == 4),
+    "score_sq_norms": lambda p, o, a, w: p.score_sq_norms(o, a),
+    "mode": lambda p, o, a, w: p.mode(o),
+    "act": lambda p, o, a, w: p.act(o, p.draw_noise(np.random.default_rng(0), 1, len(o))[0]),
+    "sample": lambda p, o, a, w: p.sample(o, np.random.default_rng(0))[0],
+    "sampled_log_probs": lambda p, o, a, w: p.sample(o, np.random.default_rng(0))[1],
+}
+every_method = pytest.mark.parametrize("method", METHODS)
+PER_ROW = ("log_prob", "entropy", "kl", "scores", "score_sq_norms", "mode", "act", "sample", "sampled_log_probs")
+
+
+def call(method: str, p: Problem, obs: Any = None, actions: Any = None, weights: Any = None) -> np.ndarray:
+    return METHODS[method](
+        p.policy,
+        p.obs if obs is None else obs,
+        p.actions if actions is None else actions,
+        p.weights if weights is None else weights,
+    )
+
+
+# ---- normalisation ----
+
+
+def moved_normalizer(clip: float = 10.0) -> ObservationNormalizer:
+    normalizer = ObservationNormalizer(3, clip=clip)
+    rng = np.random.default_rng(1)
+    normalizer.update(rng.normal(loc=[5.0, -300.0, 0.01], scale=[2.0, 40.0, 0.003], size=(500, 3)))
+    return normalizer
+
+
+def raw_problem(family: str, dtype: Any = np.float64, num_rows: int = 300) -> Problem:
+    """Observations of very different sizes, a few of them far outside what the normaliser saw."""
+    p = problem(family, num_rows, dtype=dtype)
+    obs = [5.0, -300.0, 0.01] + np.array([2.0, 40.0, 0.003]) * p.obs
+    obs[::50] *= 30.0
+    p.obs = obs.astype(dtype)
+    return p
+
+
+@every_family
+@every_method
+@pytest.mark.parametrize("clip", [10.0, 0.7, np.inf])
+def test_normalising_inside_is_normalising_before(family: str, method: str, clip: float) -> None:
+    p = raw_problem(family)
+    normalizer = moved_normalizer(clip)
+    expected = call(method, p, obs=normalizer.normalize(p.obs))
+    without = call(method, p)
+    p.policy.normalizer = normalizer
+    assert_close(call(method, p).astype(float), expected.astype(float), 1e-12)
+    # ... and it changes something, where observations matter at all
+    if not (method == "entropy" and family in ("diagonal", "full", "fixed")):
+        assert (without != expected).any()
+    p.policy.normalizer = None
+    assert_same_bits(call(method, p), without)
+
+
+@every_family
+@pytest.mark.parametrize("method", ["log_prob", "score_product", "sampled_log_probs"])
+def test_normalising_in_float32(family: str, method: str) -> None:
+    p = raw_problem(family, np.float32)
+    expected = call(method, p, obs=moved_normalizer().normalize(p.obs))
+    p.policy.normalizer = moved_normalizer()
+    assert_close(call(method, p), expected, 1e-5)
+
+
+@every_method
+def test_a_normaliser_without_data_changes_nothing_but_clips(method: str) -> None:
+    p = problem("state", 40)
+    p.obs[3] = 50.0
+    expected = call(method, p, obs=np.clip(p.obs, -10.0, 10.0))
+    p.policy.normalizer = ObservationNormalizer(3)
+    assert_same_bits(call(method, p), expected)
+
+
+@every_method
+def test_updates_are_followed(method: str) -> None:
+    p = raw_problem("state")
+    p.policy.normalizer = ObservationNormalizer(3)
+    for part in np.array_split(p.obs, 3):
+        before = call(method, p)
+        p.policy.normalizer.update(part)
+        after = call(method, p)
+        expected_obs = p.policy.normalizer.normalize(p.obs)
+        normalizer, p.policy.normalizer = p.policy.normalizer, None
+        assert_close(after, call(method, p, obs=expected_obs), 1e-12)
+        p.policy.normalizer = normalizer
+        assert (after != before).any()
+
+
+def test_another_normaliser_and_a_loaded_state_are_followed() -> None:
+    p = raw_problem("state")
+    p.policy.normalizer = ObservationNormalizer(3)
+    fresh = call("log_prob", p)
+    p.policy.normalizer = moved_normalizer()
+    moved = call("log_prob", p)
+    p.policy.normalizer = ObservationNormalizer(3)
+    assert_same_bits(call("log_prob", p), fresh)
+    p.policy.normalizer.load_state(moved_normalizer().state())
+    assert_same_bits(call("log_prob", p), moved)
+    p.policy.normalizer.load_state(moved_normalizer(clip=0.5).state())
+    assert (call("log_prob", p) != moved).any()
+
+
+def test_a_normaliser_of_another_length_is_refused() -> None:
+    p = problem("diagonal", 4)
+    p.policy.normalizer = ObservationNormalizer(2)
+    with pytest.raises(ValueError, match=r"^shift: expected shape \(3,\), got \(2,\)$"):
+        p.policy.mode(p.obs)
+
+
+# ---- awkward arrays ----
+
+
+@every_family
+@every_method
+@pytest.mark.parametrize("form", oracles.AWKWARD)
+def test_awkward_arrays(family: str, method: str, form: str) -> None:
+    p = problem(family, 33, dtype=np.float32)
+    expected = call(method, p)
+    awkward = oracles.AWKWARD[form]
+    arguments = awkward(p.obs), awkward(p.actions), awkward(p.weights)
+    before = [np.array(x) for x in arguments]
+    assert_same_bits(call(method, p, *arguments), expected)
+    for x, y in zip(arguments, before, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@every_family
+@every_method
+def test_other_dtypes_and_lists_are_cast(family: str, method: str) -> None:
+    p = problem(family, 9, dtype=np.float32)
+    expected = call(method, p)
+    wide = call(method, p, p.obs.astype(np.float64), p.actions, p.weights.astype(np.float64))
+    assert_same_bits(wide, expected)
+    assert_same_bits(call(method, p, p.obs.tolist(), p.actions.tolist(), p.weights.tolist()), expected)
+    whole = np.arange(27).reshape(9, 3)
+    assert_same_bits(call(method, p, obs=whole), call(method, p, obs=whole.astype(np.float32)))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.uint64, bool])
+def test_choices_may_be_any_integers(kind: Any) -> None:
+    policy = MultiDiscretePolicy(2, [2, 2], dtype="float64")
+    actions = np.array([[0, 1], [1, 1]])
+    obs = np.ones((2, 2))
+    assert_same_bits(policy.log_prob(obs, actions.astype(kind)), policy.log_prob(obs, actions))
+
+
+# ---- NaN ----
+
+
+@every_family
+@pytest.mark.parametrize("method", PER_ROW)
+@pytest.mark.parametrize("normalise", [False, True], ids=["raw", "normalised"])
+def test_nan_stays_in_its_row(family: str, method: str, normalise: bool) -> None:
+    p = problem(family, 300)
+    if normalise:
+        p.policy.normalizer = moved_normalizer()
+    expected = call(method, p)
+    p.obs[[7, 299]] = np.nan
+    if p.actions.dtype.kind == "f":
+        p.actions[9, 1] = np.nan
+    result = call(method, p)
+    others = np.delete(np.arange(300), [7, 9, 299])
+    assert_same_bits(result[others], expected[others])
+    if result.dtype.kind == "f" and not (method == "entropy" and family in ("diagonal", "full", "fixed")):
+        assert np.isnan(result[7]).any()
+        assert np.isnan(result[299]).any()
+    if method == "log_prob" and FAMILIES[family].is_gaussian:
+        assert np.isnan(result[9])
+
+
+@every_family
+def test_nan_stays_in_its_episode(family: str) -> None:
+    p = problem(family, 50)
+    expected = call("episode_scores", p)
+    p.obs[12] = np.nan
+    result = call("episode_scores", p)
+    assert np.isnan(result[2]).any()
+    assert_same_bits(np.delete(result, 2, axis=0), np.delete(expected, 2, axis=0))
+
+
+def test_samples_of_nan_logits_are_still_choices() -> None:
+    policy = CategoricalPolicy(1, 3)
+    actions, log_probs = policy.sample(np.full((64, 1), np.nan), np.random.default_rng(0))
+    assert ((actions >= 0) & (actions < 3)).all()
+    assert np.isnan(log_probs).all()
+    assert ((policy.mode(np.full((64, 1), np.nan)) >= 0) & (policy.mode(np.full((64, 1), np.nan)) < 3)).all()
+
+
+# ---- threads ----
+
+
+@every_family
+@pytest.mark.usefixtures("restore_threads")
+def test_results_do_not_depend_on_the_number_of_threads(family: str, dtype: np.dtype) -> None:
+    p = problem(family, 5003, hidden=(32, 24), dtype=dtype)
+    p.policy.normalizer = moved_normalizer()
+    results = {}
+    for num_threads in (1, 2, 3):
+        pgcore.set_num_threads(num_threads)
+        results[num_threads] = {method: call(method, p) for method in METHODS if method != "scores"}
+        results[num_threads]["scores"] = p.policy.scores(p.obs[:700], p.actions[:700])
+    for num_threads in (2, 3):
+        for method, result in results[num_threads].items():
+            assert_same_bits(result, results[1][method])
+
+
+@every_family
+@pytest.mark.parametrize("method", METHODS)
+def test_results_do_not_depend_on_alignment(family: str, method: str) -> None:
+    p = problem(family, 70, hidden=(9, 7), dtype=np.float32)
+    expected = call(method, p)
+    for items in (1, 3, 5):
+        arrays = [oracles.shifted(x, items) for x in (p.obs, p.actions, p.weights)]
+        assert_same_bits(call(method, p, *arrays), expected)
+
+
+@pytest.fixture
+def eager_switching() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@every_family
+@pytest.mark.usefixtures("eager_switching", "restore_threads")
+def test_one_policy_may_be_used_by_several_threads(family: str) -> None:
+    pgcore.set_num_threads(2)
+    p = problem(family, 1100, hidden=(16, 16))
+    normalizer = moved_normalizer()
+    p.policy.normalizer = normalizer
+    tasks = [(method, rows) for rows in (3, 300, 1100) for method in METHODS] * 3
+
+    def work(task: tuple[str, int]) -> np.ndarray:
+        method, rows = task
+        return call(method, p, p.obs[:rows], p.actions[:rows], p.weights[:rows])
+
+    serial = [work(task) for task in tasks]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            normalizer.load_state(normalizer.state())  # handed over anew by whichever thread comes first
+            for result, expected in zip(pool.map(work, tasks), serial, strict=True):
+                assert_same_bits(result, expected)
+
+
+# ---- errors ----
+
+GAUSSIAN = GaussianPolicy(3, 2, hidden=())
+CHOICE = CategoricalPolicy(3, 4, hidden=())
+CHOICES = MultiDiscretePolicy(3, [2, 3], hidden=())
+OBS, ACTIONS, WEIGHTS = np.zeros((5, 3)), np.zeros((5, 2)), np.zeros(5)
+RNG = np.random.default_rng(0)
+FLOATS = "float32 or float64 (or integers)"
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        (lambda: GAUSSIAN.mode(OBS[0]), ValueError, "obs: expected shape (B, 3), got (3,)"),
+        (lambda: GAUSSIAN.mode(OBS[:, :2]), ValueError, "obs: expected shape (B, 3), got (5, 2)"),
+        (lambda: GAUSSIAN.entropy(OBS[None]), ValueError, "obs: expected shape (B, 3), got (1, 5, 3)"),
+        (
+            lambda: GAUSSIAN.mode(OBS.astype(complex)),
+            TypeError,
+            f"obs: expected {FLOATS}, got complex128",
+        ),
+        (
+            lambda: GAUSSIAN.mode(OBS.astype(np.longdouble)),
+            TypeError,
+            f"obs: expected {FLOATS}, got {np.dtype(np.longdouble)}",
+        ),
+        (
+            lambda: GAUSSIAN.log_prob(OBS, ACTIONS[:4]),
+            ValueError,
+            "actions: expected shape (5, 2), got (4, 2)",
+        ),
+        (
+            lambda: GAUSSIAN.scores(OBS, ACTIONS[:, 0]),
+            ValueError,
+            "actions: expected shape (5, 2), got (5,)",
+        ),
+        (
+            lambda: GAUSSIAN.score_product(OBS, ACTIONS, WEIGHTS[:3]),
+            ValueError,
+            "weights: expected shape (5,), got (3,)",
+        ),
+        (
+            lambda: GAUSSIAN.score_product(OBS, ACTIONS, WEIGHTS[:, None]),
+            ValueError,
+            "weights: expected shape (5,), got (5, 1)",
+        ),
+        (
+            lambda: GAUSSIAN.score_product(OBS, ACTIONS, ["a"] * 5),
+            TypeError,
+            f"weights: expected {FLOATS}, got <U1",
+        ),
+        (
+            lambda: GAUSSIAN.episode_scores(OBS, ACTIONS, [0, 1]),
+            ValueError,
+            "ends: expected shape (5,), got (2,)",
+        ),
+        (
+            lambda: GAUSSIAN.episode_scores(OBS, ACTIONS, [0, 0, 2, 0, 1]),
+            ValueError,
+            "ends: expected booleans or integers 0 and 1, got 2",
+        ),
+        (
+            lambda: GAUSSIAN.kl(OBS, np.zeros(7)),
+            ValueError,
+            "params_old: expected shape (10,), got (7,)",
+        ),
+        (
+            lambda: CHOICE.log_prob(OBS, [0, 1, 2, 3, 4]),
+            ValueError,
+            "actions: expected integers in 0…3, got 4",
+        ),
+        (
+            lambda: CHOICE.score_sq_norms(OBS, [0, 1, -1, 3, 0]),
+            ValueError,
+            "actions: expected integers in 0…3, got -1",
+        ),
+        (
+            lambda: CHOICE.log_prob(OBS, np.zeros(5)),
+            TypeError,
+            "actions: expected integers, got float64",
+        ),
+        (
+            lambda: CHOICE.log_prob(OBS, np.zeros((5, 1), int)),
+            ValueError,
+            "actions: expected shape (5,), got (5, 1)",
+        ),
+        (
+            lambda: CHOICES.scores(OBS, [[0, 0], [1, 2], [0, 1], [2, 1], [0, 0]]),
+            ValueError,
+            "actions: expected integers in 0…1, got 2",
+        ),
+        (
+            lambda: CHOICES.score_product(OBS, [[0, 0], [1, 3], [0, 1], [1, 1], [0, 0]], WEIGHTS),
+            ValueError,
+            "actions: expected integers in 0…2, got 3",
+        ),
+        (
+            lambda: CHOICES.episode_scores(OBS, np.zeros(5, int), [0, 0, 0, 0, 1]),
+            ValueError,
+            "actions: expected shape (5, 2), got (5,)",
+        ),
+        (
+            lambda: GAUSSIAN.sample(OBS, 0),
+            TypeError,
+            "rng: expected a numpy.random.Generator, got int",
+        ),
+        (
+            lambda: CHOICE.sample(OBS, np.random),
+            TypeError,
+            "rng: expected a numpy.random.Generator, got module",
+        ),
+        (
+            lambda: GAUSSIAN.act(OBS, np.zeros((4, 2), np.float32)),
+            ValueError,
+            "noise: expected shape (5, 2), got (4, 2)",
+        ),
+    ],
+)
+def test_wrong_arguments(function: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        function()
+    assert str(caught.value) == message
