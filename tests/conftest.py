@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-# The reference is the same at every instruction-set level, so a forced one (tests/kernels/test_isa.py) skips it.
+# The reference is the same at every instruction-set level: runs with a forced one (test_isa.py) leave it out.
 IMPLEMENTATIONS = [kernels] if os.environ.get("PGCORE_ISA") else [kernels, reference]
 
 

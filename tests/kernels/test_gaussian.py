@@ -19,7 +19,7 @@ from pgcore import kernels
 from pgcore.kernels import gaussian_entropy, gaussian_kl, gaussian_log_prob, gaussian_score
 
 # Batches around the kernel's groups of 16 rows and blocks of 2048, and vectors longer than its stack buffers.
-SIZES = [(0, 3), (1, 1), (1, 4), (5, 2), (15, 3), (16, 3), (17, 1), (33, 8), (100, 17), (2, 200), (2049, 3)]
+SIZES = [(0, 3), (1, 1), (1, 4), (5, 2), (15, 3), (16, 3), (17, 1), (33, 8), (100, 17), (2, 70), (2049, 3)]
 every_size = pytest.mark.parametrize(("B", "A"), SIZES)
 
 
@@ -299,9 +299,9 @@ def test_kl_from_itself_is_zero(lib: ModuleType, dtype: np.dtype, rng: np.random
 
 
 @pytest.mark.light
-@pytest.mark.parametrize("A", [1, 2, 17, 200])
+@pytest.mark.parametrize("A", [1, 2, 17, 70])
 def test_entropy(lib: ModuleType, A: int, dtype: np.dtype, rng: np.random.Generator) -> None:
-    p = problem(rng, 21, A, dtype)
+    p = problem(rng, 5, A, dtype)
     tolerance = oracles.TOLERANCE[dtype]
     one = lib.gaussian_entropy(p["log_std"])
     assert type(one) is float
@@ -313,7 +313,7 @@ def test_entropy(lib: ModuleType, A: int, dtype: np.dtype, rng: np.random.Genera
     assert many.dtype == dtype
     assert_close(
         many,
-        [0.5 * np.linalg.slogdet(2 * math.pi * math.e * c)[1] for c in covariances(p["log_stds"], 21)],
+        [0.5 * np.linalg.slogdet(2 * math.pi * math.e * c)[1] for c in covariances(p["log_stds"], 5)],
     )
 
     full = lib.gaussian_entropy(scale_tril=p["tril"])

@@ -1,4 +1,7 @@
-"""Every instruction-set level that was built and runs here passes the kernels' main checks, in a process of its own."""
+"""Every instruction-set level that was built and runs here passes the kernels' main checks.
+
+Each in a process of its own, because a process has one level.
+"""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
 
 ACTIVATIONS = {
-    "tanh": lambda: torch.nn.Tanh(),
-    "relu": lambda: torch.nn.ReLU(),
-    "gelu": lambda: torch.nn.GELU(),
-    "identity": lambda: torch.nn.Identity(),
+    "tanh": torch.nn.Tanh,
+    "relu": torch.nn.ReLU,
+    "gelu": torch.nn.GELU,
+    "identity": torch.nn.Identity,
 }
 
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "pgcore/types.hpp"
 
@@ -89,11 +90,11 @@ struct Reduced {
   }
 };
 
-// 2^k within the range of normal numbers.
+// 2^k within the range of normal numbers. For k made from a NaN it is anything: unsigned, so that the shift is defined.
 template <class T>
 inline T power_of_two(typename Format<T>::Int k) {
-  using Int = typename Format<T>::Int;
-  return bit_cast<T>(static_cast<Int>((k + Format<T>::bias) << Format<T>::mantissa_bits));
+  using Bits = std::make_unsigned_t<typename Format<T>::Int>;
+  return bit_cast<T>(static_cast<Bits>(static_cast<Bits>(k + Format<T>::bias) << Format<T>::mantissa_bits));
 }
 
 template <class T>

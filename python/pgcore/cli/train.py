@@ -155,7 +155,7 @@ def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]
     _announce(algorithm, args, directory, model)
 
     failure = None
-    with closing(model), ignored_signals():
+    with quietly_closing(model), ignored_signals():
         try:
             with ExitStack() as stack, raising_signals():
                 stack.enter_context(closing(progress))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +62,7 @@ class Policy(ABC):
         seed: int,
     ) -> None:
         self.obs_dim = integer("obs_dim", obs_dim, minimum=1)
-        self.hidden = tuple(integer("hidden", width, minimum=1) for width in hidden)
+        self.hidden = index_tuple("hidden", hidden, minimum=1)
         self.activation = activation
         if activation not in _ACTIVATIONS:
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
@@ -124,6 +123,8 @@ class Policy(ABC):
         numpy.ndarray
             Shape (num_steps, num_envs, width): standard normal for real actions, uniform for choices.
         """
+        if not isinstance(rng, np.random.Generator):
+            raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
         shape = (num_steps, num_envs, self._width)
         if self.action_dtype.kind == "f":
             return rng.standard_normal(shape, self.dtype.type)
@@ -291,8 +292,7 @@ class Policy(ABC):
 
 
 def index_tuple(name: str, values: Sequence[int], minimum: int) -> tuple[int, ...]:
-    """Return checked integers, at least one of them."""
-    numbers = tuple(integer(name, operator.index(value), minimum=minimum) for value in values)
-    if not numbers:
-        raise ValueError(f"{name}: expected at least one number, got none")
-    return numbers
+    """Return checked integers."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name}: expected a sequence of integers, got {type(values).__name__}")
+    return tuple(integer(name, value, minimum=minimum) for value in values)

@@ -104,6 +104,8 @@ class MultiDiscretePolicy(Policy):
         seed: int = 0,
     ) -> None:
         self.num_choices = index_tuple("num_choices", num_choices, minimum=1)
+        if not self.num_choices:
+            raise ValueError("num_choices: expected at least one number, got none")
         self.action_dtype = _INT64
         self.action_shape = (len(self.num_choices),)
         super().__init__(

@@ -117,6 +117,8 @@ class GaussianPolicy(Policy):
 def _positive_definite(covariance: ArrayLike, A: int) -> np.ndarray[Any, Any]:
     matrix = float_array("covariance", covariance, np.dtype(np.float64)).copy()
     check_shape("covariance", matrix, (A, A))
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"covariance: expected finite numbers, got {matrix[~np.isfinite(matrix)][0]}")
     if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=0):
         raise ValueError("covariance: expected a symmetric matrix, got one that is not")
     try:

@@ -64,7 +64,7 @@ class Predictor:
         """
         # What an interactive loop passes, thousands of times a second.
         if type(obs) is np.ndarray and obs.shape == self._box_shape:
-            flat, single = obs.astype(policy.dtype).reshape(1, -1), True
+            flat, single = obs.reshape(1, -1), True
         else:
             single = not _is_batch(self._space, obs)
             flat = (
@@ -77,9 +77,7 @@ class Predictor:
         else:
             actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0])
         if self._bounds is not None and actions.dtype == self._bounds[0].dtype:
-            # What the adapter does, in place: these actions are ours.
-            np.maximum(actions, self._bounds[0], out=actions)
-            np.minimum(actions, self._bounds[1], out=actions)
+            actions = actions.clip(*self._bounds)  # what the adapter does, in one call
         else:
             actions = self._actions.to_env(actions)
         return actions[0] if single else actions
