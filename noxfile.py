@@ -12,7 +12,11 @@ def build(session: nox.Session) -> None:
     """Install editable, at one instruction-set level; quick to repeat."""
     session.install(*BUILD)
     session.install(
-        "--no-build-isolation", "-e", ".[dev]", "-Cbuild-dir=build/editable", "-Ccmake.define.PGCORE_LEVELS=v3"
+        "--no-build-isolation",
+        "-e",
+        ".[dev]",
+        "-Cbuild-dir=build/editable",
+        "-Ccmake.define.PGCORE_LEVELS=v3",
     )
     session.run("pgcore", "info")
 

@@ -1,7 +1,7 @@
 """Policies written a second time, for HIPS autograd in float64: what `pgcore.policies` is checked against.
 
-Densities come from determinants and inverses of explicit covariances, and probabilities from one softmax for each
-choice, so that nothing but the meaning is shared with the package. Only `Family.make` touches the package.
+Densities come from determinants and inverses of explicit covariances, and probabilities from one softmax for
+each choice, so that nothing but the meaning is shared with the package. Only `Family.make` touches the package.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ FAMILIES: dict[str, Family] = {
 
 @dataclass
 class Problem:
-    """A policy with random parameters, its oracle, and a batch; ``theta``, ``obs`` … are exact in its dtype."""
+    """A policy with random parameters, its oracle, and a batch; all arrays are of the policy's dtype."""
 
     policy: Policy
     oracle: Oracle

@@ -30,9 +30,7 @@ def test_python_examples_run(readme, tmp_path, monkeypatch):
 
 def test_readmes_agree():
     for language in ("bash", "python"):
-        english, chinese = (
-            [re.sub(r"#.*", "", block) for block in blocks(r, language)] for r in READMES
-        )
+        english, chinese = ([re.sub(r"#.*", "", block) for block in blocks(r, language)] for r in READMES)
         assert [re.sub(r"\s+", " ", b) for b in english] == [re.sub(r"\s+", " ", b) for b in chinese]
 
 

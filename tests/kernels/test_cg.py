@@ -379,8 +379,14 @@ def test_nothing_aliases(lib: ModuleType, rng: np.random.Generator) -> None:
         v[...] = np.nan
         return buffer
 
-    result = lib.conjugate_gradient(spoiling, b, rtol=1e-12, preconditioner=lambda r: r)
-    assert_close(result.x, expected, 1e-12)
+    def spoiling_copy(r: np.ndarray) -> np.ndarray:
+        z = r.copy()
+        r[...] = np.nan
+        return z
+
+    for preconditioner in (None, lambda r: r, spoiling_copy):
+        result = lib.conjugate_gradient(spoiling, b, rtol=1e-12, preconditioner=preconditioner)
+        assert_close(result.x, expected, 1e-12)
     handed_back = lib.conjugate_gradient(lambda v: v, b)
     np.testing.assert_array_equal(handed_back.x, b)
     assert not np.may_share_memory(handed_back.x, b)

@@ -223,17 +223,17 @@ def test_memmaps_are_not_copied(tmp_path: Any) -> None:
         (
             np.empty(6)[::2],
             ValueError,
-            "out: expected a writeable C-contiguous aligned array, got one that is not contiguous",
+            "out: expected a writeable, contiguous, aligned array, got one that is not contiguous",
         ),
         (
             np.empty(25, np.uint8)[1:].view(np.float64),
             ValueError,
-            "out: expected a writeable C-contiguous aligned array, got one that is not aligned",
+            "out: expected a writeable, contiguous, aligned array, got one that is not aligned",
         ),
         (
             np.broadcast_to(np.zeros(3), (3,)),
             ValueError,
-            "out: expected a writeable C-contiguous aligned array, got a read-only one",
+            "out: expected a writeable, contiguous, aligned array, got one that is not writeable",
         ),
     ],
     ids=lambda x: None if isinstance(x, str | type) else type(x).__name__,

@@ -177,12 +177,15 @@ def test_weighted_equals_reference(
     assert_close(weighted(kernels, p), weighted(reference, wide))
 
 
-def test_weighted_without_ends_and_with_one_row_of_tails(lib: ModuleType, rng: np.random.Generator) -> None:
-    p = problem(rng, (20, 3))
-    row = rng.normal(size=3)
+def test_weighted_without_ends_and_with_one_row_of_tails(
+    lib: ModuleType, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    p = problem(rng, (20, 3), dtype)
+    row = rng.normal(size=3).astype(dtype)
     for tail in (None, row):
         result = lib.weighted_reward_to_go(p["rewards"], p["log_ratios"], 0.9, tail_values=tail)
         expected = oracles.weighted_reward_to_go_sums(p["rewards"], p["log_ratios"], 0.9, None, tail)
+        assert result.dtype == dtype
         assert_close(result, expected)
 
 

@@ -107,10 +107,21 @@ def test_float32_is_close_to_float64(
 
 
 @every_function
-def test_without_ends_and_tails(lib: ModuleType, name: str, rng: np.random.Generator) -> None:
-    p = problem(rng, (23, 4))
-    whole = {**p, "ends": None, "tail_values": None}
-    for result, expected in zip(call(lib, name, whole), sums(name, whole), strict=True):
+@pytest.mark.parametrize("shape", [(23, 4), (23,), (700,)], ids=str)
+@pytest.mark.parametrize("given", [(), ("ends",), ("tail_values",)], ids=str)
+def test_without_ends_or_tails(
+    lib: ModuleType,
+    name: str,
+    shape: tuple[int, ...],
+    given: tuple[str, ...],
+    dtype: np.dtype,
+    rng: np.random.Generator,
+) -> None:
+    p = problem(rng, shape, dtype)
+    for key in {"ends", "tail_values"} - set(given):
+        p[key] = None
+    for result, expected in zip(call(lib, name, p), sums(name, p), strict=True):
+        assert result.dtype == dtype
         assert_close(result, expected)
 
 
@@ -410,11 +421,11 @@ def test_ends_as_integers(rng: np.random.Generator) -> None:
         assert_same_bits(reward_to_go(p["rewards"], 0.9, ends=p["ends"].astype(kind)), expected)
 
 
-def test_tail_as_a_plain_number_keeps_the_dtype() -> None:
-    result = reward_to_go(np.ones(3, np.float32), tail_values=2.0)
-    assert_same_bits(result, np.array([5, 4, 3], np.float32))
-    assert gae(np.ones(3, np.float32), np.ones(3, np.float32), 0.9, 0.9, tail_values=1)[0].dtype == np.float32
-    assert reward_to_go(np.ones(3, np.float32), tail_values=np.float64(2.0)).dtype == np.float64
+def test_tail_as_a_plain_number_keeps_the_dtype(lib: ModuleType) -> None:
+    ones = np.ones(3, np.float32)
+    assert_same_bits(lib.reward_to_go(ones, tail_values=2.0), np.array([5, 4, 3], np.float32))
+    assert lib.gae(ones, ones, 0.9, 0.9, tail_values=1)[0].dtype == np.float32
+    assert lib.reward_to_go(ones, tail_values=np.float64(2.0)).dtype == np.float64
 
 
 def test_out() -> None:
@@ -437,8 +448,19 @@ def test_out_may_share_memory_with_inputs(num_rows: int, rng: np.random.Generato
         result = reward_to_go(source, 0.9, **cut, out=target)
         assert result is target
         assert_same_bits(result, expected)
-    tails = cut["tail_values"].copy()
-    assert_same_bits(reward_to_go(p["rewards"], 0.9, ends=p["ends"], tail_values=tails, out=tails), expected)
+    for offset_tail, offset_out in ((0, 0), (1, 0), (0, 1)):
+        memory = np.empty(num_rows + 1)
+        tails = memory[offset_tail : offset_tail + num_rows]
+        tails[...] = cut["tail_values"]
+        target = memory[offset_out : offset_out + num_rows]
+        reward_to_go(p["rewards"], 0.9, ends=p["ends"], tail_values=tails, out=target)
+        assert_same_bits(target, expected)
+    memory = np.empty(num_rows)
+    ends = memory.view(bool)[-num_rows:]
+    ends[...] = p["ends"]
+    assert_same_bits(
+        reward_to_go(p["rewards"], 0.9, ends=ends, tail_values=cut["tail_values"], out=memory), expected
+    )
 
 
 # ---- errors ----

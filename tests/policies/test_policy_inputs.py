@@ -14,7 +14,13 @@ import oracles
 import pgcore
 from oracles import assert_close, assert_same_bits
 from oracles_policies import FAMILIES, Problem, problem
-from pgcore.policies import CategoricalPolicy, GaussianPolicy, MultiDiscretePolicy, ObservationNormalizer, Policy
+from pgcore.policies import (
+    CategoricalPolicy,
+    GaussianPolicy,
+    MultiDiscretePolicy,
+    ObservationNormalizer,
+    Policy,
+)
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -35,7 +41,17 @@ METHODS: dict[str, Method] = {
     "sampled_log_probs": lambda p, o, a, w: p.sample(o, np.random.default_rng(0))[1],
 }
 every_method = pytest.mark.parametrize("method", METHODS)
-PER_ROW = ("log_prob", "entropy", "kl", "scores", "score_sq_norms", "mode", "act", "sample", "sampled_log_probs")
+PER_ROW = (
+    "log_prob",
+    "entropy",
+    "kl",
+    "scores",
+    "score_sq_norms",
+    "mode",
+    "act",
+    "sample",
+    "sampled_log_probs",
+)
 
 
 def call(method: str, p: Problem, obs: Any = None, actions: Any = None, weights: Any = None) -> np.ndarray:

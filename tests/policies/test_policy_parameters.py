@@ -1,4 +1,4 @@
-"""What a policy is made of: the parameter vector, copies, configurations, and the errors of its constructors."""
+"""What a policy is made of: parameters, copies, configurations, and the errors of constructors."""
 
 from __future__ import annotations
 
@@ -184,7 +184,9 @@ def pickled(policy: Policy) -> Policy:
 
 
 @every_family
-@pytest.mark.parametrize("duplicate", [lambda p: p.copy(), copy.deepcopy, pickled], ids=["copy", "deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "duplicate", [lambda p: p.copy(), copy.deepcopy, pickled], ids=["copy", "deepcopy", "pickle"]
+)
 def test_copies_are_equal_and_independent(
     family: str, duplicate: Callable[[Policy], Policy], dtype: np.dtype
 ) -> None:
@@ -320,7 +322,11 @@ def test_other_spaces(space: gym.Space[Any]) -> None:
             "hidden: expected an integer >= 1, got 0",
         ),
         (lambda: GaussianPolicy(3, 1, hidden=(4.5,)), TypeError, "hidden: expected an integer, got float"),
-        (lambda: GaussianPolicy(3, 1, hidden=64), TypeError, "hidden: expected a sequence of integers, got int"),
+        (
+            lambda: GaussianPolicy(3, 1, hidden=64),
+            TypeError,
+            "hidden: expected a sequence of integers, got int",
+        ),
         (
             lambda: GaussianPolicy(3, 1, activation="elu"),
             ValueError,

@@ -1,48 +1,14 @@
-"""Observation and action adapters, and spaces as JSON."""
+"""Observation and action adapters."""
 
 from __future__ import annotations
-
-import json
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from toy_envs import ACTION_SPACES, OBSERVATION_SPACES
 
-from pgcore.rollout import ActionAdapter, ObservationAdapter, space_from_json, space_to_json
-
-OBSERVATION_SPACES = [
-    spaces.Box(-1, 1, (4,)),
-    spaces.Box(-1, 1, ()),
-    spaces.Box(-1, 1, (2, 3), np.float64),
-    spaces.Box(0, 255, (4, 5, 3), np.uint8),
-    spaces.Discrete(5),
-    spaces.Discrete(3, start=-2),
-    spaces.MultiDiscrete([2, 3, 4]),
-    spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[1, 0], [-1, 7]]),
-    spaces.MultiBinary(3),
-    spaces.MultiBinary((2, 2)),
-    spaces.Tuple([spaces.Discrete(3, start=1), spaces.Box(-1, 1, (2, 2)), spaces.MultiBinary(2)]),
-    spaces.Dict({"z": spaces.Box(-1, 1, (2,)), "a": spaces.Discrete(2)}),
-    spaces.Dict(
-        {
-            "inner": spaces.Dict({"x": spaces.Box(0, 9, (1,)), "t": spaces.Tuple([spaces.Discrete(4)])}),
-            "mode": spaces.MultiDiscrete([2, 2]),
-        }
-    ),
-]
-ACTION_SPACES = [
-    spaces.Box(-1, 2, (3,)),
-    spaces.Box(np.array([-1.0, 0.0]), np.array([1.0, np.inf]), dtype=np.float64),
-    spaces.Box(-1, 1, (2, 3)),
-    spaces.Discrete(4),
-    spaces.Discrete(4, start=3),
-    spaces.MultiDiscrete([2, 3]),
-    spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[1, 0], [-1, 7]]),
-    spaces.MultiDiscrete([2, 3], dtype=np.int32),
-    spaces.MultiBinary(3),
-    spaces.MultiBinary((2, 2)),
-]
+from pgcore.rollout import ActionAdapter, ObservationAdapter
 
 
 def batch_of(space, samples):
@@ -181,51 +147,3 @@ def test_actions_of_another_shape():
         with pytest.raises(ValueError) as error:
             ActionAdapter(space).to_env(actions)
         assert str(error.value) == message
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        *OBSERVATION_SPACES,
-        *ACTION_SPACES,
-        spaces.Box(np.array([0.1, -np.inf], np.float32), np.array([1 / 3, np.inf], np.float32)),
-        spaces.Dict({"b": spaces.Discrete(2), "a": spaces.Discrete(3)}),
-        spaces.Tuple([]),
-    ],
-    ids=str,
-)
-def test_spaces_survive_json(space):
-    text = json.dumps(space_to_json(space), allow_nan=False)
-    again = space_from_json(json.loads(text))
-    assert again == space
-    assert again.dtype == space.dtype
-    if isinstance(space, spaces.Box):
-        np.testing.assert_array_equal(again.low, space.low)
-        np.testing.assert_array_equal(again.high, space.high)
-    if isinstance(space, spaces.Dict):
-        assert list(again.spaces) == list(space.spaces)
-
-
-def test_order_of_a_dict_survives_json():
-    from collections import OrderedDict
-
-    space = spaces.Dict(OrderedDict([("b", spaces.Discrete(2)), ("a", spaces.Discrete(3))]))
-    again = space_from_json(json.loads(json.dumps(space_to_json(space))))
-    assert list(again.spaces) == ["b", "a"]
-
-
-def test_a_large_uniform_box_stays_small():
-    assert len(json.dumps(space_to_json(spaces.Box(0, 255, (84, 84, 4), np.uint8)))) < 120
-
-
-def test_json_refusals():
-    with pytest.raises(ValueError, match=r"space: expected a Box, .*, got Text"):
-        space_to_json(spaces.Text(3))
-    with pytest.raises(ValueError, match=r"space: expected a Box, .*, got Dict"):
-        space_to_json(spaces.Dict({1: spaces.Discrete(2)}))
-    with pytest.raises(TypeError, match="space: expected a gymnasium space, got 'Box'"):
-        space_to_json("Box")
-    negative = {"kind": "Discrete", "n": -1, "start": 0, "dtype": "int64"}
-    for broken in ({}, {"kind": "Text"}, {"kind": "Discrete"}, negative, []):
-        with pytest.raises(ValueError, match="description: expected one of space_to_json"):
-            space_from_json(broken)

@@ -10,10 +10,54 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from pgcore import Batch
+from pgcore.rollout import Collector
+
 MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
 TERMINATED, TRUNCATED, BOTH = "terminated", "truncated", "both"
+SCRIPTS = [
+    [(3, TERMINATED), (2, TRUNCATED), (1, BOTH), (4, TRUNCATED)],
+    [(5, TRUNCATED), (1, TRUNCATED)],
+    [(1, TERMINATED)],
+    [(40, TERMINATED)],
+]
+FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
 
 Episode = tuple[int, str]  # how many steps, and how it ends
+
+
+OBSERVATION_SPACES = [
+    spaces.Box(-1, 1, (4,)),
+    spaces.Box(-1, 1, ()),
+    spaces.Box(-1, 1, (2, 3), np.float64),
+    spaces.Box(0, 255, (4, 5, 3), np.uint8),
+    spaces.Discrete(5),
+    spaces.Discrete(3, start=-2),
+    spaces.MultiDiscrete([2, 3, 4]),
+    spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[1, 0], [-1, 7]]),
+    spaces.MultiBinary(3),
+    spaces.MultiBinary((2, 2)),
+    spaces.Tuple([spaces.Discrete(3, start=1), spaces.Box(-1, 1, (2, 2)), spaces.MultiBinary(2)]),
+    spaces.Dict({"z": spaces.Box(-1, 1, (2,)), "a": spaces.Discrete(2)}),
+    spaces.Dict(
+        {
+            "inner": spaces.Dict({"x": spaces.Box(0, 9, (1,)), "t": spaces.Tuple([spaces.Discrete(4)])}),
+            "mode": spaces.MultiDiscrete([2, 2]),
+        }
+    ),
+]
+ACTION_SPACES = [
+    spaces.Box(-1, 2, (3,)),
+    spaces.Box(np.array([-1.0, 0.0]), np.array([1.0, np.inf]), dtype=np.float64),
+    spaces.Box(-1, 1, (2, 3)),
+    spaces.Discrete(4),
+    spaces.Discrete(4, start=3),
+    spaces.MultiDiscrete([2, 3]),
+    spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[1, 0], [-1, 7]]),
+    spaces.MultiDiscrete([2, 3], dtype=np.int32),
+    spaces.MultiBinary(3),
+    spaces.MultiBinary((2, 2)),
+]
 
 
 class Row(NamedTuple):
@@ -225,3 +269,16 @@ class ScriptedEnv(gym.Env[Any, Any]):
         last = step + 1 == length
         terminated, truncated = last and how in (TERMINATED, BOTH), last and how in (TRUNCATED, BOTH)
         return self.state, reward(0, episode, step), terminated, truncated, {}
+
+
+def collector_for(env: Any, policy: Any = None, seed: int = 0) -> Collector:
+    return Collector(
+        env, FakePolicy() if policy is None else policy, rng=np.random.default_rng(seed), seed=11
+    )
+
+
+def assert_same(one: Batch, other: Batch) -> None:
+    for name in FIELDS:
+        a, b = getattr(one, name), getattr(other, name)
+        assert a.dtype == b.dtype, name
+        np.testing.assert_array_equal(a, b, err_msg=name)

@@ -15,6 +15,8 @@
 
 namespace pgcore::scan {
 
+using vecmath::multiply_add;
+
 // Where pieces end, and what lies beyond each cut.
 template <class T>
 struct Cuts {
@@ -30,18 +32,30 @@ template <class T, bool HasEnds, bool HasTail>
 struct CutView {
   const std::uint8_t* ends;
   const T* tail;
-  // Widened to the scalar's size, so that the selects below become vector blends.
-  bool end(Index i) const {
-    if constexpr (HasEnds) return static_cast<typename vecmath::Format<T>::Int>(ends[i]) != 0;
-    return false;
+  using Int = typename vecmath::Format<T>::Int;
+
+  // All bits set where step i does not end its piece. Selecting by bits is what compilers always turn into
+  // vector code; two conditionals on the same flag become a branch.
+  Int inner(Index i) const {
+    if constexpr (HasEnds) return static_cast<Int>(ends[i]) - 1;
+    return -1;
+  }
+  static T keep(Int mask, T value) {
+    return vecmath::bit_cast<T>(static_cast<Int>(vecmath::bit_cast<Int>(value) & mask));
+  }
+
+  // `next` inside a piece, zero at an end.
+  T inside(Index i, T next) const {
+    if constexpr (!HasEnds) return next;
+    return keep(inner(i), next);
   }
   // The value that follows step i: `next` inside a piece, its tail at an end.
   T follow(Index i, T next) const {
-    if constexpr (!HasEnds) return next;
-    const T beyond = HasTail ? tail[i] : T(0);  // read in any case: a conditional load would not vectorise
-    return end(i) ? beyond : next;
+    if constexpr (!HasTail) return inside(i, next);
+    const Int mask = inner(i);
+    return vecmath::bit_cast<T>(
+        static_cast<Int>((vecmath::bit_cast<Int>(next) & mask) | (vecmath::bit_cast<Int>(tail[i]) & ~mask)));
   }
-  T inside(Index i, T next) const { return end(i) ? T(0) : next; }
 };
 
 template <class T, class F>
@@ -73,11 +87,23 @@ void solve_plain(Index first, Index last, const Step& step, T* y) {
   for (Index t = last - 1; t >= first; --t) y[t] = next = step(t, next);
 }
 
+// Composes the maps y ↦ x_t + c_t y of rows t, t + d, t + 2d and t + 3d, for every t.
+template <class T>
+void compose_four(Index d, Index count, T* x, T* c) {
+  PGCORE_INDEPENDENT
+  for (Index k = 0; k < count; ++k) {
+    const T c0 = c[k], c1 = c[k + d], c2 = c[k + 2 * d], c3 = c[k + 3 * d];
+    const T x2 = multiply_add(c2, x[k + 3 * d], x[k + 2 * d]);
+    x[k] = multiply_add(c0, multiply_add(c1, x2, x[k + d]), x[k]);
+    c[k] = (c0 * c1) * (c2 * c3);
+  }
+}
+
 // One column, whose last row is known. The plain recursion waits for a multiplication and an addition at
-// every row. Here y_t = x_t + c_t y_{t+1} is composed with itself by doubling, x_t ← x_t + c_t x_{t+d}, c_t ←
-// c_t c_{t+d} for d = 1, 2, 4, 8: whole-vector work in which rows do not wait for each other, after which y_t
-// = x_t + c_t y_{t+16} takes 16 rows a step. Composition multiplies coefficients that the definition never
-// multiplies by 0·∞, so a block with a value that isn't finite is done again by the definition.
+// every row. Here the maps y_t = x_t + c_t y_{t+1} of 16 rows are composed first, in whole-vector work whose
+// rows do not wait for each other; then y_t = x_t + c_t y_{t+16} takes 16 rows a step. Composition multiplies
+// coefficients that the definition never multiplies by 0·∞, so a block with a value that isn't finite is done
+// again by the definition.
 template <class T, class Step>
 void solve_column(Index num_rows, const Step& step, T* y) {
   constexpr Index window = 16;
@@ -90,24 +116,19 @@ void solve_column(Index num_rows, const Step& step, T* y) {
     } else {
       PGCORE_INDEPENDENT
       for (Index k = 0; k < count; ++k) step.affine(first + k, x[k], c[k]);
-      std::fill(x + count, x + count + window, T(0));  // the identity map
+      std::fill(x + count, x + count + window, T(0));  // the identity map beyond the block
       std::fill(c + count, c + count + window, T(1));
-      for (Index d = 1; d < window; d *= 2) {
-        PGCORE_INDEPENDENT
-        for (Index k = 0; k < count; ++k) {
-          x[k] += c[k] * x[k + d];
-          c[k] *= c[k + d];
-        }
-      }
+      compose_four(1, count, x, c);
+      compose_four(4, count, x, c);
       T* block = y + first;
-      using Window = Eigen::Array<T, window, 1>;
-      using WindowMap = Eigen::Map<Window>;
-      Window next = Window::Constant(y[last]);
+      alignas(64) T next[window];
+      std::fill(next, next + window, y[last]);
       Index k = count - window;
       for (; k >= 0; k -= window) {
-        WindowMap(block + k) = next = WindowMap(x + k) + WindowMap(c + k) * next;
+        for (Index j = 0; j < window; ++j) next[j] = multiply_add(c[k + j], next[j], x[k + j]);
+        std::copy(next, next + window, block + k);
       }
-      for (Index j = -k; j < window; ++j) block[k + j] = x[k + j] + c[k + j] * next[j];
+      for (Index j = -k; j < window; ++j) block[k + j] = multiply_add(c[k + j], next[j], x[k + j]);
       if (!all_finite(block, count + 1)) solve_plain(first, last, step, y);
     }
     PGCORE_INDEPENDENT

@@ -69,14 +69,8 @@ class REINFORCEConfig(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.whole_episodes:
-            if self.discount_states:
-                raise ValueError("discount_states: expected False unless whole_episodes is True, got True")
-            if self.baseline not in ("linear", "value_network"):
-                raise ValueError(
-                    "baseline: expected one that values cut episodes ('linear' or 'value_network') unless "
-                    f"whole_episodes is True, got {self.baseline!r}"
-                )
+        if self.discount_states and not self.whole_episodes:
+            raise ValueError("discount_states: expected False unless whole_episodes is True, got True")
 
 
 class REINFORCE(Algorithm[REINFORCEConfig]):
@@ -101,6 +95,11 @@ class REINFORCE(Algorithm[REINFORCEConfig]):
 
     def setup(self) -> None:
         """Make the optimizer."""
+        if self.critic.needs_whole_episodes and not self.config.whole_episodes:
+            raise ValueError(
+                "baseline: expected one that can value what follows a cut episode ('linear', "
+                f"'value_network') unless whole_episodes is True, got {self.critic!r}"
+            )
         self.optimizer = make_optimizer(self.config.optimizer)
 
     def components(self) -> dict[str, Component]:

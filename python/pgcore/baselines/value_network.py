@@ -81,14 +81,18 @@ class ValueNetwork(Baseline):
         self.learning_rate = real("learning_rate", learning_rate, minimum=0.0)
         self.n_epochs = integer("n_epochs", n_epochs, minimum=0)
         self.batch_size = integer("batch_size", batch_size, minimum=1)
-        self.max_grad_norm = None if max_grad_norm is None else real("max_grad_norm", max_grad_norm, minimum=0.0)
+        self.max_grad_norm = (
+            None if max_grad_norm is None else real("max_grad_norm", max_grad_norm, minimum=0.0)
+        )
         self.seed = integer("seed", seed, minimum=0)
         self.dtype = float_dtype("dtype", dtype)
         self.obs_dim = 0  # not known yet
         self._num_fits = 0
         self._step = 0
         self._mean, self._std = 0.0, 1.0
-        MLP((1, *self.hidden, 1), activation, self.dtype)  # refuses a bad activation now, not at the first batch
+        MLP(
+            (1, *self.hidden, 1), activation, self.dtype
+        )  # refuses a bad activation now, not at the first batch
 
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
         """Return v(o_t) for every step, (B,)."""
@@ -98,7 +102,9 @@ class ValueNetwork(Baseline):
         """Return v of the observation each truncated piece stops at."""
         if batch.num_truncated == 0:
             return super().tail_values(batch)
-        return scattered_tails(batch, self.predict(raw_tail_obs(batch)).astype(batch.rewards.dtype, copy=False))
+        return scattered_tails(
+            batch, self.predict(raw_tail_obs(batch)).astype(batch.rewards.dtype, copy=False)
+        )
 
     def predict(self, obs: NDArray[Any]) -> FloatArray:
         """Return v(o) of raw observations (B, …), shape (B,)."""
@@ -129,11 +135,15 @@ class ValueNetwork(Baseline):
         """Move mean and deviation towards those of new targets, leaving v(o) as it is."""
         if not np.isfinite(targets).all():
             raise ValueError("targets: expected finite returns, got NaN or infinity")
-        rate = 1.0 if self._num_fits == 0 else _MOMENT_RATE
-        old_mean, old_std = self._mean, self._std
-        square = (1 - rate) * (old_std**2 + old_mean**2) + rate * float(np.mean(targets**2))
-        self._mean = (1 - rate) * old_mean + rate * float(np.mean(targets))
-        self._std = math.sqrt(max(square - self._mean**2, 0.0)) or 1.0
+        mean, variance = float(np.mean(targets)), float(np.var(targets))
+        if self._num_fits == 0:  # no prediction to keep yet: v starts as the mean
+            self._mean, self._std = mean, math.sqrt(variance) or 1.0
+            return
+        old_mean, old_std, rate = self._mean, self._std, _MOMENT_RATE
+        # Of the mixture of old and new: E[G²] − E[G]² would cancel where the mean is large.
+        mixed = (1 - rate) * old_std**2 + rate * variance + rate * (1 - rate) * (mean - old_mean) ** 2
+        self._mean = (1 - rate) * old_mean + rate * mean
+        self._std = math.sqrt(mixed) or 1.0
         last = self.hidden[-1] if self.hidden else self.obs_dim
         weight, bias = self._params[-last - 1 : -1], self._params[-1:]
         weight *= old_std / self._std
@@ -192,12 +202,17 @@ class ValueNetwork(Baseline):
         missing = {"params", "m", "v", "moments", "counters"} - set(state)
         if missing:
             raise ValueError(f"state: expected entries {sorted(missing)}, got {sorted(state)}")
+        _check_entries(state, {"moments": 2, "counters": 3})
         obs_dim, num_fits, step = (int(n) for n in state["counters"])
         size = MLP((obs_dim, *self.hidden, 1), self.activation, self.dtype).num_params
-        for name in ("params", "m", "v"):
-            if np.shape(state[name]) != (size,):
-                raise ValueError(f"{name}: expected shape ({size},), got {np.shape(state[name])}")
+        _check_entries(state, {"params": size, "m": size, "v": size})
         self._build(obs_dim)
         self._params, self._m, self._v = (np.array(state[name], self.dtype) for name in ("params", "m", "v"))
         self._mean, self._std = (float(x) for x in state["moments"])
         self._num_fits, self._step = num_fits, step
+
+
+def _check_entries(state: Mapping[str, NDArray[Any]], lengths: Mapping[str, int]) -> None:
+    for name, length in lengths.items():
+        if np.shape(state[name]) != (length,):
+            raise ValueError(f"{name}: expected shape ({length},), got {np.shape(state[name])}")

@@ -7,7 +7,6 @@ import dataclasses
 import difflib
 import io
 import re
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from pgcore.cli.errors import CommandError
 __all__ = ["option_value", "parse", "require_at_least"]
 
 _ANSI = re.compile("\x1b\\[[0-9;]*m")
+_OWN = re.compile(r"^Error parsing .*?: ?(?P<name>\w+): (?P<rest>expected .*)$")
 
 
 def parse(
@@ -32,7 +32,7 @@ def parse(
     arguments
         What follows ``prog``.
     prog, description
-        For the help.
+        For the help; one line of at most 80 characters, since tyro doesn't wrap it.
     default
         An instance with the values that are not given.
 
@@ -49,7 +49,7 @@ def parse(
                 arguments_class,
                 args=list(arguments),
                 prog=prog,
-                description=textwrap.fill(description, 80),
+                description=description,
                 config=(tyro.conf.OmitArgPrefixes,),
                 return_unknown_args=True,
                 **known,
@@ -57,7 +57,7 @@ def parse(
     except SystemExit as error:
         if error.code in (0, None):
             raise
-        raise CommandError(f"{_without_box(errors.getvalue())} (see {prog} --help)") from None
+        raise CommandError(f"{_message(errors.getvalue())} (see {prog} --help)") from None
     except (TypeError, ValueError) as error:  # a range that the dataclass checks itself
         name, colon, rest = str(error).partition(":")
         raise CommandError(f"--{name.replace('_', '-')}{colon}{rest}") from None
@@ -89,16 +89,20 @@ def require_at_least(arguments: Any, **minimums: int) -> None:
             raise ValueError(f"{name}: expected an integer >= {minimum}, got {getattr(arguments, name)}")
 
 
-def _without_box(text: str) -> str:
-    """What tyro says inside its box, up to the rule that sets off the advice to read the help."""
-    lines = []
-    for line in text.splitlines():
-        inside = _ANSI.sub("", line).strip().strip("│|").strip()
-        if set(inside) <= set("─-"):
-            break
-        if not inside.startswith(("╭", "╰", "+")):
-            lines.append(inside)
-    return " ".join(lines)
+def _message(text: str) -> str:
+    """What tyro says between its box's title and the rule that sets off the advice to read the help."""
+    blocks: list[list[str]] = [[]]
+    for line in _ANSI.sub("", text).splitlines():
+        inside = line.strip().strip("│").strip()
+        if inside.startswith("╭") or not set(inside) - set("─-"):
+            blocks.append([])  # the title's block ends, or a later one
+        else:
+            blocks[-1].append(inside)
+    message = " ".join(blocks[1] if len(blocks) > 1 else blocks[0])
+    own = _OWN.search(message)  # raised by the dataclass: it names the field
+    if own is not None:
+        return f"--{own['name'].replace('_', '-')}: {own['rest']}"
+    return message.removeprefix("Error parsing ")
 
 
 def _suggestion(argument: str, result: Any) -> str:

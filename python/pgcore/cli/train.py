@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from contextlib import ExitStack, closing
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -79,8 +81,7 @@ def run(arguments: list[str]) -> int:
         TrainArguments[kind.config_class],  # type: ignore[name-defined]  # made at run time, for tyro
         rest,
         prog=f"{prog} {algorithm}",
-        description=f"Train a policy with {names[algorithm]}, evaluate it and keep everything in a run "
-        "directory. Defaults are those of the environment's preset, if it has one.",
+        description=f"Train a policy with {names[algorithm]}, evaluate it, keep all in a run directory.",
         default=default,
     )
     if resuming:
@@ -145,17 +146,15 @@ def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]
     )
     if not args.resume:
         directory.require_free()
-    with (
-        one_line_errors(),
-        ignored_signals(),
-    ):  # worker processes inherit it: Ctrl-C is for this process alone
+    # Worker processes inherit that signals are ignored: Ctrl-C is for this process alone.
+    with one_line_errors(), ignored_signals():
         model = _model(kind, args, directory)
         directory.write_config(_config(algorithm, args))
         progress = CSVLogger(directory.progress_file, resume_at=model.num_timesteps if args.resume else None)
     _announce(algorithm, args, directory, model)
 
     failure = None
-    with quietly_closing(model), ignored_signals():
+    with _closing(model), ignored_signals():
         try:
             with ExitStack() as stack, raising_signals():
                 stack.enter_context(closing(progress))
@@ -172,8 +171,9 @@ def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]
             )
         except FloatingPointError as error:
             failure = CommandError(f"training broke down after {model.num_timesteps:,} steps: {error}", 1)
-        with one_line_errors(OSError):
-            model.save(directory.model_file)
+        finally:  # whatever happened, the iterations that were finished are kept
+            with one_line_errors(OSError):
+                model.save(directory.model_file)
     if failure is not None:
         raise failure
     if args.eval_episodes:
@@ -182,6 +182,17 @@ def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]
             directory.write_evaluation(result)
         print(evaluation_text(result))
     return 0
+
+
+@contextmanager
+def _closing(model: Algorithm[Any]) -> Iterator[None]:
+    """Close the environments at the end, without a warning about a step that was broken off."""
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.close()
 
 
 def _model(kind: type[Algorithm[Any]], args: TrainArguments[Any], directory: RunDirectory) -> Algorithm[Any]:

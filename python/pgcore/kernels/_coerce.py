@@ -24,6 +24,7 @@ INT64 = np.dtype(np.int64)
 
 # Bits of `ndarray.flags.num`; one integer test is several times faster than two attribute look-ups.
 _C_ALIGNED = 0x0001 | 0x0100
+_OUTPUT = _C_ALIGNED | 0x0400  # and writeable
 _FLOATS = "float32 or float64 (or integers)"
 
 
@@ -209,14 +210,10 @@ def output(name: str, out: object, like: FloatArray) -> FloatArray:
     if out.dtype != like.dtype:
         raise TypeError(f"{name}: expected {like.dtype}, got {out.dtype}")
     check_shape(name, out, like.shape)
-    for problem, fine in (
-        ("a read-only one", out.flags.writeable),
-        ("one that is not contiguous", out.flags.c_contiguous),
-        ("one that is not aligned", out.flags.aligned),
-    ):
-        if not fine:
-            raise ValueError(f"{name}: expected a writeable C-contiguous aligned array, got {problem}")
-    return out
+    if out.flags.num & _OUTPUT == _OUTPUT:
+        return out
+    lacks = next(flag for flag in ("writeable", "contiguous", "aligned") if not getattr(out.flags, flag))
+    raise ValueError(f"{name}: expected a writeable, contiguous, aligned array, got one that is not {lacks}")
 
 
 def overlaps(out: NDArray[Any], *inputs: NDArray[Any] | None) -> bool:

@@ -290,12 +290,12 @@ def _rows(name: str, log_std: FloatArray, shape: tuple[int, ...]) -> Any:
 
 
 def _factor(name: str, scale: FloatArray, size: int) -> tuple[FloatArray, FloatArray | None]:
-    """A factor (A, A) of the same covariance with a positive diagonal, and the signs its columns changed by."""
+    """The factor of this covariance with a positive diagonal, and the signs that its columns changed by."""
     check_shape(name, scale, (size, size))
     diagonal = scale.diagonal()
-    if not (diagonal <= 0.0).any():  # NaN flows
+    if diagonal.min(initial=np.inf) > 0.0:
         return scale, None
-    if (diagonal == 0.0).any():
+    if (diagonal == 0.0).any():  # but NaN flows
         raise ValueError(f"{name}: expected a diagonal without zeros, got {diagonal}")
     signs: FloatArray = np.copysign(scale.dtype.type(1), diagonal)
     return scale * signs, signs

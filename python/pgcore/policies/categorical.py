@@ -44,8 +44,8 @@ class CategoricalPolicy(Policy):
     --------
     >>> import numpy as np
     >>> policy = CategoricalPolicy(4, 2, hidden=(), seed=0)
-    >>> policy.num_params, policy.log_prob(np.zeros((1, 4)), [1]).round(4).tolist()
-    (10, [-0.6931])
+    >>> policy.num_params, round(float(policy.log_prob(np.zeros((1, 4)), [1])[0]), 4)
+    (10, -0.6931)
     """
 
     def __init__(

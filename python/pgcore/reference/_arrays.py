@@ -11,10 +11,13 @@ FloatArray = NDArray[np.floating[Any]]
 
 
 def float_arrays(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
-    """The arguments as arrays of one dtype: integers count as float64, float16 as float32."""
-    converted = [np.asarray(array) for array in arrays]
-    dtype = np.result_type(*(_float_dtype(array.dtype) for array in converted))
-    return tuple(array.astype(dtype) for array in converted)
+    """The arguments as arrays of one dtype: integers count as float64, float16 as float32.
+
+    Plain Python numbers take the dtype of the others.
+    """
+    dtypes = [_float_dtype(np.asarray(array).dtype) for array in arrays if type(array) not in (int, float)]
+    dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    return tuple(np.asarray(array).astype(dtype) for array in arrays)
 
 
 def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

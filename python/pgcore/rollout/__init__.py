@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pgcore.rollout.collector import Collector
-from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter, space_from_json, space_to_json
+from pgcore.rollout.space_json import space_from_json, space_to_json
+from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.vector import VectorStepper, autoreset_mode, make_vector_env
 
 __all__ = [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["ActionAdapter", "ObservationAdapter", "space_from_json", "space_to_json"]
+__all__ = ["ActionAdapter", "ObservationAdapter"]
 
 Space = spaces.Space[Any]
 Array = NDArray[Any]
@@ -53,6 +53,7 @@ class ObservationAdapter:
     def __init__(self, space: Space) -> None:
         self.space = space
         self._parts = list(_parts(space, "obs"))
+        self._only = self._parts[0][1] if len(self._parts) == 1 and not self._parts[0][0] else None
         self.dim = sum(part.width for _, part in self._parts)
 
     def __call__(self, obs: Any, dtype: DTypeLike = np.float32) -> Array:
@@ -75,12 +76,10 @@ class ObservationAdapter:
         ValueError
             If ``obs`` doesn't have the space's structure, shapes, or (for one-hot parts) range.
         """
-        if len(self._parts) == 1:
-            path, part = self._parts[0]
-            values = np.asarray(_at(obs, path))
-            if isinstance(part, _Numbers) and values.ndim:
-                part.check(values, len(values))
-                return np.ascontiguousarray(values.reshape(len(values), part.width), dtype)
+        if isinstance(self._only, _Numbers) and np.ndim(obs):
+            values = np.asarray(obs)
+            self._only.check(values, len(values))
+            return np.ascontiguousarray(values.reshape(len(values), self.dim), dtype)
         flat = np.empty((self._batch_size(obs), self.dim), dtype)
         self.write(obs, flat)
         return flat
@@ -97,6 +96,9 @@ class ObservationAdapter:
 
     def write(self, obs: Any, out: Array) -> None:
         """Flatten a batch of observations into ``out``, a float array of shape (N, dim)."""
+        if self._only is not None:  # nothing to find and to put together, at every step of a rollout
+            self._only.write(np.asarray(obs), out)
+            return
         column = 0
         for path, part in self._parts:
             part.write(np.asarray(_at(obs, path)), out[:, column : column + part.width])
@@ -170,7 +172,7 @@ class ActionAdapter:
             self._env_shape, self._dtype = space.shape, np.dtype(space.dtype)
             self.action_shape = (math.prod(self._env_shape),)
         else:
-            _require_space("action_space", space)
+            require_space("action_space", space)
             raise ValueError(
                 f"action_space: expected a Box of floats, Discrete, MultiDiscrete or MultiBinary, got {space}"
             )
@@ -210,113 +212,8 @@ class ActionAdapter:
         return self.to_env(np.asarray(action)[None])[0]
 
 
-def space_to_json(space: Space) -> dict[str, Any]:
-    """Describe a space by what JSON can hold; `space_from_json` is the inverse.
-
-    Parameters
-    ----------
-    space
-        A `Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, or a `Dict` (with keys that are strings) or
-        `Tuple` of such.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    TypeError
-        If ``space`` is no gymnasium space.
-    ValueError
-        For another kind of space.
-
-    Examples
-    --------
-    >>> space_to_json(spaces.Discrete(3))
-    {'kind': 'Discrete', 'n': 3, 'start': 0, 'dtype': 'int64'}
-    >>> space_from_json(space_to_json(spaces.Box(-1, float("inf"), (2,))))
-    Box(-1.0, inf, (2,), float32)
-    """
-    _require_space("space", space)
-    dtype = str(space.dtype)
-    if isinstance(space, spaces.Box):
-        low, high = _bound_to_json(space.low), _bound_to_json(space.high)
-        return {"kind": "Box", "low": low, "high": high, "shape": list(space.shape), "dtype": dtype}
-    if isinstance(space, spaces.Discrete):
-        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": dtype}
-    if isinstance(space, spaces.MultiDiscrete):
-        nvec, start = np.asarray(space.nvec).tolist(), np.asarray(space.start).tolist()
-        return {"kind": "MultiDiscrete", "nvec": nvec, "start": start, "dtype": dtype}
-    if isinstance(space, spaces.MultiBinary):
-        return {"kind": "MultiBinary", "shape": list(space.shape)}
-    if isinstance(space, spaces.Dict) and all(isinstance(key, str) for key in space.spaces):
-        # A list of pairs, because the order counts and JSON objects have none.
-        return {"kind": "Dict", "spaces": [[key, space_to_json(part)] for key, part in space.spaces.items()]}
-    if isinstance(space, spaces.Tuple):
-        return {"kind": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
-    raise ValueError(
-        "space: expected a Box, Discrete, MultiDiscrete, MultiBinary, or a Tuple or a Dict (with strings as "
-        f"keys) of such, got {space}"
-    )
-
-
-def space_from_json(description: Mapping[str, Any]) -> Space:
-    """Make the space that `space_to_json` described.
-
-    Raises
-    ------
-    ValueError
-        If ``description`` isn't one.
-    """
-    try:
-        return _space_from_json(description)
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise ValueError(f"description: expected one of space_to_json, got {description!r}") from error
-
-
-def _space_from_json(description: Mapping[str, Any]) -> Space:
-    kind = description["kind"]
-    if kind == "Box":
-        shape, dtype = tuple(description["shape"]), np.dtype(description["dtype"])
-        low, high = (_bound_from_json(description[name], shape, dtype) for name in ("low", "high"))
-        return spaces.Box(low, high, dtype=dtype.type)
-    if kind == "Discrete":
-        other = {} if description["dtype"] == "int64" else {"dtype": np.dtype(description["dtype"]).type}
-        return spaces.Discrete(description["n"], start=description["start"], **other)
-    if kind == "MultiDiscrete":
-        dtype = np.dtype(description["dtype"]).type
-        return spaces.MultiDiscrete(
-            np.array(description["nvec"]), dtype, start=np.array(description["start"])
-        )
-    if kind == "MultiBinary":
-        shape = tuple(description["shape"])
-        return spaces.MultiBinary(shape[0] if len(shape) == 1 else shape)
-    if kind == "Dict":
-        return spaces.Dict([(key, _space_from_json(part)) for key, part in description["spaces"]])
-    if kind == "Tuple":
-        return spaces.Tuple([_space_from_json(part) for part in description["spaces"]])
-    raise KeyError(kind)
-
-
-def _bound_to_json(bound: Array) -> Any:
-    """One number if all are equal, else nested lists; infinities as strings, which strict JSON lacks."""
-    if bound.size and (bound == bound.flat[0]).all():
-        bound = bound.reshape(-1)[0]
-    return _map_nested(lambda x: x if math.isfinite(x) else str(x), bound.tolist())
-
-
-def _bound_from_json(bound: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    numbers = np.array(_map_nested(lambda x: float(x) if isinstance(x, str) else x, bound), dtype)
-    return np.broadcast_to(numbers.reshape(numbers.shape or (1,) * len(shape)), shape).copy()
-
-
-def _map_nested(function: Any, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_map_nested(function, element) for element in value]
-    return function(value)
-
-
-def _require_space(name: str, space: object) -> None:
+def require_space(name: str, space: object) -> None:
+    """Raise `TypeError` unless ``space`` is a gymnasium space."""
     if not isinstance(space, spaces.Space):
         raise TypeError(f"{name}: expected a gymnasium space, got {space!r}")
 
@@ -383,7 +280,7 @@ def _parts(space: Space, name: str, path: tuple[Any, ...] = ()) -> Iterator[tupl
         for key, part in named:
             yield from _parts(part, f"{name}[{key!r}]", (*path, key))
     else:
-        _require_space("observation_space", space)
+        require_space("observation_space", space)
         raise ValueError(
             "observation_space: expected a Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of "
             f"such, got {space}"

@@ -271,7 +271,7 @@ class VectorStepper:
         # Copied before anything else: the environment may reuse the array.
         self.observations.write(obs, out)
         done = np.logical_or(terminated, truncated)
-        if not done.any():
+        if not np.count_nonzero(done):  # several times faster than done.any() on so few
             self._idle = None
             return Step(rewards, terminated, done, idle, self._no_env, out[:0])
         cut = np.flatnonzero(np.logical_and(truncated, np.logical_not(terminated)))  # both: termination wins

@@ -51,8 +51,7 @@ class Algorithm(ABC, Generic[ConfigT]):
     env
         A gymnasium id, an environment or a vector environment.
     policy
-        The policy to train, in place; by default one that fits the spaces, made from ``hidden`` and
-        ``activation``.
+        The policy to train, in place; by default one that fits the spaces.
     critic
         The baseline; by default the one that the configuration names.
     hidden, activation
@@ -117,9 +116,14 @@ class Algorithm(ABC, Generic[ConfigT]):
         )
         if policy is not None and not isinstance(policy, Policy):
             raise TypeError(f"policy: expected one from pgcore.policies or None, got {policy!r}")
+        if isinstance(env, gym.Env | VectorEnv) and not (num_envs is None and backend is None):
+            raise ValueError(
+                f"num_envs, backend: expected neither with a made environment, got {num_envs}, {backend}"
+            )
         self.seed = checked_seed(seed)
         self.num_envs, self.backend = 1 if num_envs is None else num_envs, backend or "sync"
         self.env = self._made(env)
+        self.num_envs = self.env.num_envs
         self._build(
             config=config,
             observation_space=self.env.single_observation_space,
@@ -143,9 +147,8 @@ class Algorithm(ABC, Generic[ConfigT]):
     ) -> None:
         """Make everything but the environment, for the constructor and for loading alike."""
         policy_seed, critic_seed, rng, predict_rng = np.random.SeedSequence(self.seed).spawn(4)
-        self.config = config
+        self.config, self.hidden, self.activation = config, hidden, activation
         self.observation_space, self.action_space = observation_space, action_space
-        self.hidden, self.activation = hidden, activation
         self._rng, self._predict_rng = np.random.default_rng(rng), np.random.default_rng(predict_rng)
         self._predictor = Predictor(observation_space, action_space)
         if policy is None:
@@ -156,6 +159,7 @@ class Algorithm(ABC, Generic[ConfigT]):
                 activation=activation,
                 seed=integer_seed(policy_seed),
             )
+        self._predictor.check_fit(policy)
         if config.normalize_observations and policy.normalizer is None:
             policy.normalizer = ObservationNormalizer(policy.obs_dim)
         self.policy = policy
@@ -204,7 +208,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         progress_bar: bool = False,
         reset_num_timesteps: bool = True,
     ) -> Self:
-        """Train for at least ``total_timesteps`` environment steps, in whole iterations.
+        """Train for at least ``total_timesteps`` environment steps, in whole iterations; return the model.
 
         If an exception cuts an iteration short (Ctrl-C is one), the model is as it was after the last one
         that was finished, and can be saved or go on learning.
@@ -221,37 +225,33 @@ class Algorithm(ABC, Generic[ConfigT]):
             Start counting and playing anew. False continues ``num_timesteps`` and takes ``total_timesteps``
             *more*.
 
-        Returns
-        -------
-        Self
-            The model.
-
         Raises
         ------
         ValueError
             If the model has no environment (it was loaded without one), or ``total_timesteps`` is negative.
         """
         if self.env is None:
-            raise ValueError(
-                "env: expected an environment to learn in, got None; give one to load or set_env"
-            )
+            raise ValueError("env: expected an environment to learn in, got None; call set_env")
         if operator.index(total_timesteps) < 0:
             raise ValueError(f"total_timesteps: expected an integer >= 0, got {total_timesteps}")
         callbacks = as_callbacks(callback)
         if reset_num_timesteps:
-            self._start_over()
+            self.num_timesteps = self.num_iterations = 0
+            self._episode_returns.clear()
+            self._episode_lengths.clear()
+            self._collector = None
         first, started = self.num_timesteps, time.perf_counter()
         target = first + total_timesteps
         bar = ProgressBar(target, first) if progress_bar else None
+        if bar is not None:
+            callbacks.append(bar)
         try:
             while self.num_timesteps < target:
                 self.progress = self.num_timesteps / target
                 train_logs = self._iterate()
                 self._log(train_logs, self.num_timesteps - first, time.perf_counter() - started)
                 answers = [call(self) for call in callbacks]  # all of them, whatever the first one says
-                if bar is not None:
-                    bar(self)
-                if False in answers:
+                if any(answer is False for answer in answers):
                     break
         finally:
             if bar is not None:
@@ -287,12 +287,6 @@ class Algorithm(ABC, Generic[ConfigT]):
             self._collector = None  # its environments are somewhere inside the unfinished iteration
             raise
         return logs
-
-    def _start_over(self) -> None:
-        self.num_timesteps = self.num_iterations = 0
-        self._episode_returns.clear()
-        self._episode_lengths.clear()
-        self._collector = None
 
     def _log(self, train_logs: dict[str, float], num_steps: int, elapsed: float) -> None:
         self.logs = {
@@ -348,9 +342,9 @@ class Algorithm(ABC, Generic[ConfigT]):
             self.env = self._collector = None
 
     def _made(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
-        if isinstance(env, str):
-            return make_vector_env(env, num_envs=self.num_envs, backend=self.backend, seed=self.seed)
-        return make_vector_env(env, seed=self.seed)
+        if isinstance(env, gym.Env | VectorEnv):
+            return make_vector_env(env, seed=self.seed)
+        return make_vector_env(env, num_envs=self.num_envs, backend=self.backend, seed=self.seed)
 
     # Saving and loading
 
@@ -399,6 +393,5 @@ class Algorithm(ABC, Generic[ConfigT]):
         return cls(env_id, seed=seed, **{**preset.arguments, **overrides})
 
 
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return float(np.mean(numbers)) if numbers else float("nan")
+def _mean(values: deque[Any]) -> float:
+    return float(np.mean(values)) if values else float("nan")

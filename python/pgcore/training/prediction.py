@@ -39,6 +39,14 @@ class Predictor:
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
             self._bounds = action_space.low, action_space.high
 
+    def check_fit(self, policy: Policy) -> None:
+        """Raise a `ValueError` if ``policy`` is not one for these spaces."""
+        for name, expected in (("obs_dim", self.obs_dim), ("action_shape", self._actions.action_shape)):
+            if getattr(policy, name) != expected:
+                raise ValueError(
+                    f"policy: expected {name} {expected} to fit the environment, got {getattr(policy, name)}"
+                )
+
     def __call__(self, policy: Policy, obs: Any, rng: np.random.Generator | None) -> np.ndarray[Any, Any]:
         """Return an action for each observation in ``obs``: the mode if ``rng`` is None, else a sample.
 

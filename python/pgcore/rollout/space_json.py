@@ -1,0 +1,124 @@
+"""Gymnasium's spaces as JSON, so that a checkpoint can hold them without pickles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from pgcore.rollout.spaces import require_space
+
+__all__ = ["space_from_json", "space_to_json"]
+
+Space = spaces.Space[Any]
+Array = NDArray[Any]
+
+
+def space_to_json(space: Space) -> dict[str, Any]:
+    """Describe a space by what JSON can hold; `space_from_json` is the inverse.
+
+    Parameters
+    ----------
+    space
+        A `Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, or a `Dict` (with keys that are strings) or
+        `Tuple` of such.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TypeError
+        If ``space`` is no gymnasium space.
+    ValueError
+        For another kind of space.
+
+    Examples
+    --------
+    >>> space_to_json(spaces.Discrete(3))
+    {'kind': 'Discrete', 'n': 3, 'start': 0, 'dtype': 'int64'}
+    >>> space_from_json(space_to_json(spaces.Box(-1, float("inf"), (2,))))
+    Box(-1.0, inf, (2,), float32)
+    """
+    require_space("space", space)
+    dtype = str(space.dtype)
+    if isinstance(space, spaces.Box):
+        low, high = _bound_to_json(space.low), _bound_to_json(space.high)
+        return {"kind": "Box", "low": low, "high": high, "shape": list(space.shape), "dtype": dtype}
+    if isinstance(space, spaces.Discrete):
+        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": dtype}
+    if isinstance(space, spaces.MultiDiscrete):
+        nvec, start = np.asarray(space.nvec).tolist(), np.asarray(space.start).tolist()
+        return {"kind": "MultiDiscrete", "nvec": nvec, "start": start, "dtype": dtype}
+    if isinstance(space, spaces.MultiBinary):
+        return {"kind": "MultiBinary", "shape": list(space.shape)}
+    if isinstance(space, spaces.Dict) and all(isinstance(key, str) for key in space.spaces):
+        # A list of pairs, because the order counts and JSON objects have none.
+        return {"kind": "Dict", "spaces": [[key, space_to_json(part)] for key, part in space.spaces.items()]}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
+    raise ValueError(
+        "space: expected a Box, Discrete, MultiDiscrete, MultiBinary, or a Tuple or a Dict (with strings as "
+        f"keys) of such, got {space}"
+    )
+
+
+def space_from_json(description: Mapping[str, Any]) -> Space:
+    """Make the space that `space_to_json` described.
+
+    Raises
+    ------
+    ValueError
+        If ``description`` isn't one.
+    """
+    try:
+        return _space_from_json(description)
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"description: expected one of space_to_json, got {description!r}") from error
+
+
+def _space_from_json(description: Mapping[str, Any]) -> Space:
+    kind = description["kind"]
+    if kind == "Box":
+        shape, dtype = tuple(description["shape"]), np.dtype(description["dtype"])
+        low, high = (_bound_from_json(description[name], shape, dtype) for name in ("low", "high"))
+        return spaces.Box(low, high, dtype=dtype.type)
+    if kind == "Discrete":
+        other = {} if description["dtype"] == "int64" else {"dtype": np.dtype(description["dtype"]).type}
+        return spaces.Discrete(description["n"], start=description["start"], **other)
+    if kind == "MultiDiscrete":
+        dtype = np.dtype(description["dtype"]).type
+        return spaces.MultiDiscrete(
+            np.array(description["nvec"]), dtype, start=np.array(description["start"])
+        )
+    if kind == "MultiBinary":
+        shape = tuple(description["shape"])
+        return spaces.MultiBinary(shape[0] if len(shape) == 1 else shape)
+    if kind == "Dict":
+        return spaces.Dict([(key, _space_from_json(part)) for key, part in description["spaces"]])
+    if kind == "Tuple":
+        return spaces.Tuple([_space_from_json(part) for part in description["spaces"]])
+    raise KeyError(kind)
+
+
+def _bound_to_json(bound: Array) -> Any:
+    """One number if all are equal, else nested lists; infinities as strings, which strict JSON lacks."""
+    if bound.size and (bound == bound.flat[0]).all():
+        bound = bound.reshape(-1)[0]
+    return _map_nested(lambda x: x if math.isfinite(x) else str(x), bound.tolist())
+
+
+def _bound_from_json(bound: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    numbers = np.array(_map_nested(lambda x: float(x) if isinstance(x, str) else x, bound), dtype)
+    return np.broadcast_to(numbers.reshape(numbers.shape or (1,) * len(shape)), shape).copy()
+
+
+def _map_nested(function: Callable[[Any], Any], value: Any) -> Any:
+    if isinstance(value, list):
+        return [_map_nested(function, element) for element in value]
+    return function(value)

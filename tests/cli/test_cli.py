@@ -1,0 +1,478 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import pgcore
+from pgcore import presets
+from pgcore.cli import main
+
+TRAIN = ["train", "reinforce", "--env-id", "CartPole-v1"]
+QUICK = ["--total-timesteps", "600", "--n-steps", "20", "--num-envs", "2", "--eval-episodes", "3"]
+
+
+def command(*arguments, cwd=None, env=None, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "pgcore.cli", *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run: its directory, and what the command printed."""
+    directory = tmp_path_factory.mktemp("cli") / "run"
+    done = command(*TRAIN, *QUICK, "--seed", "7", "--out", str(directory))
+    assert done.returncode == 0, done.stderr
+    return directory, done.stdout
+
+
+def failure(capsys, *arguments):
+    """The one line that a command leaves when it refuses its arguments."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("pgcore: ")
+    assert captured.err.count("\n") == 1, captured.err
+    return captured.err.removeprefix("pgcore: ").rstrip("\n")
+
+
+def rows(directory):
+    with open(directory / "progress.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# Training
+
+
+def test_a_run_directory_holds_everything(run):
+    directory, _ = run
+    assert sorted(entry.name for entry in directory.iterdir()) == [
+        "config.json",
+        "evaluation.json",
+        "model.npz",
+        "progress.csv",
+    ]
+    config = json.loads((directory / "config.json").read_text())
+    assert (config["algorithm"], config["env_id"], config["seed"]) == ("reinforce", "CartPole-v1", 7)
+    assert config["hyperparameters"]["n_steps"] == 20
+    lines = rows(directory)
+    assert {"time/total_timesteps", "time/fps", "rollout/ep_rew_mean", "rollout/ep_len_mean"} <= set(lines[0])
+    assert int(lines[-1]["time/total_timesteps"]) >= 600 > int(lines[-2]["time/total_timesteps"])
+    assert int(lines[-1]["train/n_updates"]) == len(lines)
+    model = pgcore.load(directory)
+    assert model.num_timesteps == int(lines[-1]["time/total_timesteps"])
+    assert model.seed == 7
+
+
+def test_the_output_without_a_terminal_is_plain(run):
+    directory, out = run
+    assert "\x1b" not in out
+    lines = out.splitlines()
+    assert lines[0] == f"reinforce on CartPole-v1, seed 7, in {directory}"
+    assert lines[1].startswith("preset: total_timesteps=")
+    progress = [line for line in lines if line.startswith("steps ")]
+    assert len(progress) == len(rows(directory))
+    assert progress[-1].endswith("steps/s")
+    assert lines[-1].startswith("mean reward ")
+    assert max(map(len, lines[1:])) <= 80
+
+
+def test_the_command_trains_what_the_class_trains(run):
+    directory, _ = run
+    model = pgcore.REINFORCE.from_preset("CartPole-v1", seed=7, n_steps=20, num_envs=2).learn(600)
+    np.testing.assert_array_equal(pgcore.load(directory).policy.params, model.policy.params)
+
+
+def test_presets_are_the_defaults_that_help_shows():
+    preset = presets.find("reinforce", "CartPole-v1")
+    helped = command(*TRAIN, "--help", env={"COLUMNS": "80"})
+    assert helped.returncode == 0
+    assert helped.stderr == ""
+    text = " ".join(helped.stdout.replace("│", " ").split())
+    assert f"--num-envs INT Copies of the environment. (default: {preset.num_envs})" in text
+    assert f"Step size. (default: {preset.hyperparameters['learning_rate']})" in text
+    assert max(map(len, helped.stdout.splitlines())) <= 80
+    without = command("train", "reinforce", "--help", env={"COLUMNS": "80"})
+    assert "Environment that gymnasium knows" in without.stdout
+    assert f"(default: {pgcore.REINFORCE('CartPole-v1').config.learning_rate})" in without.stdout
+
+
+def test_overridden_presets_are_named(run):
+    out = " ".join(run[1].split())
+    assert "(overridden: total_timesteps, num_envs, n_steps)" in out
+
+
+def test_an_environment_without_a_preset(tmp_path, capsys):
+    arguments = [
+        "--env-id",
+        "Acrobot-v1",
+        "--total-timesteps",
+        "10",
+        "--out",
+        str(tmp_path),
+        "--eval-episodes",
+        "0",
+    ]
+    assert main(["train", "reinforce", *arguments, "--n-steps", "10", "--hidden", "4"]) == 0
+    assert "no preset for Acrobot-v1: defaults" in capsys.readouterr().out
+    assert not (tmp_path / "evaluation.json").exists()
+    assert pgcore.load(tmp_path).hidden == (4,)
+
+
+def test_the_default_directory_names_the_run(tmp_path):
+    done = command(*TRAIN, *QUICK, "--hidden", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert directory.name.startswith("reinforce-CartPole-v1-0-")
+    assert pgcore.load(directory).policy.num_params == 10  # --hidden without a number is a linear policy
+
+
+def test_a_table_on_a_terminal(tmp_path):
+    pty = pytest.importorskip("pty")  # not on Windows
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "80", "LINES": "30", "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pgcore.cli", *TRAIN, *QUICK, "--out", str(tmp_path / "run")],
+        stdout=follower,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(leader, 65536)
+            except OSError:  # what Linux says when the other end is closed
+                break
+            if not chunk:
+                break
+            shown += chunk
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+    os.close(leader)
+    text = shown.decode()
+    assert "ep_rew_mean" in text
+    assert "━" in text
+    assert "\x1b[?25h" in text
+    assert "steps/s" not in text
+
+
+# Going on
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
+    plan = [
+        *TRAIN,
+        "--n-steps",
+        "20",
+        "--seed",
+        "3",
+        "--eval-episodes",
+        "2",
+        "--learning-rate-schedule",
+        "linear",
+    ]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    steps = ["--total-timesteps", "12000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pgcore.cli", *plan, *steps, "--out", str(broken)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for _ in range(5):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.count("\n") == 1
+    assert err.startswith("pgcore: interrupted after ")
+    assert f"pgcore train reinforce --resume --out {broken}" in err
+    stopped_at = pgcore.load(broken).num_timesteps
+    assert 0 < stopped_at < 12_000
+    assert int(rows(broken)[-1]["time/total_timesteps"]) == stopped_at
+
+    resumed = command("train", "reinforce", "--resume", "--out", str(broken))
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resumed after {stopped_at:,} of 12,000 steps" in resumed.stdout
+    assert command(*plan, *steps, "--out", str(whole)).returncode == 0
+    first, second = pgcore.load(whole), pgcore.load(broken)
+    np.testing.assert_array_equal(first.policy.params, second.policy.params)
+    assert first.num_timesteps == second.num_timesteps
+    changing = ("time/fps", "time/time_elapsed")
+    kept = [[{k: v for k, v in row.items() if k not in changing} for row in rows(d)] for d in (whole, broken)]
+    assert kept[0] == kept[1]
+    assert (whole / "evaluation.json").read_text() == (broken / "evaluation.json").read_text()
+
+
+def test_a_polite_kill_is_like_an_interrupt(tmp_path):
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pgcore.cli",
+            *TRAIN,
+            "--total-timesteps",
+            "1000000",
+            "--out",
+            str(tmp_path / "run"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not process.stdout.readline().startswith("steps"):
+            pass
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert pgcore.load(tmp_path / "run").num_timesteps > 0
+
+
+def test_interrupted_worker_processes_say_nothing(tmp_path):
+    if not hasattr(os, "killpg"):
+        pytest.skip("needs process groups")
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "pgcore.cli", *TRAIN, "--total-timesteps", "1000000"),
+            *("--num-envs", "2", "--backend", "async", "--n-steps", "20", "--out", str(tmp_path / "run")),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while not process.stdout.readline().startswith("steps"):
+            pass
+        time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal sends Ctrl-C: to everyone
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.count("\n") == 1, err
+
+
+def test_a_finished_run_can_be_prolonged(run, tmp_path, capsys):
+    directory = tmp_path / "run"
+    assert main([*TRAIN, *QUICK, "--out", str(directory)]) == 0
+    before = rows(directory)
+    assert main([*TRAIN, "--resume", "--out", str(directory), "--total-timesteps", "900"]) == 0
+    after = rows(directory)
+    assert after[: len(before)] == before
+    assert int(after[-1]["time/total_timesteps"]) >= 900
+    assert json.loads((directory / "config.json").read_text())["total_timesteps"] == 900
+    capsys.readouterr()
+    assert main([*TRAIN, "--resume", "--out", str(directory)]) == 0  # nothing is left to do
+    assert rows(directory) == after
+    assert "steps/s" not in capsys.readouterr().out
+
+
+def test_a_run_without_a_checkpoint_begins_anew(tmp_path, capsys):
+    directory = tmp_path / "run"
+    assert main([*TRAIN, *QUICK, "--out", str(directory)]) == 0
+    params = pgcore.load(directory).policy.params
+    (directory / "model.npz").unlink()
+    assert main(["train", "reinforce", "--resume", "--out", str(directory)]) == 0
+    np.testing.assert_array_equal(pgcore.load(directory).policy.params, params)
+    steps = [int(row["time/total_timesteps"]) for row in rows(directory)]
+    assert steps == sorted(set(steps))
+
+
+def test_resuming_refuses_other_settings(run, tmp_path, capsys):
+    directory, _ = run
+    resume = ["train", "reinforce", "--resume", "--out", str(directory)]
+    kept = {entry.name: entry.read_bytes() for entry in directory.iterdir()}
+    cases = {
+        ("--learning-rate", "0.5"): "--learning-rate: expected 0.005, as the run in",
+        ("--seed", "8"): "--seed: expected 7, as the run in",
+        ("--env-id", "Acrobot-v1"): "--env-id: expected 'CartPole-v1', as the run in",
+        ("--hidden", "3"): "--hidden: expected (32, 32), as the run in",
+    }
+    for arguments, message in cases.items():
+        assert failure(capsys, *resume, *arguments).startswith(message)
+    assert failure(capsys, "train", "reinforce", "--resume").startswith("--resume: expected --out DIR")
+    assert "--out: expected a run directory" in failure(
+        capsys, "train", "reinforce", "--resume", "--out", str(tmp_path)
+    )
+    assert {entry.name: entry.read_bytes() for entry in directory.iterdir()} == kept
+
+
+# Errors
+
+
+def test_earlier_runs_are_never_overwritten(run, tmp_path, capsys):
+    directory, _ = run
+    kept = {entry.name: entry.read_bytes() for entry in directory.iterdir()}
+    message = failure(capsys, *TRAIN, *QUICK, "--out", str(directory))
+    assert message.startswith(f"--out: expected a new or empty directory, got {directory}")
+    assert {entry.name: entry.read_bytes() for entry in directory.iterdir()} == kept
+    (tmp_path / "file").write_text("")
+    assert "--out: expected a directory, got the file" in failure(
+        capsys, *TRAIN, "--out", str(tmp_path / "file")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fly"], "COMMAND: expected one of train, eval, info, got 'fly'"),
+        (["train", "sarsa"], "ALGO: expected one of reinforce, got 'sarsa'"),
+        (["train", "reinforce"], "--env-id"),
+        (
+            [*TRAIN, "--learning-rat", "3"],
+            "unknown argument '--learning-rat' (did you mean --learning-rate?)",
+        ),
+        ([*TRAIN, "extra"], "unknown argument 'extra'"),
+        ([*TRAIN, "--n-steps", "many"], "--n-steps"),
+        ([*TRAIN, "--n-steps", "0"], "--n-steps: expected an integer >= 1, got 0"),
+        ([*TRAIN, "--gamma", "1.5"], "--gamma: expected a number in [0, 1], got 1.5"),
+        ([*TRAIN, "--form", "sideways"], "'trajectory', 'reward_to_go'"),
+        ([*TRAIN, "--num-envs", "0"], "--num-envs: expected an integer >= 1, got 0"),
+        ([*TRAIN, "--total-timesteps", "0"], "--total-timesteps: expected an integer >= 1, got 0"),
+        ([*TRAIN, "--no-whole-episodes"], "baseline: expected one that can value what follows a cut episode"),
+        ([*TRAIN, "--hidden", "0"], "hidden: expected"),
+        (["train", "reinforce", "--env-id", "Nothing-v0"], "Nothing"),
+        (["train", "reinforce", "--env-id", "nothing:Nothing-v0"], "'nothing'"),
+        (["train", "reinforce", "--env-id", "Blackjack-v1", "--backend", "native"], "Blackjack-v1"),
+        (["eval", "nowhere"], "DIR: expected a run directory, got nowhere without a config.json"),
+        (["eval"], "DIR"),
+        (["eval", "nowhere", "--episodes", "0"], "--episodes: expected an integer >= 1, got 0"),
+        (["info", "--yaml"], "unknown argument '--yaml'"),
+    ],
+)
+def test_bad_arguments_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in failure(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_from_outside_it_is_status_2_and_one_line(tmp_path):
+    for arguments in (
+        ["train", "reinforce", "--env-id", "Nothing-v0"],
+        [*TRAIN, "--n-steps", "x"],
+        ["eval", "no"],
+    ):
+        done = command(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1
+        assert "Traceback" not in done.stderr
+
+
+def test_broken_run_directories(run, tmp_path, capsys):
+    directory, _ = run
+    (tmp_path / "config.json").write_text("{")
+    assert failure(capsys, "eval", str(tmp_path)).startswith("DIR: expected a readable config.json, got")
+    (tmp_path / "config.json").write_text("{}")
+    assert failure(capsys, "eval", str(tmp_path)).startswith("DIR: expected the config.json of a run, got")
+    (tmp_path / "config.json").write_text((directory / "config.json").read_text())
+    assert failure(capsys, "eval", str(tmp_path)).startswith("DIR: expected a run with a checkpoint, got")
+    (tmp_path / "model.npz").write_bytes((directory / "model.npz").read_bytes()[:-50])
+    assert failure(capsys, "eval", str(tmp_path)).startswith("path: expected a pgcore checkpoint, got")
+
+
+def test_training_that_breaks_down_keeps_the_last_good_model(tmp_path, capsys, monkeypatch):
+    from pgcore.algorithms import REINFORCE
+
+    update = REINFORCE.update
+
+    def break_down(self, batch):
+        if self.num_iterations == 3:
+            raise FloatingPointError("gradient: expected finite numbers, got norm nan")
+        return update(self, batch)
+
+    monkeypatch.setattr(REINFORCE, "update", break_down)
+    assert main([*TRAIN, *QUICK, "--out", str(tmp_path / "run")]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("pgcore: training broke down after ")
+    assert err.count("\n") == 1
+    assert pgcore.load(tmp_path / "run").num_iterations == 3
+
+
+# Evaluating
+
+
+def test_eval_prints_one_json_object(run):
+    directory, out = run
+    done = command("eval", str(directory), "--json", "--episodes", "5", "--seed", "1")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    result = json.loads(done.stdout)
+    assert result["episodes"] == 5
+    assert result["env_id"] == "CartPole-v1"
+    assert 8 <= result["mean_reward"] <= 500
+    assert result["std_reward"] >= 0
+    again = command("eval", str(directory), "--json", "--episodes", "5", "--seed", "1")
+    assert again.stdout == done.stdout
+
+
+def test_eval_repeats_the_evaluation_of_training(run, capsys):
+    directory, out = run
+    assert main(["eval", str(directory), "--episodes", "3", "--seed", "7"]) == 0
+    line = capsys.readouterr().out
+    assert line == out.splitlines()[-1] + "\n"
+    main(["eval", str(directory), "--episodes", "3", "--seed", "7", "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert result == json.loads((directory / "evaluation.json").read_text())
+    main(["eval", str(directory), "--episodes", "3", "--seed", "7", "--json", "--stochastic"])
+    assert json.loads(capsys.readouterr().out)["deterministic"] is False
+
+
+# The rest
+
+
+def test_info(capsys):
+    assert main(["info", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["version"] == pgcore.__version__
+    assert info["variant"] == pgcore.build_info()["variant"]
+    assert info["algorithms"] == ["reinforce"]
+    assert "CartPole-v1" in info["presets"]["reinforce"]
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == set(info)
+
+
+def test_info_says_when_there_is_no_core(tmp_path):
+    done = command("info", env={"PGCORE_ISA": "v9"})
+    assert done.returncode == 2
+    assert done.stderr.startswith("pgcore: PGCORE_ISA: expected")
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_and_version(capsys):
+    for arguments in ([], ["--help"], ["-h"]):
+        assert main(arguments) == 0
+        assert "train ALGO" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pgcore {pgcore.__version__}\n"
+    assert main(["train", "--help"]) == 0
+    assert "reinforce" in capsys.readouterr().out
+    for arguments in (["eval", "--help"], ["info", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+        assert f"usage: pgcore {arguments[0]}" in capsys.readouterr().out
+
+
+def test_help_and_version_load_nothing_slow():
+    code = (
+        "import sys; from pgcore.cli import main; main([sys.argv[1]]); "
+        "print(sorted({'numpy', 'gymnasium', 'tyro', 'rich'} & set(sys.modules)))"
+    )
+    for flag in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", code, flag], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "[]"

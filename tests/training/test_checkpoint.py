@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from pgcore.training import checkpoint
+from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
+
+METADATA = {"algorithm": "Sketch", "big": 2**127 + 1, "nested": {"list": [1, 2.5, None]}}
+ARRAYS = {
+    "policy/params": np.arange(5, dtype=np.float32),
+    "step": np.array(3),
+    "mask": np.array([[True], [False]]),
+    "empty": np.zeros((0, 3)),
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_checkpoint(tmp_path / "model.npz", METADATA, ARRAYS)
+
+
+def test_round_trip_is_exact(path):
+    metadata, arrays = read_checkpoint(path)
+    assert {name: metadata[name] for name in METADATA} == METADATA
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].shape == array.shape
+
+
+def test_numpy_and_unzip_read_it_without_us(path):
+    with np.load(path, allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["policy/params"], ARRAYS["policy/params"])
+    with zipfile.ZipFile(path) as archive:
+        assert json.loads(archive.read("metadata.json"))["format"] == "pgcore-checkpoint"
+        assert archive.testzip() is None
+
+
+def test_equal_contents_give_equal_files(path, tmp_path):
+    again = write_checkpoint(tmp_path / "again.npz", METADATA, ARRAYS)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_suffix_is_added_and_found_again(tmp_path):
+    written = write_checkpoint(tmp_path / "deep" / "model", METADATA, ARRAYS)
+    assert written == tmp_path / "deep" / "model.npz"
+    for name in (tmp_path / "deep" / "model", str(written), tmp_path / "deep"):
+        assert read_checkpoint(name)[0]["algorithm"] == "Sketch"
+
+
+def test_other_suffixes_are_kept(tmp_path):
+    assert write_checkpoint(tmp_path / "model.zip", METADATA, ARRAYS).name == "model.zip"
+    assert read_checkpoint(tmp_path / "model.zip")[0]["algorithm"] == "Sketch"
+
+
+def test_objects_are_refused_and_an_earlier_file_survives(path):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        write_checkpoint(path, METADATA, {**ARRAYS, "object": np.array([object()])})
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.npz"]
+
+
+def test_a_full_disk_leaves_the_earlier_file(path, monkeypatch):
+    before = path.read_bytes()
+
+    def fail(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_checkpoint(path, METADATA, {"x": np.zeros(9)})
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.npz"]
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"^path: expected a checkpoint file or a run directory, got"):
+        read_checkpoint(tmp_path / "nothing")
+
+
+def test_files_of_another_kind(tmp_path):
+    text = tmp_path / "text.npz"
+    text.write_text("hello")
+    with pytest.raises(ValueError, match=r"^path: expected a pgcore checkpoint, got .*text\.npz"):
+        read_checkpoint(text)
+    plain = tmp_path / "plain.npz"
+    np.savez(plain, a=np.zeros(3))
+    with pytest.raises(ValueError, match=r"^path: expected a pgcore checkpoint, got .*plain\.npz"):
+        read_checkpoint(plain)
+
+
+def test_damage_anywhere_is_noticed(path, tmp_path):
+    """Every truncation, and a flipped byte in every array, must raise: never give other numbers."""
+    content = path.read_bytes()
+    damaged = tmp_path / "damaged.npz"
+    for length in range(0, len(content) - 1, 97):
+        damaged.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="expected a pgcore checkpoint"):
+            read_checkpoint(damaged)
+    data = content.index(ARRAYS["policy/params"].tobytes())
+    damaged.write_bytes(content[:data] + b"\xff" + content[data + 1 :])
+    with pytest.raises(ValueError, match="expected a pgcore checkpoint"):
+        read_checkpoint(damaged)
+
+
+def test_pickles_are_never_read(tmp_path):
+    path = tmp_path / "evil.npz"
+    np.savez(path, evil=np.array([object], dtype=object))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("metadata.json", json.dumps({"format": "pgcore-checkpoint", "format_version": 1}))
+    with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
+        read_checkpoint(path)
+
+
+def test_newer_versions_are_named(path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
+    with pytest.raises(
+        ValueError,
+        match=r"expected a checkpoint of format version 0 or older, got version 1 .*written by pgcore",
+    ):
+        read_checkpoint(path)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+import pgcore
+from pgcore import evaluate_policy
+
+MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED]
+
+
+class Scripted(gym.Env):
+    """Episodes of given lengths; step t of episode e pays 100·e + t; observes (episode, step)."""
+
+    observation_space = gym.spaces.Dict(
+        {"episode": gym.spaces.Box(-1, 99, (1,)), "step": gym.spaces.Box(-1, 99, (1,))}
+    )
+    action_space = gym.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, lengths):
+        self.lengths = lengths
+        self.episode = -1
+
+    def observe(self):
+        return {"episode": np.array([self.episode], np.float32), "step": np.array([self.t], np.float32)}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episode += 1
+        self.t = 0
+        return self.observe(), {}
+
+    def step(self, action):
+        assert action == pytest.approx(0.5)
+        reward = 100.0 * self.episode + self.t
+        self.t += 1
+        return self.observe(), reward, self.t == self.lengths[self.episode % len(self.lengths)], False, {}
+
+
+class Watcher:
+    """Checks that what it is asked about is in order, and acts."""
+
+    def __init__(self, num_envs, resets):
+        self.seen = [[] for _ in range(num_envs)]
+        self.resets = resets
+        self.calls = 0
+
+    def predict(self, obs, state=None, episode_start=None, deterministic=False):
+        assert (state is None) == (self.calls == 0)
+        self.calls += 1
+        for i, seen in enumerate(self.seen):
+            now = (int(obs["episode"][i, 0]), int(obs["step"][i, 0]))
+            assert bool(episode_start[i]) == (now[1] == 0)
+            seen.append(now)
+        return np.full((len(self.seen), 1), 0.5, np.float32), self.calls
+
+
+def returns_of(lengths, count, first_episode=0):
+    return [
+        sum(100.0 * e + t for t in range(lengths[e % len(lengths)]))
+        for e in range(first_episode, first_episode + count)
+    ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("episodes", [1, 2, 3, 5, 7])
+def test_every_copy_plays_its_share(mode, episodes):
+    """The first to finish would all come from the second environment, whose episodes are short."""
+    scripts = [[5, 4], [1, 2, 1]]
+    env = SyncVectorEnv([lambda s=s: Scripted(s) for s in scripts], autoreset_mode=mode)
+    model = Watcher(2, mode)
+    returns, lengths = evaluate_policy(model, env, episodes, return_episode_rewards=True)
+    shares = [(episodes + 0) // 2, (episodes + 1) // 2]
+    expected = [r for s, n in zip(scripts, shares, strict=True) for r in returns_of(s, n)]
+    assert sorted(returns) == sorted(expected)
+    assert sorted(lengths) == sorted(
+        s[e % len(s)] for s, n in zip(scripts, shares, strict=True) for e in range(n)
+    )
+    mean, std = evaluate_policy(
+        Watcher(2, mode),
+        SyncVectorEnv([lambda s=s: Scripted(s) for s in scripts], autoreset_mode=mode),
+        episodes,
+    )
+    assert mean == pytest.approx(np.mean(expected))
+    assert std == pytest.approx(np.std(expected))
+
+
+def test_a_single_environment_stays_open():
+    env = gym.make("CartPole-v1")
+    model = pgcore.REINFORCE("CartPole-v1", hidden=())
+    evaluate_policy(model, env, 2)
+    env.reset()
+    env.step(0)
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_a_known_policy_gets_its_known_return(num_envs):
+    """Always left: the pole falls within 8 to 11 steps, whatever the start."""
+    model = pgcore.REINFORCE("CartPole-v1", hidden=())
+    params = np.zeros(model.policy.num_params)
+    params[-2] = 50.0
+    model.policy.params = params
+    env = gym.make_vec("CartPole-v1", num_envs=num_envs, vectorization_mode="sync")
+    returns, lengths = evaluate_policy(model, env, 30, seed=0, return_episode_rewards=True)
+    assert len(returns) == 30
+    assert returns == lengths
+    assert 8 <= min(returns) < max(returns) <= 11
+
+
+def test_same_seed_same_result_and_nothing_moves():
+    model = pgcore.REINFORCE("CartPole-v1", n_steps=50, normalize_observations=True, seed=3).learn(100)
+    before = pgcore.training.persistence.snapshot(model)
+    first = evaluate_policy(model, "CartPole-v1", 5, seed=7, return_episode_rewards=True)
+    assert first == evaluate_policy(model, "CartPole-v1", 5, seed=7, return_episode_rewards=True)
+    assert first != evaluate_policy(model, "CartPole-v1", 5, seed=8, return_episode_rewards=True)
+    after = pgcore.training.persistence.snapshot(model)
+    assert before[0] == after[0]
+    for name, array in before[1].items():
+        np.testing.assert_array_equal(array, after[1][name])
+
+
+def test_bad_arguments():
+    model = pgcore.REINFORCE("CartPole-v1", hidden=())
+    with pytest.raises(ValueError, match=r"^n_eval_episodes: expected an integer >= 1, got 0"):
+        evaluate_policy(model, "CartPole-v1", 0)
+    with pytest.raises(ValueError, match="Nothing-v0"):
+        evaluate_policy(model, "Nothing-v0")

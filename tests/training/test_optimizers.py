@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pgcore.training import SGD, Adam, clip_norm, make_optimizer, scheduled
+
+
+def test_sgd_is_gradient_ascent(rng):
+    theta, gradient = rng.normal(size=(2, 7)).astype(np.float32)
+    moved = SGD().ascend(theta, gradient, 0.25)
+    np.testing.assert_array_equal(moved, theta + np.float32(0.25) * gradient)
+    assert moved.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_is_the_papers_algorithm_uphill(rng, dtype):
+    theta = rng.normal(size=5).astype(dtype)
+    expected, m, v = theta.astype(np.float64), np.zeros(5), np.zeros(5)
+    optimizer = Adam()
+    for t in range(1, 6):
+        gradient = rng.normal(size=5).astype(dtype)
+        theta = optimizer.ascend(theta, gradient, 0.1)
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient.astype(np.float64) ** 2
+        expected = expected + 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    assert theta.dtype == dtype
+    np.testing.assert_allclose(theta, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_arguments_are_not_modified(rng, name):
+    theta, gradient = rng.normal(size=(2, 4))
+    before = theta.copy(), gradient.copy()
+    make_optimizer(name).ascend(theta, gradient, 0.1)
+    np.testing.assert_array_equal(theta, before[0])
+    np.testing.assert_array_equal(gradient, before[1])
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+@pytest.mark.parametrize("num_steps", [0, 1, 3])
+def test_a_restored_optimizer_goes_on_exactly(rng, name, num_steps):
+    gradients = rng.normal(size=(num_steps + 2, 6))
+    theta = rng.normal(size=6)
+    optimizer = make_optimizer(name)
+    for gradient in gradients[:num_steps]:
+        theta = optimizer.ascend(theta, gradient, 0.1)
+    state = optimizer.state()
+    other = make_optimizer(name)
+    other.load_state(state)
+    ours, theirs = theta, theta
+    for gradient in gradients[num_steps:]:
+        ours = optimizer.ascend(ours, gradient, 0.1)
+        theirs = other.ascend(theirs, gradient, 0.1)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_state_is_a_copy(rng):
+    optimizer = Adam()
+    theta = optimizer.ascend(np.zeros(3), np.ones(3), 0.1)
+    state = optimizer.state()
+    kept = {name: value.copy() for name, value in state.items()}
+    optimizer.ascend(theta, np.ones(3), 0.1)
+    for name, value in state.items():
+        np.testing.assert_array_equal(value, kept[name])
+
+
+def test_clip_norm():
+    long = np.array([3.0, -4.0], np.float32)
+    clipped, norm = clip_norm(long, 2.5)
+    assert norm == 5.0
+    np.testing.assert_allclose(clipped, [1.5, -2.0], rtol=1e-6)
+    assert clipped.dtype == np.float32
+    for limit in (5.0, None):
+        same, norm = clip_norm(long, limit)
+        np.testing.assert_array_equal(same, long)
+        assert norm == 5.0
+
+
+def test_clip_norm_sums_in_double_precision():
+    huge = np.full(4, 1e25, np.float32)  # whose square overflows float32
+    clipped, norm = clip_norm(huge, 1.0)
+    assert norm == pytest.approx(2e25, rel=1e-6)
+    np.testing.assert_allclose(clipped, 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_clip_norm_refuses_what_would_destroy_the_parameters(bad):
+    with pytest.raises(FloatingPointError, match=r"^gradient: expected finite numbers, got norm"):
+        clip_norm(np.array([1.0, bad]), None)
+
+
+def test_schedules():
+    assert scheduled(0.5, "constant", 0.9) == 0.5
+    assert scheduled(0.5, "linear", 0.0) == 0.5
+    assert scheduled(0.5, "linear", 0.5) == 0.25
