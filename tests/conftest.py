@@ -17,7 +17,7 @@ from pgcore import kernels, reference
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `import oracles`, whatever pytest's import mode
 
-settings.register_profile("default", max_examples=50, deadline=None)
+settings.register_profile("default", max_examples=30, deadline=None)
 settings.register_profile("light", max_examples=5, deadline=None)
 settings.load_profile(os.environ.get("PGCORE_HYPOTHESIS_PROFILE", "default"))
 

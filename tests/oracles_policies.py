@@ -1,7 +1,7 @@
 """Policies written a second time, for HIPS autograd in float64: what `pgcore.policies` is checked against.
 
 Densities come from determinants and inverses of explicit covariances, and probabilities from one softmax for
-each choice, so that nothing but the meaning is shared with the package. Only `Family.make` touches the package.
+each choice, so that nothing but the meaning is shared with the package. Only `Family.make` touches it.
 """
 
 from __future__ import annotations

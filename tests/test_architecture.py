@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,7 +153,7 @@ def test_the_numeric_floors_need_numpy_alone(path: Path) -> None:
     if unit not in NUMERIC_FLOORS:
         return
     outside = {name.split(".")[0] for name, _ in imports_of_file(path)} - {"pgcore"}
-    standard = set(importlib.import_module("sys").stdlib_module_names)
+    standard = set(sys.stdlib_module_names)
     allowed = OUTSIDE | ({"gymnasium"} if unit in LAZILY_GYMNASIUM else set())
     assert outside - standard <= allowed
 
@@ -206,7 +207,7 @@ def code_words(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_no_deep_learning_framework_is_named_in_code(path: Path) -> None:
-    assert not code_words(path) & {"torch", "tensorflow", "jax", "autograd", "scipy", "numba"}
+    assert not code_words(path) & {"torch", "tensorflow", "jax", "autograd", "numba"}
 
 
 def sources() -> list[Path]:

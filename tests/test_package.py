@@ -69,7 +69,7 @@ def test_build_info() -> None:
     assert info["version"] == pgcore.__version__ == importlib.metadata.version("pgcore")
     assert info["variant"] in info["levels_built"]
     assert info["variant"] in info["levels_supported"]
-    assert info["eigen"].startswith("3.4")
+    assert info["eigen"].startswith("3.")
     assert info["threads"] == pgcore.get_num_threads() >= 1
     assert "-ffast-math" not in info["flags"]
     assert "-march=native" not in info["flags"]

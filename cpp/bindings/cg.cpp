@@ -32,7 +32,7 @@ void bind(py::module_& m) {
         const T* start = input("x0", x0, n);
         Array<T> x(n);
         if (start) std::copy(start, start + n, x.mutable_data());
-        std::vector<T> scratch(static_cast<std::size_t>(4 * n));
+        std::vector<T> scratch(static_cast<std::size_t>(5 * n));
         const CgOptions options{rtol, max_iter, damping};
         CgReport report{};
         const auto solve = [&](auto&& multiply, auto&& precondition) {

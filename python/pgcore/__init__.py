@@ -2,7 +2,7 @@
 
 Submodules and names load at first use, so that ``import pgcore`` costs little more than nothing:
 
-- `pgcore.kernels`: fast functions on arrays; `pgcore.reference`: the same in plain NumPy, to read and to check;
+- `pgcore.kernels`: fast functions on arrays; `pgcore.reference`: the same in plain NumPy;
 - `pgcore.policies`, `pgcore.baselines`: models with analytic score functions; `pgcore.Batch`: data;
 - `pgcore.rollout`: experience from gymnasium vector environments;
 - `pgcore.REINFORCE`, `pgcore.load`, `pgcore.evaluate_policy`: training.

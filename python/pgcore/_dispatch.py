@@ -1,4 +1,4 @@
-"""Picks the compiled core for this machine: the best instruction-set level that it runs and that was built."""
+"""Picks the compiled core for this machine: the best level that was built and that the processor runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 LEVELS = ("base", "v2", "v3", "v4")
-"""All levels, slowest first: ``base`` is whatever the compiler's default is, for machines that are not x86-64."""
+"""All levels, slowest first; ``base`` is the compiler's default, for machines that are not x86-64."""
 
 
 def levels_built() -> list[str]:

@@ -406,7 +406,7 @@ def test_training_that_breaks_down_keeps_the_last_good_model(tmp_path, capsys, m
 
 
 def test_eval_prints_one_json_object(run):
-    directory, out = run
+    directory, _ = run
     done = command("eval", str(directory), "--json", "--episodes", "5", "--seed", "1")
     assert done.returncode == 0
     assert done.stderr == ""

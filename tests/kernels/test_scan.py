@@ -107,7 +107,7 @@ def test_float32_is_close_to_float64(
 
 
 @every_function
-@pytest.mark.parametrize("shape", [(23, 4), (23,), (700,)], ids=str)
+@pytest.mark.parametrize("shape", [(23, 4), (23,)], ids=str)
 @pytest.mark.parametrize("given", [(), ("ends",), ("tail_values",)], ids=str)
 def test_without_ends_or_tails(
     lib: ModuleType,
@@ -122,6 +122,19 @@ def test_without_ends_or_tails(
         p[key] = None
     for result, expected in zip(call(lib, name, p), sums(name, p), strict=True):
         assert result.dtype == dtype
+        assert_close(result, expected)
+
+
+@every_function
+@pytest.mark.parametrize("shape", [(900,), (600, 2)], ids=str)
+@pytest.mark.parametrize("given", [(), ("ends",), ("tail_values",)], ids=str)
+def test_without_ends_or_tails_in_long_columns(
+    name: str, shape: tuple[int, ...], given: tuple[str, ...], rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape, density=0.01)
+    for key in {"ends", "tail_values"} - set(given):
+        p[key] = None
+    for result, expected in zip(call(kernels, name, p), call(reference, name, p), strict=True):
         assert_close(result, expected)
 
 
@@ -174,7 +187,7 @@ def test_worked_example(lib: ModuleType) -> None:
 # ---- identities ----
 
 
-@pytest.mark.parametrize("shape", [(50,), (40, 7), (3000,)], ids=str)
+@pytest.mark.parametrize("shape", [(50,), (40, 7), (900,)], ids=str)
 def test_gae_with_lambda_one_is_reward_to_go_minus_value(
     lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
@@ -185,7 +198,7 @@ def test_gae_with_lambda_one_is_reward_to_go_minus_value(
     assert_close(targets, returns, 1e-12)
 
 
-@pytest.mark.parametrize("shape", [(50,), (40, 7), (3000,)], ids=str)
+@pytest.mark.parametrize("shape", [(50,), (40, 7), (900,)], ids=str)
 def test_gae_with_lambda_zero_is_the_temporal_difference(
     lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
@@ -197,7 +210,7 @@ def test_gae_with_lambda_zero_is_the_temporal_difference(
     assert_close(advantages, p["rewards"] + 0.97 * following - p["values"], 1e-12)
 
 
-@pytest.mark.parametrize("shape", [(50,), (40, 7), (3000,)], ids=str)
+@pytest.mark.parametrize("shape", [(50,), (40, 7), (900,)], ids=str)
 def test_vtrace_with_equal_policies_is_the_lambda_one_return(
     lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
@@ -220,7 +233,7 @@ def test_gamma_zero_and_negative(lib: ModuleType, name: str, rng: np.random.Gene
 
 
 @every_function
-@pytest.mark.parametrize("num_rows", [60, 3000])
+@pytest.mark.parametrize("num_rows", [60, 900])
 def test_batch_is_the_concatenation_of_its_pieces(
     lib: ModuleType, name: str, num_rows: int, rng: np.random.Generator
 ) -> None:
@@ -233,7 +246,7 @@ def test_batch_is_the_concatenation_of_its_pieces(
 
 
 @every_function
-@pytest.mark.parametrize("shape", [(60,), (3000,), (60, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e308])
 def test_bad_numbers_stay_in_their_piece(
     lib: ModuleType, name: str, shape: tuple[int, ...], poison: float, rng: np.random.Generator
@@ -258,7 +271,7 @@ def test_bad_numbers_stay_in_their_piece(
 
 
 @every_function
-@pytest.mark.parametrize("shape", [(60,), (3000,), (60, 5)], ids=str)
+@pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
 def test_unread_tails_do_not_matter(
     lib: ModuleType, name: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
@@ -272,7 +285,7 @@ def test_unread_tails_do_not_matter(
 
 @every_function
 def test_nan_flows_to_the_start_of_its_piece(lib: ModuleType, name: str, rng: np.random.Generator) -> None:
-    for num_rows in (60, 3000):
+    for num_rows in (60, 900):
         p = problem(rng, (num_rows,), density=0.0)
         p["ends"][29] = True
         p["tail_values"][29] = 0.0

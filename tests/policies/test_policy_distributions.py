@@ -45,6 +45,7 @@ def choice_oracle(p: Problem) -> ChoiceOracle:
 # ---- closed forms ----
 
 
+@pytest.mark.light
 @every_family
 @every_size
 def test_log_prob(family: str, num_rows: int, dtype: np.dtype) -> None:
@@ -54,6 +55,7 @@ def test_log_prob(family: str, num_rows: int, dtype: np.dtype) -> None:
     assert_close(result, np.reshape(p.oracle.log_prob(*p.wide), num_rows))
 
 
+@pytest.mark.light
 @every_family
 @every_size
 def test_entropy(family: str, num_rows: int, dtype: np.dtype) -> None:
@@ -64,6 +66,7 @@ def test_entropy(family: str, num_rows: int, dtype: np.dtype) -> None:
     assert_close(result, p.oracle.entropy(theta, obs))
 
 
+@pytest.mark.light
 @every_family
 @every_size
 def test_kl_is_from_the_old_policy_to_the_new(family: str, num_rows: int, dtype: np.dtype) -> None:
@@ -155,6 +158,7 @@ def test_choices_add_up(family: str) -> None:
 # ---- sampling ----
 
 
+@pytest.mark.light
 @every_family
 @pytest.mark.parametrize("num_rows", [0, 1, 300, 4099])
 def test_samples_come_with_their_log_probs(family: str, num_rows: int, dtype: np.dtype) -> None:
@@ -261,6 +265,7 @@ def test_impossible_choices_are_never_taken(noise: float) -> None:
 # ---- mode ----
 
 
+@pytest.mark.light
 @every_family
 @every_size
 def test_mode(family: str, num_rows: int) -> None:

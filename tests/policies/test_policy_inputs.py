@@ -99,6 +99,7 @@ def test_normalising_inside_is_normalising_before(family: str, method: str, clip
     assert_same_bits(call(method, p), without)
 
 
+@pytest.mark.light
 @every_family
 @pytest.mark.parametrize("method", ["log_prob", "score_product", "sampled_log_probs"])
 def test_normalising_in_float32(family: str, method: str) -> None:
@@ -193,6 +194,7 @@ def test_choices_may_be_any_integers(kind: Any) -> None:
 # ---- NaN ----
 
 
+@pytest.mark.light
 @every_family
 @pytest.mark.parametrize("method", PER_ROW)
 @pytest.mark.parametrize("normalise", [False, True], ids=["raw", "normalised"])
@@ -235,6 +237,7 @@ def test_samples_of_nan_logits_are_still_choices() -> None:
 # ---- threads ----
 
 
+@pytest.mark.light
 @every_family
 @pytest.mark.usefixtures("restore_threads")
 def test_results_do_not_depend_on_the_number_of_threads(family: str, dtype: np.dtype) -> None:

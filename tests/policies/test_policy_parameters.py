@@ -103,6 +103,8 @@ def test_the_initial_deviation(covariance: Any) -> None:
     policy = GaussianPolicy(3, 2, covariance=covariance, init_log_std=-0.7, dtype="float64")
     entropy = 2 * (0.5 * math.log(2.0 * math.pi * math.e) - 0.7)
     assert_close(policy.entropy(np.zeros((4, 3))), np.full(4, entropy), 1e-12)
+    factor = policy.act(np.zeros((2, 3)), np.eye(2)) - policy.mode(np.zeros((2, 3)))
+    assert_close(factor, math.exp(-0.7) * np.eye(2), 1e-12)
 
 
 @every_family

@@ -45,6 +45,7 @@ def test_scores_match_autograd(family: str, activation: str, hidden: tuple[int, 
     check_all_forms(p, p.oracle.scores(*p.wide))
 
 
+@pytest.mark.light
 @every_family
 @every_activation
 def test_float32_scores_match_autograd(family: str, activation: str) -> None:
@@ -52,6 +53,7 @@ def test_float32_scores_match_autograd(family: str, activation: str) -> None:
     check_all_forms(p, p.oracle.scores(*p.wide))
 
 
+@pytest.mark.light
 @every_family
 @pytest.mark.parametrize("num_rows", [0, 1, 17, 33])
 def test_small_batches_match_autograd(family: str, num_rows: int) -> None:
@@ -77,6 +79,7 @@ def test_batches_longer_than_a_block_match_autograd(family: str, num_rows: int, 
     assert_close(p.policy.score_product(*p.data, p.weights), scores.T @ p.weights)
 
 
+@pytest.mark.light
 @every_family
 def test_wide_layers_match_autograd(family: str) -> None:
     # Wider than one vector of any instruction set, and not a multiple of it
@@ -103,6 +106,7 @@ def test_scores_match_finite_differences(family: str, activation: str) -> None:
 # ---- sums ----
 
 
+@pytest.mark.light
 @every_family
 @pytest.mark.parametrize("last_flag", [True, False])
 def test_episode_scores_are_segment_sums(family: str, last_flag: bool, dtype: np.dtype) -> None:

@@ -207,6 +207,24 @@ def test_counting_goes_on_or_starts_over():
     assert model.num_timesteps == 0
 
 
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_every_step_of_every_environment_is_counted_and_resets_are_not(mode):
+    """Also the steps of environments that wait for the slowest one, which are not in the batch."""
+
+    class Counts(gym.Wrapper):
+        steps = 0
+
+        def step(self, action):
+            self.steps += 1
+            return self.env.step(action)
+
+    envs = [Counts(gym.make("CartPole-v1")) for _ in range(3)]
+    vector_env = SyncVectorEnv([lambda e=e: e for e in envs], autoreset_mode=mode)
+    model = Sketch(vector_env, whole_episodes=True).learn(300)
+    assert model.num_timesteps == sum(env.steps for env in envs)
+    assert model.num_timesteps > sum(batch.num_steps for batch in model.batches)
+
+
 def test_schedules_see_how_far_training_is():
     class Watch(Sketch):
         def update(self, batch):

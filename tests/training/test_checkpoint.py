@@ -25,6 +25,7 @@ def path(tmp_path):
 
 def test_round_trip_is_exact(path):
     metadata, arrays = read_checkpoint(path)
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.npz"]
     assert {name: metadata[name] for name in METADATA} == METADATA
     assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
@@ -104,9 +105,13 @@ def test_damage_anywhere_is_noticed(path, tmp_path):
         with pytest.raises(ValueError, match="expected a pgcore checkpoint"):
             read_checkpoint(damaged)
     data = content.index(ARRAYS["policy/params"].tobytes())
-    damaged.write_bytes(content[:data] + b"\xff" + content[data + 1 :])
-    with pytest.raises(ValueError, match="expected a pgcore checkpoint"):
-        read_checkpoint(damaged)
+    flipped = content[:data] + b"\xff" + content[data + 1 :]
+    shorter = content.replace(b"'shape': (5,)", b"'shape': (4,)")  # and the rest of the member unread
+    for bad in (flipped, shorter):
+        assert bad != content
+        damaged.write_bytes(bad)
+        with pytest.raises(ValueError, match="expected a pgcore checkpoint"):
+            read_checkpoint(damaged)
 
 
 def test_pickles_are_never_read(tmp_path):

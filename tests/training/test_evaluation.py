@@ -19,8 +19,9 @@ class Scripted(gym.Env):
     )
     action_space = gym.spaces.Box(-1, 1, (1,))
 
-    def __init__(self, lengths):
+    def __init__(self, lengths, truncates=False):
         self.lengths = lengths
+        self.truncates = truncates
         self.episode = -1
 
     def observe(self):
@@ -36,15 +37,26 @@ class Scripted(gym.Env):
         assert action == pytest.approx(0.5)
         reward = 100.0 * self.episode + self.t
         self.t += 1
-        return self.observe(), reward, self.t == self.lengths[self.episode % len(self.lengths)], False, {}
+        over = self.t == self.lengths[self.episode % len(self.lengths)]
+        return self.observe(), reward, over and not self.truncates, over and self.truncates, {}
+
+
+class Nonsense(SyncVectorEnv):
+    """Pays and flags nonsense where a step is only a reset by next-step autoreset, which nobody may read."""
+
+    def step(self, actions):
+        resets = self._autoreset_envs.copy()
+        obs, rewards, terminated, truncated, info = super().step(actions)
+        if self.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP:
+            rewards[resets], truncated[resets] = 1e9, True
+        return obs, rewards, terminated, truncated, info
 
 
 class Watcher:
     """Checks that what it is asked about is in order, and acts."""
 
-    def __init__(self, num_envs, resets):
+    def __init__(self, num_envs):
         self.seen = [[] for _ in range(num_envs)]
-        self.resets = resets
         self.calls = 0
 
     def predict(self, obs, state=None, episode_start=None, deterministic=False):
@@ -66,23 +78,22 @@ def returns_of(lengths, count, first_episode=0):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("episodes", [1, 2, 3, 5, 7])
-def test_every_copy_plays_its_share(mode, episodes):
+@pytest.mark.parametrize("truncates", [False, True])
+def test_every_copy_plays_its_share(mode, episodes, truncates):
     """The first to finish would all come from the second environment, whose episodes are short."""
     scripts = [[5, 4], [1, 2, 1]]
-    env = SyncVectorEnv([lambda s=s: Scripted(s) for s in scripts], autoreset_mode=mode)
-    model = Watcher(2, mode)
-    returns, lengths = evaluate_policy(model, env, episodes, return_episode_rewards=True)
+
+    def make():
+        return Nonsense([lambda s=s: Scripted(s, truncates) for s in scripts], autoreset_mode=mode)
+
+    returns, lengths = evaluate_policy(Watcher(2), make(), episodes, return_episode_rewards=True)
     shares = [(episodes + 0) // 2, (episodes + 1) // 2]
     expected = [r for s, n in zip(scripts, shares, strict=True) for r in returns_of(s, n)]
     assert sorted(returns) == sorted(expected)
     assert sorted(lengths) == sorted(
         s[e % len(s)] for s, n in zip(scripts, shares, strict=True) for e in range(n)
     )
-    mean, std = evaluate_policy(
-        Watcher(2, mode),
-        SyncVectorEnv([lambda s=s: Scripted(s) for s in scripts], autoreset_mode=mode),
-        episodes,
-    )
+    mean, std = evaluate_policy(Watcher(2), make(), episodes)
     assert mean == pytest.approx(np.mean(expected))
     assert std == pytest.approx(np.std(expected))
 

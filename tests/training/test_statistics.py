@@ -28,6 +28,10 @@ def test_small_differences_are_not_lost():
     np.testing.assert_allclose(standardize(np.array([1e-3, -1e-3])), [1.0, -1.0], rtol=1e-4)
 
 
+def test_spreads_next_to_nothing_are_not_blown_up():
+    np.testing.assert_allclose(standardize(np.array([1e-12, -1e-12])), [1e-4, -1e-4], rtol=1e-3)
+
+
 def test_empty():
     assert standardize(np.zeros(0)).shape == (0,)
 

@@ -34,7 +34,7 @@ template <class T, class Multiply, class Precondition>
 CgReport conjugate_gradient(Index n, Multiply&& multiply, const T* b, T* x, bool warm,
                             const CgOptions& options, Precondition&& precondition, T* scratch) {
   constexpr bool preconditioned = !std::is_same_v<std::decay_t<Precondition>, NoPreconditioner>;
-  T *r = scratch, *p = scratch + n, *product = scratch + 2 * n, *z = preconditioned ? scratch + 3 * n : r;
+  T *r = scratch, *p = r + n, *product = p + n, *next_x = product + n, *z = preconditioned ? next_x + n : r;
   const T damping = static_cast<T>(options.damping);
   const auto apply = [&](const T* v) {  // product = (A + damping·I) v
     multiply(v, product);
@@ -75,16 +75,22 @@ CgReport conjugate_gradient(Index n, Multiply&& multiply, const T* b, T* x, bool
   while (iteration < options.max_iter) {
     apply(p);
     const double bend = dot(p, product, n);
-    if (!std::isfinite(bend) || !std::isfinite(rz)) return report(CgStatus::nonfinite);
-    if (bend <= 0 || rz <= 0) return report(CgStatus::negative_curvature);
-    const T step = static_cast<T>(rz / bend);
+    // The next x and r are tried first: a step that leaves the range of T must not spoil the last finite
+    // ones.
+    const T step = bend != 0 ? static_cast<T>(rz / bend) : T(0);
     for (Index i = 0; i < n; ++i) {
-      x[i] += step * p[i];
-      r[i] -= step * product[i];
+      next_x[i] = x[i] + step * p[i];
+      product[i] = r[i] - step * product[i];
     }
+    const double next_residual = norm(product, n) / b_norm;
+    if (!std::isfinite(bend) || !std::isfinite(next_residual) || !std::isfinite(norm(next_x, n))) {
+      return report(CgStatus::nonfinite);
+    }
+    if (bend <= 0 || rz <= 0) return report(CgStatus::negative_curvature);
+    std::copy(next_x, next_x + n, x);
+    std::copy(product, product + n, r);
     ++iteration;
-    residual = norm(r, n) / b_norm;
-    if (!std::isfinite(residual)) return report(CgStatus::nonfinite);
+    residual = next_residual;
     if (residual <= options.rtol) return report(CgStatus::converged);
     apply_preconditioner();
     const double rz_new = dot(r, z, n);

@@ -95,39 +95,13 @@ class Mlp {
   }
 
   // hidden[1 … L] from hidden[0]; the network's output is hidden[L].
-  void forward(const T* theta, Index rows, Block& block) const {
-    for (Index l = 1; l <= num_layers(); ++l) {
-      map(block.hidden[l], rows, size(l)).noalias() =
-          map(block.hidden[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
-      const Activation f = l == num_layers() ? Activation::identity : activation_;
-      activate(f, rows, size(l), bias(theta, l), block.hidden[l], block.slope[l]);
-    }
-  }
+  void forward(const T* theta, Index rows, Block& block) const;
 
   // delta[1 … L − 1] from delta[L], the cotangent of the output.
-  void backward(const T* theta, Index rows, Block& block) const {
-    for (Index l = num_layers(); l > 1; --l) {
-      map(block.delta[l - 1], rows, size(l - 1)).noalias() =
-          map(block.delta[l], rows, size(l)) * weight(theta, l);
-      multiply_by_slope(activation_, rows * size(l - 1), block.hidden[l - 1], block.slope[l - 1],
-                        block.delta[l - 1]);
-    }
-  }
+  void backward(const T* theta, Index rows, Block& block) const;
 
   // gradient += Σ over rows, after `backward`.
-  void add_gradient(Index rows, const Block& block, T* gradient) const {
-    for (Index l = 1; l <= num_layers(); ++l) {
-      const auto delta = map(block.delta[l], rows, size(l));
-      MatrixMap<T>(gradient + offset(l), size(l), size(l - 1)).noalias() +=
-          delta.transpose() * map(block.hidden[l - 1], rows, size(l - 1));
-      const Index width = size(l);
-      T* b = gradient + offset(l) + width * size(l - 1);
-      for (const T *row = block.delta[l], *end = row + rows * width; row != end; row += width) {
-        PGCORE_INDEPENDENT
-        for (Index j = 0; j < width; ++j) b[j] += row[j];
-      }
-    }
-  }
+  void add_gradient(Index rows, const Block& block, T* gradient) const;
 
   // The gradient of row r alone, after `backward`.
   void row_gradient(Index r, const Block& block, T* gradient) const {
@@ -157,17 +131,7 @@ class Mlp {
   }
 
   // delta[l] ← directional derivative of hidden[l] along `tangent` in parameter space, after `forward`.
-  void tangent(const T* theta, const T* direction, Index rows, Block& block) const {
-    for (Index l = 1; l <= num_layers(); ++l) {
-      auto dz = map(block.delta[l], rows, size(l));
-      dz.noalias() = map(block.hidden[l - 1], rows, size(l - 1)) * weight(direction, l).transpose();
-      if (l > 1) dz.noalias() += map(block.delta[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
-      detail::map_biased(rows, size(l), bias(direction, l), block.delta[l], [](T x) { return x; });
-      if (l < num_layers()) {
-        multiply_by_slope(activation_, rows * size(l), block.hidden[l], block.slope[l], block.delta[l]);
-      }
-    }
-  }
+  void tangent(const T* theta, const T* direction, Index rows, Block& block) const;
 
   // Flops of one pass that multiplies by every weight once.
   double flops(Index rows) const {
@@ -188,5 +152,11 @@ class Mlp {
   Activation activation_;
   Index num_params_ = 0;
 };
+
+// The passes that multiply matrices are compiled once, in src/mlp.cpp: instantiating Eigen's products takes
+// long.
+
+extern template class Mlp<float>;
+extern template class Mlp<double>;
 
 }  // namespace pgcore

@@ -90,7 +90,8 @@ struct Reduced {
   }
 };
 
-// 2^k within the range of normal numbers. For k made from a NaN it is anything: unsigned, so that the shift is defined.
+// 2^k within the range of normal numbers. For k made from a NaN it is anything: unsigned, so that the shift
+// is defined.
 template <class T>
 inline T power_of_two(typename Format<T>::Int k) {
   using Bits = std::make_unsigned_t<typename Format<T>::Int>;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pgcore.baselines.base import Baseline, FloatArray
 from pgcore.kernels._coerce import real
@@ -44,7 +45,7 @@ class Constant(Baseline):
 
 
 class _Average(Baseline):
-    """An average over the batch's episodes that leaves each episode out of its own baseline, unless told not to.
+    """An average over the batch's episodes, each left out of its own baseline unless told otherwise.
 
     The plain average contains the episode's own return and shrinks the expected gradient by 1 − 1/N.
     """
@@ -55,7 +56,7 @@ class _Average(Baseline):
     def _arguments(self) -> dict[str, Any]:
         return {"leave_one_out": self.leave_one_out}
 
-    def _averages(self, totals: FloatArray, counts: np.ndarray[Any, Any], own: FloatArray) -> FloatArray:
+    def _averages(self, totals: NDArray[Any], counts: NDArray[Any], own: FloatArray) -> FloatArray:
         """The averages, without ``own`` where that is left out; zero where there is nothing to average."""
         if self.leave_one_out:
             totals, counts = totals - own, counts - 1
@@ -95,7 +96,7 @@ class AverageReturn(_Average):
 
 
 class TimeDependent(_Average):
-    r"""The mean weight of the other episodes at the same time: :math:`b_{i,t} = \frac{1}{N_t-1}\sum_{j\ne i} G_{j,t}`.
+    r"""The others' mean weight at the same time: :math:`b_{i,t} = \frac{1}{N_t-1}\sum_{j\ne i} G_{j,t}`.
 
     N_t counts the episodes that last longer than t; where no other does, b = 0.
 

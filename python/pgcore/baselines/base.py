@@ -19,7 +19,7 @@ FloatArray = NDArray[np.floating[Any]]
 
 
 class Baseline(ABC):
-    r"""A function b_t that does not depend on the action a_t, so that subtracting it leaves the gradient unbiased.
+    r"""A function b_t that does not depend on the action a_t: subtracting it leaves the gradient unbiased.
 
     .. math:: \mathbb E[\nabla\log\pi(a_t\mid s_t)\, b_t] = 0
 
@@ -31,8 +31,8 @@ class Baseline(ABC):
     needs_whole_episodes : bool
         True for baselines that cannot value what follows a truncated piece (their tails are zero).
     normalizer : ObservationNormalizer or None
-        Statistics that observations are standardised with, shared with the policy; baselines that do not look at
-        observations ignore it.
+        Statistics that observations are standardised with, shared with the policy; ignored by baselines that
+        do not look at observations.
     """
 
     needs_whole_episodes = True
@@ -40,10 +40,10 @@ class Baseline(ABC):
 
     @abstractmethod
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
-        """Return b_t for every step, shape (B,); ``returns`` (B,) are the weights it will be subtracted from."""
+        """Return b_t for every step, shape (B,); ``returns`` (B,) are what it is subtracted from."""
 
     def tail_values(self, batch: Batch) -> FloatArray:
-        """Return the value of what follows each truncated piece, at the piece's last step; zero elsewhere; (B,)."""
+        """Return the value of what follows, (B,): at truncated pieces' last steps, zero elsewhere."""
         return np.zeros(batch.num_steps, batch.rewards.dtype)
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:

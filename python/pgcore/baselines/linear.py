@@ -18,12 +18,12 @@ __all__ = ["LinearFeatures"]
 
 
 class LinearFeatures(Baseline):
-    r"""A linear value function of :math:`\phi = [o, o^2, t/100, (t/100)^2, (t/100)^3, 1]`, fitted in closed form.
+    r"""A linear value of :math:`\phi = [o, o^2, t/100, (t/100)^2, (t/100)^3, 1]`, fitted in closed form.
 
     .. math:: w = \arg\min_w \frac1B \sum_t (w^\top\phi_t - G_t)^2 + \lambda \lVert w \rVert^2
 
-    Observations are standardised by the `normalizer` if there is one, and clipped to ±10. Until its first fit it
-    is zero everywhere.
+    Observations are standardised by the `normalizer` if there is one, and clipped to ±10. Until its first fit
+    it is zero everywhere.
 
     Parameters
     ----------
@@ -71,8 +71,9 @@ class LinearFeatures(Baseline):
         moments = features.T @ y / len(y)
         # The features may be dependent (a constant observation): lstsq takes the shortest of all solutions.
         regular = gram + self.ridge * np.eye(len(gram))
-        self._weights = np.linalg.lstsq(regular, moments, rcond=None)[0]
-        return {"value_loss": float(np.mean((features @ self._weights - y) ** 2))}
+        weights: NDArray[Any] = np.linalg.lstsq(regular, moments, rcond=None)[0]
+        self._weights = weights
+        return {"value_loss": float(np.mean((features @ weights - y) ** 2))}
 
     def _features(self, obs: NDArray[Any], time: NDArray[np.int64]) -> NDArray[np.float64]:
         flat = np.asarray(obs, np.float64).reshape(len(obs), -1)

@@ -29,9 +29,9 @@ class ValueNetwork(Baseline):
     .. math:: v(o) = m + s\, f_\phi(o), \qquad \phi \leftarrow \text{Adam on }
               \frac1b \sum_{i \in \text{minibatch}} \bigl(f_\phi(o_i) - (G_i - m)/s\bigr)^2
 
-    m and s follow the mean and deviation of the returns, so that the network learns numbers of order one whatever
-    the rewards' scale; when they move, the last layer is rewritten so that v itself does not (Pop-Art, van Hasselt
-    et al. 2016). The network is made when the first observations come.
+    m and s follow the mean and deviation of the returns, so that the network learns numbers of order one
+    whatever the rewards' scale; when they move, the last layer is rewritten so that v itself does not
+    (Pop-Art, van Hasselt et al. 2016). The network is made when the first observations come.
 
     Parameters
     ----------
@@ -87,6 +87,8 @@ class ValueNetwork(Baseline):
         self.seed = integer("seed", seed, minimum=0)
         self.dtype = float_dtype("dtype", dtype)
         self.obs_dim = 0  # not known yet
+        self._core: Any = None
+        self._scaling: FloatArray | None = None  # the shift that the kernels hold, None for no scaling
         self._num_fits = 0
         self._step = 0
         self._mean, self._std = 0.0, 1.0
@@ -114,7 +116,7 @@ class ValueNetwork(Baseline):
         return (self._mean + self._std * out.astype(np.float64)).astype(self.dtype)
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
-        """Take ``n_epochs`` passes over a batch; return ``value_loss``, the last pass's mean squared error."""
+        """Take ``n_epochs`` passes over a batch; return ``value_loss``, the last one's mean squared error."""
         rows = self._rows(batch.obs)
         self._follow(np.asarray(targets, np.float64))
         scaled = ((np.asarray(targets, np.float64) - self._mean) / self._std).astype(self.dtype)
@@ -156,15 +158,24 @@ class ValueNetwork(Baseline):
             self._build(rows.shape[1])
         elif rows.shape[1] != self.obs_dim:
             raise ValueError(f"obs: expected shape (B, {self.obs_dim}), got {rows.shape}")
-        if self.normalizer is None:
-            self._core.set_input_scaling(None, None, 0.0)
-        else:
-            self._core.set_input_scaling(*self.normalizer.arrays(self.dtype), self.normalizer.clip)
+        self._hand_over_scaling()
         return rows
+
+    def _hand_over_scaling(self) -> None:
+        """Give the kernels the normaliser's statistics, only if new: other threads may be computing."""
+        shift = scale = None
+        if self.normalizer is not None:
+            shift, scale = self.normalizer.arrays(self.dtype)  # the same objects until it is updated
+        if shift is not self._scaling:
+            self._core.set_input_scaling(
+                shift, scale, 0.0 if self.normalizer is None else self.normalizer.clip
+            )
+            self._scaling = shift
 
     def _build(self, obs_dim: int) -> None:
         self.obs_dim = obs_dim
         sizes = [obs_dim, *self.hidden, 1]
+        self._scaling = None  # new kernels hold none
         self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
         # Zero everywhere at first: an untrained network has no opinion.
         self._params = MLP(sizes, self.activation, self.dtype).init(self.seed, final_gain=0.0)

@@ -25,13 +25,13 @@ _FINAL_GAIN = 0.01  # nearly the same distribution everywhere at first (Andrycho
 
 
 class Policy(ABC):
-    r"""A distribution π_θ(a∣o) whose parameters come from a network, with its analytic score ∇_θ log π_θ(a∣o).
+    r"""A distribution π_θ(a∣o) made by a network, with its analytic score ∇_θ log π_θ(a∣o).
 
     Make one of its families: `GaussianPolicy`, `CategoricalPolicy`, `MultiDiscretePolicy`,
     `MultiBinaryPolicy`.
 
-    Observations are (B, obs_dim) and are cast to the policy's dtype; with a `normalizer` they are standardised
-    inside the compiled pass, so callers always give raw ones.
+    Observations are (B, obs_dim) and are cast to the policy's dtype; with a `normalizer` they are
+    standardised inside the compiled pass, so callers always give raw ones.
 
     Attributes
     ----------
@@ -202,9 +202,10 @@ class Policy(ABC):
     # The score
 
     def score_product(self, obs: ArrayLike, actions: ArrayLike, weights: ArrayLike) -> FloatArray:
-        r"""Return :math:`\sum_i w_i \nabla\log\pi(a_i\mid o_i)`, shape (P,): the weighted maximum-likelihood gradient.
+        r"""Return :math:`\sum_i w_i \nabla\log\pi(a_i\mid o_i)`, shape (P,).
 
-        With rewards-to-go (or advantages) for weights this is the policy gradient, summed over the batch.
+        This is the weighted maximum-likelihood gradient; with rewards-to-go (or advantages) for weights it
+        is the policy gradient, summed over the batch.
         """
         obs, actions = self._data(obs, actions)
         weights = float_array("weights", weights, self.dtype)

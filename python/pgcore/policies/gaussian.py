@@ -18,7 +18,8 @@ class GaussianPolicy(Policy):
     r"""A normal distribution over actions whose mean is a network of the observation.
 
     .. math:: \pi_\theta(a \mid o) = \mathcal N\bigl(a; \mu_\theta(o), \Sigma\bigr), \qquad
-              \nabla_\theta \log\pi_\theta = (\partial\mu_\theta/\partial\theta)^\top \Sigma^{-1}(a - \mu_\theta(o))
+              \nabla_\theta \log\pi_\theta
+              = (\partial\mu_\theta/\partial\theta)^\top \Sigma^{-1}(a - \mu_\theta(o))
 
     Actions are unbounded; clip them on their way to an environment, never before their log-probability.
 
@@ -32,8 +33,8 @@ class GaussianPolicy(Policy):
         ``"tanh"``, ``"relu"``, ``"gelu"`` or ``"identity"``; the last layer is linear.
     covariance
         ``"diagonal"``: log σ (A,) is learned and the same everywhere; ``params`` ends with it.
-        ``"full"``: Σ = L Lᵀ is learned and the same everywhere; ``params`` ends with the row-major lower triangle
-        of L, its diagonal as logarithms.
+        ``"full"``: Σ = L Lᵀ is learned and the same everywhere; ``params`` ends with the row-major lower
+        triangle of L, its diagonal as logarithms.
         ``"state"``: the network has 2A outputs, μ and log σ − init_log_std.
         An array (A, A): Σ itself, fixed.
     init_log_std

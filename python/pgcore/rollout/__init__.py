@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgcore.rollout.collector import Collector
 from pgcore.rollout.space_json import space_from_json, space_to_json
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
-from pgcore.rollout.vector import VectorStepper, autoreset_mode, make_vector_env
+from pgcore.rollout.vector import VectorStepper, autoreset_mode, close_vector_env, make_vector_env
 
 __all__ = [
     "ActionAdapter",
@@ -13,6 +13,7 @@ __all__ = [
     "ObservationAdapter",
     "VectorStepper",
     "autoreset_mode",
+    "close_vector_env",
     "make_vector_env",
     "space_from_json",
     "space_to_json",

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.async_vector_env import AsyncState
 from numpy.typing import NDArray
 
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 
-__all__ = ["Step", "VectorStepper", "autoreset_mode", "make_vector_env"]
+__all__ = ["Step", "VectorStepper", "autoreset_mode", "close_vector_env", "make_vector_env"]
 
 Array = NDArray[Any]
 AnyVectorEnv = VectorEnv[Any, Any, Any]
@@ -305,3 +306,21 @@ class VectorStepper:
             'info["final_obs"]: expected the last observations of truncated episodes, as same-step autoreset '
             f"has it, got {got}"
         )
+
+
+def close_vector_env(env: VectorEnv[Any, Any, Any]) -> None:
+    """Close an environment, even one whose step an interrupt broke off.
+
+    gymnasium would wait for the answers of such a step, which may have been read already.
+    """
+    base = env.unwrapped
+    pending = isinstance(base, AsyncVectorEnv) and getattr(base, "_state", None) is not AsyncState.DEFAULT
+    if isinstance(base, AsyncVectorEnv) and pending and not base.closed:
+        for process in base.processes:
+            process.kill()
+            process.join()
+        for pipe in base.parent_pipes:
+            pipe.close()
+        env.close(terminate=True)
+    else:
+        env.close()

@@ -17,7 +17,7 @@ from gymnasium.vector import VectorEnv
 
 from pgcore import policies, presets
 from pgcore.policies import ObservationNormalizer, Policy
-from pgcore.rollout import Collector, make_vector_env
+from pgcore.rollout import Collector, close_vector_env, make_vector_env
 from pgcore.training import persistence
 from pgcore.training.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.training.config import Config, make_config
@@ -338,7 +338,7 @@ class Algorithm(ABC, Generic[ConfigT]):
     def close(self) -> None:
         """Close the environment. The model can still predict and be saved."""
         if self.env is not None:
-            self.env.close()
+            close_vector_env(self.env)
             self.env = self._collector = None
 
     def _made(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:

@@ -12,10 +12,10 @@ FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def standardize(advantages: FloatArray) -> FloatArray:
-    """Return (A − mean A) / std A over the whole array, computed in double precision.
+    """Return (A − mean A) / (std A + 1e-8) over the whole array, computed in double precision.
 
-    An array of one, or of equal numbers, becomes zero: next to the largest |A|, a spread that rounding alone
-    could have made is not blown up to one.
+    An array of one, or of equal numbers, becomes zero: a spread that rounding alone could have made, next to
+    the largest |A|, is not blown up to one.
 
     Parameters
     ----------
@@ -38,11 +38,10 @@ def standardize(advantages: FloatArray) -> FloatArray:
         return advantages
     exact = advantages.astype(np.float64)
     centred = exact - exact.mean()
-    epsilon = 1e-8 * max(1.0, float(np.abs(exact).max()))
     deviation = float(centred.std())
-    if deviation <= epsilon * 1e-4:
+    if deviation <= 1e-12 * float(np.abs(exact).max()):
         return np.zeros_like(advantages)
-    standardized: FloatArray = (centred / (deviation + epsilon)).astype(advantages.dtype)
+    standardized: FloatArray = (centred / (deviation + 1e-8)).astype(advantages.dtype)
     return standardized
 
 
