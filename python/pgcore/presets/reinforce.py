@@ -19,6 +19,14 @@ PRESETS = {
     "Pendulum-v1": Preset(
         total_timesteps=500_000,
         num_envs=8,
-        hyperparameters={"n_steps": 200, "baseline": "value_network", "normalize_observations": True},
+        hyperparameters={
+            "n_steps": 32,
+            "whole_episodes": False,
+            "gamma": 0.95,
+            "baseline": "value_network",
+            "normalize_observations": True,
+            "learning_rate": 4e-3,
+            "learning_rate_schedule": "linear",
+        },
     ),
 }
