@@ -12,7 +12,11 @@ from oracles import assert_close
 from pgcore import kernels
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    # PyTorch uses this itself, in forward mode
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
+]
 
 ACTIVATIONS = {
     "tanh": torch.nn.Tanh,
@@ -129,7 +133,7 @@ def test_multivariate_normal() -> None:
     d_mean, d_tril = kernels.gaussian_score(actions, mean, scale_tril=L)
     assert_close(d_mean, mu.grad.numpy())
     assert_close(d_tril.sum(axis=0), np.tril(factor.grad.numpy()))
-    assert kernels.gaussian_entropy(scale_tril=L) == pytest.approx(float(p.entropy()[0]), rel=1e-12)
+    assert kernels.gaussian_entropy(scale_tril=L) == pytest.approx(float(p.entropy()[0].detach()), rel=1e-12)
     q = torch.distributions.MultivariateNormal(tensor(other), scale_tril=tensor(M))
     kl = torch.distributions.kl_divergence(p, q).detach().numpy()
     assert_close(kernels.gaussian_kl(mean, mean_q=other, scale_tril_p=L, scale_tril_q=M), kl)
