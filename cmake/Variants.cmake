@@ -1,5 +1,5 @@
-# One extension module per instruction-set level, each compiled whole (Eigen included) with its own flags
-# and hidden visibility: sharing an object between differently flagged modules would break the one-definition rule.
+# One extension module per instruction-set level: the core's sources (Eigen included) compiled with the level's flags,
+# linked with the bindings, and everything hidden, so that modules share no symbol.
 include(CheckCXXCompilerFlag)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT CMAKE_OSX_ARCHITECTURES MATCHES "arm64")
@@ -36,8 +36,11 @@ else()
   endif()
 endif()
 
+set(PGCORE_CORE_SOURCES adam build categorical cg gaussian heads mlp network parallel policy ratios scan value_fit)
+list(TRANSFORM PGCORE_CORE_SOURCES REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/cpp/src/\\1.cpp")
+
 function(pgcore_compile_settings target level)
-  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/cpp/include")
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/cpp/include" "${PROJECT_SOURCE_DIR}/cpp/src")
   get_target_property(eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
   target_include_directories(${target} SYSTEM PRIVATE ${eigen_include})
   target_compile_options(${target} PRIVATE ${PGCORE_FLAGS_${level}} ${PGCORE_NUMERIC_FLAGS})

@@ -323,12 +323,34 @@ def test_the_oldest_python_is_the_same_everywhere() -> None:
 def test_every_binding_is_built_and_listed() -> None:
     """A family is one header, one binding file, one line in CMake's list and one in `module.cpp`."""
     bindings = {path.stem for path in (ROOT / "cpp" / "bindings").glob("*.cpp")} - {"module", "cpu"}
-    listed = captured(r"PGCORE_BINDING_SOURCES ([^)]*)\)", text_of("cpp/bindings/CMakeLists.txt"))
+    listed = captured(r"add_library\(bindings OBJECT ([^)]*)\)", text_of("cpp/bindings/CMakeLists.txt"))
     assert {name.removesuffix(".cpp") for name in listed.split()} == bindings | {"module"}
     module = text_of("cpp/bindings/module.cpp")
     assert set(re.findall(r"bind_(\w+)\(m\)", module)) == bindings
     for name in bindings:
         assert (ROOT / "cpp" / "include" / "pgcore" / f"{name}.hpp").is_file()
+
+
+def test_every_core_source_is_built() -> None:
+    listed = captured(r"set\(PGCORE_CORE_SOURCES ([^)]*)\)", text_of("cmake/Variants.cmake"))
+    assert set(listed.split()) == {path.stem for path in (ROOT / "cpp" / "src").glob("*.cpp")}
+
+
+INTERFACES = sorted((ROOT / "cpp" / "include" / "pgcore").glob("*.hpp"))
+BINDINGS = sorted(path for path in (ROOT / "cpp" / "bindings").iterdir() if path.suffix in (".hpp", ".cpp"))
+
+
+@pytest.mark.parametrize("path", INTERFACES + BINDINGS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_compiled_once_for_all_levels_holds_no_arithmetic(path: Path) -> None:
+    """Bindings, and the interfaces they include, are compiled without a level's flags."""
+    text = path.read_text(encoding="utf-8")
+    ours = set(re.findall(r'#include "(.*)"', text))
+    names = {f"pgcore/{interface.name}" for interface in INTERFACES}
+    if path in BINDINGS:
+        names |= {binding.name for binding in BINDINGS if binding.suffix == ".hpp"}
+    assert ours <= names
+    assert "Eigen" not in text
+    assert "PGCORE_INDEPENDENT" not in text
 
 
 def test_every_kernel_family_has_a_reference_and_tests() -> None:

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "pgcore/inputs.hpp"
 #include "pgcore/types.hpp"
 
 namespace pgcore::bindings {
@@ -87,6 +88,16 @@ inline const std::int64_t* choices(const char* name, const Array<std::int64_t>& 
     if (data[i] < 0 || data[i] >= K) refuse_choice(name, K, data[i]);
   }
   return data;
+}
+
+// What a pass keeps of a normaliser's arrays: nothing when there are none.
+template <class T>
+std::shared_ptr<const InputScaling<T>> input_scaling(const Optional<T>& shift, const Optional<T>& scale,
+                                                     double clip, Index width) {
+  const T *s = input("shift", shift, width), *f = input("scale", scale, width);
+  if (!s || !f) return nullptr;
+  return std::make_shared<const InputScaling<T>>(
+      InputScaling<T>{{s, s + width}, {f, f + width}, static_cast<T>(clip)});
 }
 
 using release_gil = py::gil_scoped_release;

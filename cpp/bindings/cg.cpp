@@ -1,7 +1,5 @@
 #include "pgcore/cg.hpp"
 
-#include <vector>
-
 #include "arrays.hpp"
 #include "families.hpp"
 
@@ -32,33 +30,23 @@ void bind(py::module_& m) {
         const T* start = input("x0", x0, n);
         Array<T> x(n);
         if (start) std::copy(start, start + n, x.mutable_data());
-        std::vector<T> scratch(static_cast<std::size_t>(5 * n));
         const CgOptions options{rtol, max_iter, damping};
+        Product<T> precondition;
+        if (!preconditioner.is_none()) {
+          precondition = [&](const T* r, T* z) { call(preconditioner, "preconditioner", n, r, z); };
+        }
         CgReport report{};
-        const auto solve = [&](auto&& multiply, auto&& precondition) {
-          report = conjugate_gradient(n, multiply, b.data(), x.mutable_data(), start != nullptr, options,
-                                      precondition, scratch.data());
+        const auto solve = [&, out = x.mutable_data(), rhs = b.data()](const Product<T>& multiply) {
+          report = conjugate_gradient(n, multiply, rhs, out, start != nullptr, options, precondition);
         };
-        const auto precondition = [&](const T* r, T* z) { call(preconditioner, "preconditioner", n, r, z); };
         if (py::isinstance<Array<T>>(op)) {
           const auto matrix = py::reinterpret_borrow<Array<T>>(op);
-          const ConstMatrixMap<T> a(input("operator", matrix, n, n), n, n);
-          const auto multiply = [&](const T* v, T* out) {
-            VectorMap<T>(out, n).noalias() = a * ConstVectorMap<T>(v, n);
-          };
-          if (preconditioner.is_none()) {
-            const release_gil guard;
-            solve(multiply, no_preconditioner);
-          } else {
-            solve(multiply, precondition);
-          }
+          const Product<T> multiply = matrix_product(n, input("operator", matrix, n, n));
+          std::optional<release_gil> guard;
+          if (!precondition) guard.emplace();  // no Python function is called
+          solve(multiply);
         } else {
-          const auto multiply = [&](const T* v, T* out) { call(op, "operator", n, v, out); };
-          if (preconditioner.is_none()) {
-            solve(multiply, no_preconditioner);
-          } else {
-            solve(multiply, precondition);
-          }
+          solve([&](const T* v, T* out) { call(op, "operator", n, v, out); });
         }
         return py::make_tuple(x, static_cast<int>(report.status), report.iterations, report.residual_norm,
                               report.curvature);

@@ -2,31 +2,28 @@
 #include <pybind11/pybind11.h>
 
 #include "families.hpp"
+#include "pgcore/build.hpp"
 #include "pgcore/parallel.hpp"
 
 namespace py = pybind11;
 using namespace pgcore;
 
-PYBIND11_MODULE(PGCORE_MODULE, m) {
+namespace {
+
+void bind(py::module_& m) {
   m.doc() = "The compiled core of pgcore at one instruction-set level; use pgcore.kernels instead.";
   m.def("build", [] {
+    const Build b = build();
     py::dict d;
-    d["variant"] = PGCORE_LEVEL;
-#if defined(__clang__)
-    d["compiler"] = std::string("clang ") + __clang_version__;
-#elif defined(__GNUC__)
-    d["compiler"] = std::string("gcc ") + __VERSION__;
-#elif defined(_MSC_VER)
-    d["compiler"] = "msvc " + std::to_string(_MSC_VER);
-#endif
-    d["flags"] = PGCORE_FLAGS;
-    d["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
-                 std::to_string(EIGEN_MINOR_VERSION);
-    d["eigen_simd"] = Eigen::SimdInstructionSetsInUse();
+    d["variant"] = b.level;
+    d["compiler"] = b.compiler;
+    d["flags"] = b.flags;
+    d["eigen"] = b.eigen;
+    d["eigen_simd"] = b.eigen_simd;
     return d;
   });
-  m.def("get_num_threads", [] { return parallel::Pool::instance().num_threads(); });
-  m.def("set_num_threads", [](int n) { parallel::Pool::instance().set_num_threads(n); });
+  m.def("get_num_threads", [] { return parallel::num_threads(); });
+  m.def("set_num_threads", [](int n) { parallel::set_num_threads(n); });
 
   bindings::bind_scan(m);
   bindings::bind_ratios(m);
@@ -37,4 +34,21 @@ PYBIND11_MODULE(PGCORE_MODULE, m) {
   bindings::bind_adam(m);
   bindings::bind_policy(m);
   bindings::bind_value_fit(m);
+}
+
+}  // namespace
+
+// Bindings are compiled once for the modules of all levels, so each module has every entry point: Python asks
+// for that of the file's name.
+PYBIND11_MODULE(_core_base, m) {
+  bind(m);
+}
+PYBIND11_MODULE(_core_v2, m) {
+  bind(m);
+}
+PYBIND11_MODULE(_core_v3, m) {
+  bind(m);
+}
+PYBIND11_MODULE(_core_v4, m) {
+  bind(m);
 }

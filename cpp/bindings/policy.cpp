@@ -6,22 +6,6 @@
 namespace pgcore::bindings {
 namespace {
 
-template <class T>
-std::unique_ptr<Head<T>> make_head(const std::string& kind, const std::vector<Index>& sizes,
-                                   double init_log_std, const Optional<T>& fixed_tril) {
-  if (kind == "categorical") return std::make_unique<CategoricalHead<T>>(sizes);
-  const Index A = sizes.at(0);
-  if (kind == "diagonal") return std::make_unique<DiagonalGaussianHead<T>>(A);
-  if (kind == "state") return std::make_unique<StateGaussianHead<T>>(A, static_cast<T>(init_log_std));
-  if (kind == "full") return std::make_unique<FullGaussianHead<T>>(A);
-  if (kind == "fixed" && fixed_tril) {
-    const T* L = input("fixed_tril", *fixed_tril, A, A);
-    return std::make_unique<FullGaussianHead<T>>(A, std::vector<T>(L, L + A * A));
-  }
-  throw py::value_error("head: expected 'categorical', 'diagonal', 'state', 'full' or 'fixed', got '" + kind +
-                        "'");
-}
-
 // Checked access to a policy's arrays. Actions are (B, width): T for real ones, int64 for choices.
 template <class T>
 class PolicyKernels {
@@ -29,31 +13,25 @@ class PolicyKernels {
   using Reals = Array<T>;
   using Choices = Array<std::int64_t>;
 
-  PolicyKernels(Index obs_dim, std::vector<Index> hidden, const std::string& activation,
+  PolicyKernels(Index obs_dim, const std::vector<Index>& hidden, const std::string& activation,
                 const std::string& head, const std::vector<Index>& sizes, double init_log_std,
                 const Optional<T>& fixed_tril)
-      : policy_(make_policy(obs_dim, std::move(hidden), activation,
-                            make_head<T>(head, sizes, init_log_std, fixed_tril))) {
-    choice_sizes_ = head == "categorical" ? sizes : std::vector<Index>{};
-  }
+      : policy_(obs_dim, hidden, parse_activation(activation),
+                {head, sizes, static_cast<T>(init_log_std), copied_tril(fixed_tril, sizes)}),
+        choice_sizes_(policy_.discrete() ? sizes : std::vector<Index>{}) {}
 
   Index num_params() const { return policy_.num_params(); }
-  Index num_net_params() const { return policy_.net().num_params(); }
+  Index num_net_params() const { return policy_.num_net_params(); }
 
   void set_input_scaling(const Optional<T>& shift, const Optional<T>& scale, double clip) {
-    const Index width = policy_.net().num_inputs();
-    const T *s = input("shift", shift, width), *f = input("scale", scale, width);
-    if (s && f) {
-      policy_.set_input_scaling({s, s + width}, {f, f + width}, static_cast<T>(clip));
-    } else {
-      policy_.set_input_scaling({}, {}, T(0));
-    }
+    scaling_ = input_scaling(shift, scale, clip, policy_.obs_dim());
   }
 
   template <class A>
   void log_prob(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data();
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
     const auto a = view(actions, B);
     T* y = output("out", out, B);
     const release_gil guard;
@@ -63,7 +41,8 @@ class PolicyKernels {
   void sample(const Reals& theta, const Reals& obs, const Reals& noise, A& actions,
               std::optional<Reals>& log_probs) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data(), *z = input("noise", noise, B, width());
+    const T *p = parameters(theta), *z = input("noise", noise, B, width());
+    const Inputs<T> x = inputs(obs);
     const auto a = view_out(actions, B);
     T* y = log_probs ? output("log_probs", *log_probs, B) : nullptr;
     const release_gil guard;
@@ -72,21 +51,24 @@ class PolicyKernels {
   template <class A>
   void mode(const Reals& theta, const Reals& obs, A& actions) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data();
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
     const auto a = view_out(actions, B);
     const release_gil guard;
     policy_.mode(p, B, x, a);
   }
   void entropy(const Reals& theta, const Reals& obs, Reals& out) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data();
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
     T* y = output("out", out, B);
     const release_gil guard;
     policy_.entropy(p, B, x, y);
   }
   void kl(const Reals& theta_old, const Reals& theta, const Reals& obs, Reals& out) {
     const Index B = rows(obs);
-    const T *old = parameters(theta_old), *p = parameters(theta), *x = obs.data();
+    const T *old = parameters(theta_old), *p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
     T* y = output("out", out, B);
     const release_gil guard;
     policy_.kl(old, p, B, x, y);
@@ -95,7 +77,8 @@ class PolicyKernels {
   void score_product(const Reals& theta, const Reals& obs, const A& actions, const Reals& weights,
                      Reals& out) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data(), *w = input("weights", weights, B);
+    const T *p = parameters(theta), *w = input("weights", weights, B);
+    const Inputs<T> x = inputs(obs);
     const auto a = view(actions, B);
     T* y = output("out", out, num_params());
     const release_gil guard;
@@ -104,7 +87,8 @@ class PolicyKernels {
   template <class A>
   void scores(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data();
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
     const auto a = view(actions, B);
     T* y = output("out", out, B, num_params());
     const release_gil guard;
@@ -115,7 +99,8 @@ class PolicyKernels {
   void episode_scores(const Reals& theta, const Reals& obs, const A& actions,
                       const Array<std::int64_t>& starts, Reals& out) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data();
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
     const auto a = view(actions, B);
     check_ndim("starts", starts, 1);
     const Index episodes = std::max<Index>(0, starts.shape(0) - 1);
@@ -130,7 +115,8 @@ class PolicyKernels {
   template <class A>
   void score_sq_norms(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
     const Index B = rows(obs);
-    const T *p = parameters(theta), *x = obs.data();
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
     const auto a = view(actions, B);
     T* y = output("out", out, B);
     const release_gil guard;
@@ -138,22 +124,22 @@ class PolicyKernels {
   }
 
  private:
-  static Policy<T> make_policy(Index obs_dim, std::vector<Index> sizes, const std::string& activation,
-                               std::unique_ptr<Head<T>> head) {
-    sizes.insert(sizes.begin(), obs_dim);
-    sizes.push_back(head->num_outputs);
-    return {std::move(sizes), parse_activation(activation), std::move(head)};
+  static std::vector<T> copied_tril(const Optional<T>& tril, const std::vector<Index>& sizes) {
+    if (!tril) return {};
+    const Index A = sizes.at(0);
+    const T* L = input("fixed_tril", *tril, A, A);
+    return {L, L + A * A};
   }
-  Index width() const { return policy_.head().action_width; }
+  Index width() const { return policy_.action_width(); }
   Index rows(const Reals& obs) const {
     check_ndim("obs", obs, 2);
-    check_shape("obs", obs, obs.shape(0), policy_.net().num_inputs());
+    check_shape("obs", obs, obs.shape(0), policy_.obs_dim());
     return obs.shape(0);
   }
   const T* parameters(const Reals& theta) const { return input("params", theta, num_params()); }
 
   void check_family(bool discrete) const {
-    if (discrete != policy_.head().discrete) {
+    if (discrete != policy_.discrete()) {
       throw py::type_error(discrete ? "actions: expected real numbers, got integers"
                                     : "actions: expected integers, got real numbers");
     }
@@ -180,7 +166,11 @@ class PolicyKernels {
     return {nullptr, output("actions", actions, B, width())};
   }
 
+  // Read with the GIL held, so that no other thread is replacing the scaling.
+  Inputs<T> inputs(const Reals& obs) const { return {obs.data(), scaling_}; }
+
   Policy<T> policy_;
+  std::shared_ptr<const InputScaling<T>> scaling_;
   std::vector<Index> choice_sizes_;
 };
 
@@ -209,8 +199,8 @@ template <class T>
 void bind(py::module_& m, const char* name) {
   using K = PolicyKernels<T>;
   py::class_<K> c(m, name);
-  c.def(py::init<Index, std::vector<Index>, const std::string&, const std::string&, const std::vector<Index>&,
-                 double, const Optional<T>&>(),
+  c.def(py::init<Index, const std::vector<Index>&, const std::string&, const std::string&,
+                 const std::vector<Index>&, double, const Optional<T>&>(),
         py::arg("obs_dim"), py::arg("hidden"), py::arg("activation"), py::arg("head"), py::arg("sizes"),
         py::arg("init_log_std") = 0.0, py::arg("fixed_tril").noconvert() = py::none())
       .def_property_readonly("num_params", &K::num_params)

@@ -12,22 +12,19 @@ class ValueKernels {
   ValueKernels(std::vector<Index> sizes, const std::string& activation)
       : fit_(std::move(sizes), parse_activation(activation)) {}
 
-  Index num_params() const { return fit_.net().num_params(); }
+  Index num_params() const { return fit_.num_params(); }
 
   void set_input_scaling(const Optional<T>& shift, const Optional<T>& scale, double clip) {
-    const Index width = fit_.net().num_inputs();
-    const T *s = input("shift", shift, width), *f = input("scale", scale, width);
-    shift_ = s && f ? std::vector<T>(s, s + width) : std::vector<T>{};
-    scale_ = s && f ? std::vector<T>(f, f + width) : std::vector<T>{};
-    clip_ = static_cast<T>(clip);
+    scaling_ = input_scaling(shift, scale, clip, fit_.num_inputs());
   }
 
   void predict(const Array<T>& theta, const Array<T>& x, Array<T>& out) {
     const Index rows = rows_of(x);
-    const T *p = input("theta", theta, num_params()), *data = x.data();
+    const T* p = input("theta", theta, num_params());
+    const Inputs<T> data{x.data(), scaling_};  // with the GIL held: no other thread is replacing the scaling
     T* y = output("out", out, rows);
     const release_gil guard;
-    fit_.predict(p, rows, data, scaling(), y);
+    fit_.predict(p, rows, data, y);
   }
 
   // Updates theta, m and v in place; returns (steps taken so far, mean loss).
@@ -38,29 +35,28 @@ class ValueKernels {
     const Index rows = rows_of(x);
     T *p = output("theta", theta, num_params()), *m1 = output("m", m, num_params());
     T* m2 = output("v", v, num_params());
-    const T *data = x.data(), *y = input("targets", targets, rows);
+    const T* y = input("targets", targets, rows);
+    const Inputs<T> data{x.data(), scaling_};
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
     const std::int64_t* index = choices("order", order, count, rows);
     if (batch_size < 1)
       throw py::value_error("batch_size: expected at least 1, got " + std::to_string(batch_size));
     const release_gil guard;
-    const double loss = fit_.epoch(p, m1, m2, step, data, y, count, index, batch_size, scaling(),
-                                   max_grad_norm, {learning_rate, beta1, beta2, epsilon});
+    const double loss = fit_.epoch(p, m1, m2, step, data, y, count, index, batch_size, max_grad_norm,
+                                   {learning_rate, beta1, beta2, epsilon});
     return {step, loss};
   }
 
  private:
   Index rows_of(const Array<T>& x) const {
     check_ndim("x", x, 2);
-    check_shape("x", x, x.shape(0), fit_.net().num_inputs());
+    check_shape("x", x, x.shape(0), fit_.num_inputs());
     return x.shape(0);
   }
-  InputScaling<T> scaling() const { return {shift_.empty() ? nullptr : shift_.data(), scale_.data(), clip_}; }
 
   ValueFit<T> fit_;
-  std::vector<T> shift_, scale_;
-  T clip_ = 0;
+  std::shared_ptr<const InputScaling<T>> scaling_;
 };
 
 template <class T>

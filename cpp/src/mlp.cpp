@@ -1,54 +1,84 @@
-// The network's passes over a block of rows: the one place where Eigen's matrix products are instantiated.
 #include "pgcore/mlp.hpp"
+
+#include "batch_pass.hpp"
 
 namespace pgcore {
 
 template <class T>
-void Mlp<T>::forward(const T* theta, Index rows, Block& block) const {
-  for (Index l = 1; l <= num_layers(); ++l) {
-    map(block.hidden[l], rows, size(l)).noalias() =
-        map(block.hidden[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
-    const Activation f = l == num_layers() ? Activation::identity : activation_;
-    activate(f, rows, size(l), bias(theta, l), block.hidden[l], block.slope[l]);
+struct Mlp<T>::Passes {
+  using Block = typename Network<T>::Block;
+
+  Passes(std::vector<Index> sizes, Activation activation)
+      : net(std::move(sizes), activation), pass(net, net.num_params()) {}
+
+  void run(const T* theta, const T* x, Index first, Index rows, Block& block) const {
+    net.load(x, first, rows, block);
+    net.forward(theta, rows, block);
   }
+  void run_back(const T* theta, const T* x, const T* cotangent, Index first, Index rows, Block& block) const {
+    run(theta, x, first, rows, block);
+    std::copy_n(cotangent + first * net.num_outputs(), rows * net.num_outputs(), block.delta.back());
+    net.backward(theta, rows, block);
+  }
+
+  Network<T> net;
+  BatchPass<T> pass;
+};
+
+template <class T>
+Mlp<T>::Mlp(std::vector<Index> sizes, Activation activation)
+    : passes_(std::make_unique<Passes>(std::move(sizes), activation)) {}
+template <class T>
+Mlp<T>::~Mlp() = default;
+
+template <class T>
+Index Mlp<T>::num_params() const {
+  return passes_->net.num_params();
+}
+template <class T>
+Index Mlp<T>::num_inputs() const {
+  return passes_->net.num_inputs();
+}
+template <class T>
+Index Mlp<T>::num_outputs() const {
+  return passes_->net.num_outputs();
 }
 
 template <class T>
-void Mlp<T>::backward(const T* theta, Index rows, Block& block) const {
-  for (Index l = num_layers(); l > 1; --l) {
-    map(block.delta[l - 1], rows, size(l - 1)).noalias() =
-        map(block.delta[l], rows, size(l)) * weight(theta, l);
-    multiply_by_slope(activation_, rows * size(l - 1), block.hidden[l - 1], block.slope[l - 1],
-                      block.delta[l - 1]);
-  }
+void Mlp<T>::forward(const T* theta, Index B, const T* x, T* out) {
+  const auto& net = passes_->net;
+  passes_->pass.for_rows(B, net.flops(1), [&](Index first, Index rows, auto& block) {
+    passes_->run(theta, x, first, rows, block);
+    std::copy_n(block.hidden.back(), rows * net.num_outputs(), out + first * net.num_outputs());
+  });
 }
 
 template <class T>
-void Mlp<T>::add_gradient(Index rows, const Block& block, T* gradient) const {
-  for (Index l = 1; l <= num_layers(); ++l) {
-    const auto delta = map(block.delta[l], rows, size(l));
-    MatrixMap<T>(gradient + offset(l), size(l), size(l - 1)).noalias() +=
-        delta.transpose() * map(block.hidden[l - 1], rows, size(l - 1));
-    const Index width = size(l);
-    T* b = gradient + offset(l) + width * size(l - 1);
-    for (const T *row = block.delta[l], *end = row + rows * width; row != end; row += width) {
-      PGCORE_INDEPENDENT
-      for (Index j = 0; j < width; ++j) b[j] += row[j];
-    }
-  }
+void Mlp<T>::vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) {
+  const auto& net = passes_->net;
+  passes_->pass.sum_rows(B, 3 * net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
+    passes_->run_back(theta, x, cotangent, first, rows, block);
+    net.add_gradient(rows, block, sum);
+  });
 }
 
 template <class T>
-void Mlp<T>::tangent(const T* theta, const T* direction, Index rows, Block& block) const {
-  for (Index l = 1; l <= num_layers(); ++l) {
-    auto dz = map(block.delta[l], rows, size(l));
-    dz.noalias() = map(block.hidden[l - 1], rows, size(l - 1)) * weight(direction, l).transpose();
-    if (l > 1) dz.noalias() += map(block.delta[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
-    detail::map_biased(rows, size(l), bias(direction, l), block.delta[l], [](T x) { return x; });
-    if (l < num_layers()) {
-      multiply_by_slope(activation_, rows * size(l), block.hidden[l], block.slope[l], block.delta[l]);
-    }
-  }
+void Mlp<T>::jvp(const T* theta, Index B, const T* x, const T* direction, T* out) {
+  const auto& net = passes_->net;
+  passes_->pass.for_rows(B, 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
+    passes_->run(theta, x, first, rows, block);
+    net.tangent(theta, direction, rows, block);
+    std::copy_n(block.delta.back(), rows * net.num_outputs(), out + first * net.num_outputs());
+  });
+}
+
+template <class T>
+void Mlp<T>::per_sample_vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) {
+  const auto& net = passes_->net;
+  passes_->pass.for_rows(B, 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
+    passes_->run_back(theta, x, cotangent, first, rows, block);
+    for (Index r = 0; r < rows; ++r) net.row_gradient(r, block, out + (first + r) * net.num_params());
+  });
 }
 
 template class Mlp<float>;

@@ -1,14 +1,13 @@
 // Derivatives of the network against central differences, and against each other.
+#include "batch_pass.hpp"
 #include "check.hpp"
-#include "pgcore/batch_pass.hpp"
-#include "pgcore/mlp.hpp"
 
 using namespace pgcore;
 
 namespace {
 
 void test_derivatives(const std::vector<Index>& sizes, Activation activation, Index rows) {
-  const Mlp<double> net(sizes, activation);
+  const Network<double> net(sizes, activation);
   const Index P = net.num_params(), O = net.num_outputs();
   const auto theta = testing::normal<double>(P, 1), direction = testing::normal<double>(P, 2);
   const auto x = testing::normal<double>(rows * net.num_inputs(), 3),
@@ -17,7 +16,7 @@ void test_derivatives(const std::vector<Index>& sizes, Activation activation, In
   const auto outputs_at = [&](double step) {
     std::vector<double> moved = theta;
     for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += step * direction[i];
-    net.load(x.data(), rows, {}, *block);
+    net.load(x.data(), 0, rows, *block);
     net.forward(moved.data(), rows, *block);
     return std::vector<double>(block->hidden.back(), block->hidden.back() + rows * O);
   };
@@ -53,17 +52,17 @@ void test_derivatives(const std::vector<Index>& sizes, Activation activation, In
 }
 
 void test_threads_do_not_change_bits() {
-  const Mlp<float> net({17, 64, 64, 6}, Activation::tanh);
+  const Network<float> net({17, 64, 64, 6}, Activation::tanh);
   BatchPass<float> pass(net, net.num_params());
   const Index rows = 5000;
   const auto theta = testing::normal<float>(net.num_params(), 1), x = testing::normal<float>(rows * 17, 2);
   std::vector<std::vector<float>> results;
   for (const int threads : {1, 2, 3}) {
-    parallel::Pool::instance().set_num_threads(threads);
+    parallel::set_num_threads(threads);
     std::vector<float> gradient(static_cast<std::size_t>(net.num_params()));
     pass.sum_rows(rows, net.flops(1), gradient.data(),
                   [&](Index first, Index count, auto& block, float* sum) {
-                    net.load(x.data() + first * 17, count, {}, block);
+                    net.load(x.data(), first, count, block);
                     net.forward(theta.data(), count, block);
                     std::fill_n(block.delta.back(), count * 6, 1.0f);
                     net.backward(theta.data(), count, block);

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "check.hpp"
+#include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
 #include "pgcore/value_fit.hpp"
 
@@ -38,13 +39,13 @@ void operator delete(void* p, std::align_val_t) noexcept {
 using namespace pgcore;
 
 int main() {
-  parallel::Pool::instance().set_num_threads(1);
-  Policy<float> policy({17, 64, 64, 6}, Activation::tanh, std::make_unique<DiagonalGaussianHead<float>>(6));
+  parallel::set_num_threads(1);
+  Policy<float> policy(17, {64, 64}, Activation::tanh, {"diagonal", {6}, 0, {}});
   ValueFit<float> critic({17, 64, 64, 1}, Activation::tanh);
   const Index rows = 2048, P = policy.num_params();
   const auto theta = testing::normal<float>(P, 1), obs = testing::normal<float>(rows * 17, 2);
   const auto noise = testing::normal<float>(rows * 6, 3), weights = testing::normal<float>(rows, 4);
-  auto phi = testing::normal<float>(critic.net().num_params(), 5);
+  auto phi = testing::normal<float>(critic.num_params(), 5);
   std::vector<float> actions(rows * 6), log_probs(rows), gradient(theta.size()), m(phi.size()), v(phi.size());
   std::vector<std::int64_t> order(rows);
   Index step = 0;
@@ -56,7 +57,7 @@ int main() {
                          gradient.data());
     policy.score_sq_norms(theta.data(), rows, obs.data(), {actions.data(), nullptr}, log_probs.data());
     policy.kl(theta.data(), theta.data(), rows, obs.data(), log_probs.data());
-    critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64, {},
+    critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64,
                  1e9, {});
   };
   pass();  // the pools' vectors may grow the first time

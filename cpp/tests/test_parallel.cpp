@@ -1,4 +1,7 @@
 // The pool: every block once, callers side by side, and the same results from any number of threads.
+#include <atomic>
+#include <thread>
+
 #include "check.hpp"
 #include "pgcore/parallel.hpp"
 
@@ -8,7 +11,7 @@ namespace {
 
 void test_every_block_once() {
   for (const int threads : {1, 2, 3, 7}) {
-    parallel::Pool::instance().set_num_threads(threads);
+    parallel::set_num_threads(threads);
     for (const Index blocks : {0, 1, 2, 5, 1000}) {
       std::vector<int> hits(static_cast<std::size_t>(blocks), 0);
       parallel::for_blocks(blocks, true, [&](Index b) { ++hits[static_cast<std::size_t>(b)]; });
@@ -18,7 +21,7 @@ void test_every_block_once() {
 }
 
 void test_callers_side_by_side() {
-  parallel::Pool::instance().set_num_threads(3);
+  parallel::set_num_threads(3);
   std::atomic<long> total{0};
   std::vector<std::thread> callers;
   for (int c = 0; c < 4; ++c) {

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "check.hpp"
+#include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
 
 using namespace pgcore;
@@ -11,21 +12,20 @@ namespace {
 
 constexpr Index obs_dim = 3, rows = 300;
 
-void test_scores(std::unique_ptr<Head<double>> made) {
-  const Head<double>& head = *made;
-  Policy<double> policy({obs_dim, 6, head.num_outputs}, Activation::tanh, std::move(made));
-  const Index P = policy.num_params(), A = head.action_width;
+void test_scores(const HeadOptions<double>& head) {
+  Policy<double> policy(obs_dim, {6}, Activation::tanh, head);
+  const Index P = policy.num_params(), A = policy.action_width();
   auto theta = testing::normal<double>(P, 1);
   for (double& value : theta) value *= 0.3;
   const auto direction = testing::normal<double>(P, 2), obs = testing::normal<double>(rows * obs_dim, 3);
   auto noise = testing::normal<double>(rows * A, 4);
-  if (head.discrete) {
+  if (policy.discrete()) {
     for (double& value : noise) value = 0.5 + 0.5 * std::tanh(value);
   }
   std::vector<double> real(static_cast<std::size_t>(rows * A)), log_probs(rows), again(rows);
   std::vector<std::int64_t> choice(real.size());
-  const ActionsOut<double> out{head.discrete ? nullptr : real.data(),
-                               head.discrete ? choice.data() : nullptr};
+  const ActionsOut<double> out{policy.discrete() ? nullptr : real.data(),
+                               policy.discrete() ? choice.data() : nullptr};
   policy.sample(theta.data(), rows, obs.data(), noise.data(), out, log_probs.data());
   const Actions<double> actions{out.real, out.choice};
   policy.log_prob(theta.data(), rows, obs.data(), actions, again.data());
@@ -73,12 +73,12 @@ void test_scores(std::unique_ptr<Head<double>> made) {
 }  // namespace
 
 int main() {
-  parallel::Pool::instance().set_num_threads(2);
-  test_scores(std::make_unique<DiagonalGaussianHead<double>>(2));
-  test_scores(std::make_unique<StateGaussianHead<double>>(2, -0.5));
-  test_scores(std::make_unique<FullGaussianHead<double>>(3));
-  test_scores(std::make_unique<FullGaussianHead<double>>(2, std::vector<double>{1, 0, 0.5, 2}));
-  test_scores(std::make_unique<CategoricalHead<double>>(std::vector<Index>{4}));
-  test_scores(std::make_unique<CategoricalHead<double>>(std::vector<Index>{2, 3, 1}));
+  parallel::set_num_threads(2);
+  test_scores({"diagonal", {2}, 0, {}});
+  test_scores({"state", {2}, -0.5, {}});
+  test_scores({"full", {3}, 0, {}});
+  test_scores({"fixed", {2}, 0, {1, 0, 0.5, 2}});
+  test_scores({"categorical", {4}, 0, {}});
+  test_scores({"categorical", {2, 3, 1}, 0, {}});
   return testing::finish();
 }

@@ -9,7 +9,7 @@ using namespace pgcore;
 int main() {
   const Index rows = 1000;
   ValueFit<float> fit({1, 32, 1}, Activation::tanh);
-  auto theta = testing::normal<float>(fit.net().num_params(), 1);
+  auto theta = testing::normal<float>(fit.num_params(), 1);
   std::vector<float> m(theta.size()), v(theta.size()), targets(rows), predicted(rows);
   const auto x = testing::normal<float>(rows, 2);
   for (Index i = 0; i < rows; ++i)
@@ -20,12 +20,12 @@ int main() {
   double first = 0, last = 0;
   for (int epoch = 0; epoch < 200; ++epoch) {
     last = fit.epoch(theta.data(), m.data(), v.data(), step, x.data(), targets.data(), rows, order.data(),
-                     300, {}, 1e9, {3e-3, 0.9, 0.999, 1e-8});
+                     300, 1e9, {3e-3, 0.9, 0.999, 1e-8});
     if (epoch == 0) first = last;
   }
   CHECK(step == 800);  // 1000 rows in minibatches of 300: four a pass
   CHECK(last < 0.02 * first);
-  fit.predict(theta.data(), rows, x.data(), {}, predicted.data());
+  fit.predict(theta.data(), rows, x.data(), predicted.data());
   double square_error = 0;
   for (std::size_t i = 0; i < targets.size(); ++i) square_error += std::pow(predicted[i] - targets[i], 2);
   CHECK(square_error / static_cast<double>(rows) < 0.02 * first);
@@ -36,8 +36,8 @@ int main() {
   std::fill(m.begin(), m.end(), 0.0f);
   std::fill(v.begin(), v.end(), 0.0f);
   for (float& t : targets) t += 100;
-  fit.epoch(moved.data(), m.data(), v.data(), step, x.data(), targets.data(), rows, order.data(), rows, {},
-            0.5, {1.0, 0.0, 0.0, 1e6});
+  fit.epoch(moved.data(), m.data(), v.data(), step, x.data(), targets.data(), rows, order.data(), rows, 0.5,
+            {1.0, 0.0, 0.0, 1e6});
   double square = 0;
   for (std::size_t i = 0; i < theta.size(); ++i) {
     square += std::pow(1e6 * (static_cast<double>(m[i]) / 1e6), 2);

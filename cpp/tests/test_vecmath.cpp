@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "pgcore/vecmath.hpp"
+#include "vecmath.hpp"
 
 using namespace pgcore;
 

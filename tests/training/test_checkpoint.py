@@ -114,6 +114,15 @@ def test_damage_anywhere_is_noticed(path, tmp_path):
             read_checkpoint(damaged)
 
 
+def test_members_are_compared_with_their_checksum_even_if_a_header_says_to_read_less(tmp_path):
+    path = write_checkpoint(tmp_path / "model.npz", METADATA, {"long": np.arange(10_000.0)})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"(10000,)", b"( 9000,)"))
+    assert path.read_bytes() != content
+    with pytest.raises(ValueError, match="expected a pgcore checkpoint"):
+        read_checkpoint(path)
+
+
 def test_pickles_are_never_read(tmp_path):
     path = tmp_path / "evil.npz"
     np.savez(path, evil=np.array([object], dtype=object))

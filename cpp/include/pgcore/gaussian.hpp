@@ -1,22 +1,14 @@
 // The normal distribution over action vectors: log-density, score, divergence; diagonal and full covariance.
-//
-// Rows are short (A is the number of action dimensions), so groups of rows are taken together: for a diagonal
-// covariance as one flat run of group·A numbers, for a full one transposed, with a lane for each row.
+// A is the number of action dimensions.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-
-#include "pgcore/row_groups.hpp"
-#include "pgcore/sums.hpp"
 #include "pgcore/types.hpp"
-#include "pgcore/vecmath.hpp"
 
 namespace pgcore::gaussian {
 
 inline constexpr double half_log_2pi = 0.91893853320467274178;
 
-// log σ of a group of rows: one row for all, or one per row.
+// log σ of a batch: one row for all, or one per row.
 template <class T>
 struct LogStd {
   const T* data;
@@ -24,238 +16,42 @@ struct LogStd {
   const T* row(Index i, Index A) const { return shared ? data : data + i * A; }
 };
 
-namespace detail {
-
-template <class T>
-void exp_negated(const T* log_std, Index count, T* out) {
-  PGCORE_INDEPENDENT
-  for (Index k = 0; k < count; ++k) out[k] = vecmath::exp(-log_std[k]);
-}
-
-// out[r] = constant + Σ_a terms[r, a].
-template <class T>
-void sum_rows(const T* terms, Index rows, Index A, T constant, T* out) {
-  for (Index r = 0; r < rows; ++r) {
-    T sum = constant;
-    for (Index a = 0; a < A; ++a) sum += terms[r * A + a];
-    out[r] = sum;
-  }
-}
-
-// What diagonal kernels read of a group: log σ and 1/σ; and room for a term per number.
-template <class T>
-class DiagonalTiles {
- public:
-  DiagonalTiles(LogStd<T> log_std, Index A) : log_std_(log_std), A_(A), buffer_(3 * group * A) {
-    if (log_std.shared) {
-      for (Index r = 0; r < group; ++r) std::copy(log_std.data, log_std.data + A, buffer_.data() + r * A);
-      exp_negated(buffer_.data(), group * A, inverse());
-    }
-  }
-  void move_to(Index first, Index rows) {
-    if (!log_std_.shared) exp_negated(log_std_.row(first, A_), rows * A_, inverse());
-    log_ = log_std_.shared ? buffer_.data() : log_std_.row(first, A_);
-  }
-  const T* log() const { return log_; }
-  T* inverse() { return buffer_.data() + group * A_; }
-  T* terms() { return buffer_.data() + 2 * group * A_; }
-
- private:
-  LogStd<T> log_std_;
-  Index A_;
-  SmallBuffer<T> buffer_;
-  const T* log_ = nullptr;
-};
-
-}  // namespace detail
-
 // log π = −½ Σ ((a − μ)/σ)² − Σ log σ − (A/2) log 2π.
 template <class T>
-void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* out) {
-  const T constant = static_cast<T>(-half_log_2pi * static_cast<double>(A));
-  const auto tiles_of_block = [&] { return detail::DiagonalTiles<T>(log_std, A); };
-  for_groups(num_rows, A, tiles_of_block, [&](detail::DiagonalTiles<T>& tiles, Index first, Index rows) {
-    tiles.move_to(first, rows);
-    const T *a = actions + first * A, *m = mean + first * A, *log = tiles.log(), *inverse = tiles.inverse();
-    T* terms = tiles.terms();
-    PGCORE_INDEPENDENT
-    for (Index k = 0; k < rows * A; ++k) {
-      const T z = (a[k] - m[k]) * inverse[k];
-      terms[k] = T(-0.5) * z * z - log[k];
-    }
-    detail::sum_rows(terms, rows, A, constant, out + first);
-  });
-}
+void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* out);
 
 // ∂ log π/∂μ = (a − μ)/σ²,  ∂ log π/∂ log σ = ((a − μ)/σ)² − 1.
 template <class T>
 void score(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* d_mean,
-           T* d_log_std) {
-  const auto tiles_of_block = [&] { return detail::DiagonalTiles<T>(log_std, A); };
-  for_groups(num_rows, A, tiles_of_block, [&](detail::DiagonalTiles<T>& tiles, Index first, Index rows) {
-    tiles.move_to(first, rows);
-    const T *a = actions + first * A, *m = mean + first * A, *inverse = tiles.inverse();
-    T *dm = d_mean + first * A, *dl = d_log_std + first * A;
-    PGCORE_INDEPENDENT
-    for (Index k = 0; k < rows * A; ++k) {
-      const T z = (a[k] - m[k]) * inverse[k];
-      dm[k] = z * inverse[k];
-      dl[k] = z * z - T(1);
-    }
-  });
-}
+           T* d_log_std);
 
 // KL(p‖q) = Σ ½ (e^u − 1 − u) + ½ ((μ_p − μ_q)/σ_q)²,  u = 2 (log σ_p − log σ_q).
 template <class T>
 void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* mean_q, LogStd<T> log_std_q,
-        T* out) {
-  const auto variance_term = [](T log_p, T log_q) {  // in double: it is a small difference of large numbers
-    const double u = 2 * (static_cast<double>(log_p) - static_cast<double>(log_q));
-    return static_cast<T>(0.5 * (std::expm1(u) - u));
-  };
-  const bool shared = log_std_p.shared && log_std_q.shared;
-  T constant = 0;
-  for (Index k = 0; shared && k < A; ++k) constant += variance_term(log_std_p.data[k], log_std_q.data[k]);
-  const auto tiles_of_block = [&] { return detail::DiagonalTiles<T>(log_std_q, A); };
-  for_groups(num_rows, A, tiles_of_block, [&](detail::DiagonalTiles<T>& tiles, Index first, Index rows) {
-    tiles.move_to(first, rows);
-    const T *p = mean_p + first * A, *q = mean_q + first * A, *inverse = tiles.inverse();
-    T* terms = tiles.terms();
-    PGCORE_INDEPENDENT
-    for (Index k = 0; k < rows * A; ++k) {
-      const T z = (p[k] - q[k]) * inverse[k];
-      terms[k] = T(0.5) * z * z;
-    }
-    for (Index r = 0; !shared && r < rows; ++r) {
-      const T *log_p = log_std_p.row(first + r, A), *log_q = log_std_q.row(first + r, A);
-      for (Index k = 0; k < A; ++k) terms[r * A + k] += variance_term(log_p[k], log_q[k]);
-    }
-    detail::sum_rows(terms, rows, A, constant, out + first);
-  });
-}
+        T* out);
 
 // Σ log σ + (A/2)(1 + log 2π).
 template <class T>
-void entropy(Index num_rows, Index A, const T* log_std, T* out) {
-  detail::sum_rows(log_std, num_rows, A, static_cast<T>((half_log_2pi + 0.5) * static_cast<double>(A)), out);
-}
+void entropy(Index num_rows, Index A, const T* log_std, T* out);
 
 // ---- Full covariance Σ = L Lᵀ: L is (A, A), lower triangular, positive diagonal; its upper part is never
 // read. ----
 
-namespace detail {
-
+// Σ log L_ii.
 template <class T>
-T log_det(const T* L, Index A) {
-  double sum = 0;
-  for (Index i = 0; i < A; ++i) sum += std::log(static_cast<double>(L[i * A + i]));
-  return static_cast<T>(sum);
-}
-
-// z = L⁻¹ x for a group of rows, x and z stored (A, group).
-template <class T>
-void solve_lower(const T* L, Index A, T* x) {
-  for (Index i = 0; i < A; ++i) {
-    T* xi = x + i * group;
-    for (Index j = 0; j < i; ++j) {
-      const T l = L[i * A + j];
-      const T* xj = x + j * group;
-      for (Index r = 0; r < group; ++r) xi[r] -= l * xj[r];
-    }
-    const T inverse = T(1) / L[i * A + i];
-    for (Index r = 0; r < group; ++r) xi[r] *= inverse;
-  }
-}
-
-// y = L⁻ᵀ x, likewise.
-template <class T>
-void solve_lower_transposed(const T* L, Index A, T* x) {
-  for (Index i = A - 1; i >= 0; --i) {
-    T* xi = x + i * group;
-    for (Index j = i + 1; j < A; ++j) {
-      const T l = L[j * A + i];
-      const T* xj = x + j * group;
-      for (Index r = 0; r < group; ++r) xi[r] -= l * xj[r];
-    }
-    const T inverse = T(1) / L[i * A + i];
-    for (Index r = 0; r < group; ++r) xi[r] *= inverse;
-  }
-}
-
-// x[i, r] = a[r, i] − m[r, i]; lanes without a row are zero.
-template <class T>
-void load_difference(const T* a, const T* m, Index rows, Index A, T* x) {
-  for (Index i = 0; i < A; ++i) {
-    for (Index r = 0; r < group; ++r) x[i * group + r] = r < rows ? a[r * A + i] - m[r * A + i] : T(0);
-  }
-}
-
-// out[r] = constant + scale · Σ_i x[i, r]².
-template <class T>
-void sum_squares(const T* x, Index rows, Index A, T scale, T constant, T* out) {
-  T sum[group] = {};
-  for (Index i = 0; i < A; ++i) {
-    for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
-  }
-  for (Index r = 0; r < rows; ++r) out[r] = constant + scale * sum[r];
-}
-
-}  // namespace detail
+T log_det(const T* L, Index A);
 
 // log π = −½‖L⁻¹(a − μ)‖² − Σ log L_ii − (A/2) log 2π.
 template <class T>
-void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* out) {
-  const T constant = -detail::log_det(L, A) - static_cast<T>(half_log_2pi * static_cast<double>(A));
-  for_groups(
-      num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
-      [&](SmallBuffer<T>& z, Index first, Index rows) {
-        detail::load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        detail::solve_lower(L, A, z.data());
-        detail::sum_squares(z.data(), rows, A, T(-0.5), constant, out + first);
-      });
-}
+void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* out);
 
 // With z = L⁻¹(a − μ), y = L⁻ᵀ z:  ∂ log π/∂μ = y,  ∂ log π/∂L = tril(y zᵀ) − diag(1/L_ii).
 template <class T>
-void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* d_mean, T* d_tril) {
-  for_groups(
-      num_rows, A * A, [=] { return SmallBuffer<T>(2 * A * group); },
-      [&](SmallBuffer<T>& z, Index first, Index rows) {
-        T* y = z.data() + A * group;
-        detail::load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        detail::solve_lower(L, A, z.data());
-        std::copy(z.data(), y, y);
-        detail::solve_lower_transposed(L, A, y);
-        for (Index r = 0; r < rows; ++r) {
-          T* dm = d_mean + (first + r) * A;
-          T* dL = d_tril + (first + r) * A * A;
-          for (Index i = 0; i < A; ++i) {
-            dm[i] = y[i * group + r];
-            for (Index j = 0; j < A; ++j) dL[i * A + j] = j <= i ? y[i * group + r] * z[j * group + r] : T(0);
-            dL[i * A + i] -= T(1) / L[i * A + i];
-          }
-        }
-      });
-}
+void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* d_mean, T* d_tril);
 
 // KL(p‖q) = ½ (‖L_q⁻¹ L_p‖² − A + ‖L_q⁻¹(μ_p − μ_q)‖²) + Σ log(L_q,ii / L_p,ii).
 template <class T>
 void kl_tril(Index num_rows, Index A, const T* mean_p, const T* tril_p, const T* mean_q, const T* tril_q,
-             T* out) {
-  // The part that all rows share, in double: it is a small difference of large numbers.
-  Matrix<double> p = Eigen::Map<const Matrix<T>>(tril_p, A, A).template cast<double>();
-  p.template triangularView<Eigen::StrictlyUpper>().setZero();
-  const Matrix<double> q = Eigen::Map<const Matrix<T>>(tril_q, A, A).template cast<double>();
-  q.template triangularView<Eigen::Lower>().solveInPlace(p);
-  double constant = 0.5 * (p.squaredNorm() - static_cast<double>(A));
-  for (Index i = 0; i < A; ++i) constant -= std::log(p(i, i));
-  for_groups(
-      num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
-      [&](SmallBuffer<T>& z, Index first, Index rows) {
-        detail::load_difference(mean_p + first * A, mean_q + first * A, rows, A, z.data());
-        detail::solve_lower(tril_q, A, z.data());
-        detail::sum_squares(z.data(), rows, A, T(0.5), static_cast<T>(constant), out + first);
-      });
-}
+             T* out);
 
 }  // namespace pgcore::gaussian

@@ -1,74 +1,11 @@
-// Scalar and array vocabulary shared by every family.
+// Vocabulary shared by every family.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <Eigen/Core>
-#include <memory>
-#include <new>
-#include <type_traits>
-
-// Promises that a loop's iterations are independent, so that it vectorises without run-time alias checks.
-#if defined(__GNUC__) && !defined(__clang__)
-#define PGCORE_INDEPENDENT _Pragma("GCC ivdep")
-#elif defined(__clang__)
-#define PGCORE_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define PGCORE_INDEPENDENT
-#endif
 
 namespace pgcore {
 
 using Index = std::ptrdiff_t;
-
-// NumPy's layout: row-major, rows are steps.
-template <class T>
-using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
-
-template <class T>
-using MatrixMap = Eigen::Map<Matrix<T>>;
-template <class T>
-using ConstMatrixMap = Eigen::Map<const Matrix<T>>;
-template <class T>
-using VectorMap = Eigen::Map<Vector<T>>;
-template <class T>
-using ConstVectorMap = Eigen::Map<const Vector<T>>;
-
-// Memory on cache-line boundaries. Kernels copy what they multiply into such buffers, so that their
-// results cannot depend on how the caller's memory happens to be aligned.
-template <class T>
-class AlignedBuffer {
- public:
-  AlignedBuffer() = default;
-  explicit AlignedBuffer(Index size) { resize(size); }
-
-  // Grows when needed; the contents are then unspecified.
-  void resize(Index size) {
-    if (size > capacity_) {
-      data_.reset(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(size), alignment)));
-      capacity_ = size;
-    }
-  }
-  T* data() { return data_.get(); }
-  const T* data() const { return data_.get(); }
-
- private:
-  static_assert(std::is_trivially_destructible_v<T>);
-  static constexpr std::align_val_t alignment{64};
-  struct Delete {
-    void operator()(T* p) const { ::operator delete(p, alignment); }
-  };
-  std::unique_ptr<T, Delete> data_;
-  Index capacity_ = 0;
-};
-
-// Rounds a count of scalars up to whole cache lines, so that buffers carved from one slab stay aligned.
-template <class T>
-constexpr Index padded(Index count) {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-  return (count + line - 1) / line * line;
-}
 
 }  // namespace pgcore

@@ -124,7 +124,8 @@ class ObservationNormalizer:
                 shift[:] = self.mean
                 scale[:] = 1.0 / np.sqrt(self.m2 / self.count + self.epsilon)
             shift.flags.writeable = scale.flags.writeable = False
-            self._arrays[dtype] = shift, scale
+            # Of several threads that came here at once, all return the first one's arrays.
+            return self._arrays.setdefault(dtype, (shift, scale))
         return self._arrays[dtype]
 
     def normalize(self, obs: ArrayLike) -> NDArray[Any]:

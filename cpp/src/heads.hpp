@@ -9,23 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "pgcore/categorical.hpp"
+#include "memory.hpp"
 #include "pgcore/gaussian.hpp"
-#include "pgcore/types.hpp"
+#include "pgcore/policy.hpp"
+#include "softmax.hpp"
+#include "vecmath.hpp"
 
 namespace pgcore {
-
-// Actions of a block: real vectors, or integer choices. One of the two is null.
-template <class T>
-struct Actions {
-  const T* real;
-  const std::int64_t* choice;
-};
-template <class T>
-struct ActionsOut {
-  T* real;
-  std::int64_t* choice;
-};
 
 template <class T>
 class Head {
@@ -196,7 +186,7 @@ class FullGaussianHead final : public Head<T> {
   void entropy(Index rows, const T*, const T* extra, T* out) const override {
     const Index A = this->action_width;
     const T constant = static_cast<T>((gaussian::half_log_2pi + 0.5) * static_cast<double>(A));
-    std::fill(out, out + rows, constant + gaussian::detail::log_det(Factor(*this, extra).data(), A));
+    std::fill(out, out + rows, constant + gaussian::log_det(Factor(*this, extra).data(), A));
   }
   void kl(Index rows, const T* mean_old, const T* extra_old, const T* mean, const T* extra,
           T* out) const override {
@@ -323,5 +313,8 @@ class CategoricalHead final : public Head<T> {
 
   std::vector<Index> sizes_;
 };
+
+template <class T>
+std::unique_ptr<Head<T>> make_head(const HeadOptions<T>& options);
 
 }  // namespace pgcore

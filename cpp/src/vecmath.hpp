@@ -12,7 +12,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "pgcore/types.hpp"
+#include "memory.hpp"
 
 namespace pgcore::vecmath {
 

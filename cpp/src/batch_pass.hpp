@@ -4,17 +4,19 @@
 
 #include <algorithm>
 
-#include "pgcore/mlp.hpp"
+#include "network.hpp"
+#include "pgcore/parallel.hpp"
+#include "scratch_pool.hpp"
 
 namespace pgcore {
 
 template <class T>
 class BatchPass {
  public:
-  using Block = typename Mlp<T>::Block;
+  using Block = typename Network<T>::Block;
 
   // `num_params` may exceed the network's: what follows belongs to the caller.
-  BatchPass(const Mlp<T>& net, Index num_params)
+  BatchPass(const Network<T>& net, Index num_params)
       : net_(net), num_params_(num_params), blocks_([&net] { return net.make_block(); }), sums_([num_params] {
           return std::make_unique<AlignedBuffer<T>>(max_chunks * padded<T>(num_params));
         }) {
@@ -29,11 +31,11 @@ class BatchPass {
   // f(first, rows, block) for blocks of rows; `flops` is the work of one row.
   template <class F>
   void for_rows(Index num_rows, double flops, F&& f) {
-    const Index num_blocks = (num_rows + Mlp<T>::block_rows - 1) / Mlp<T>::block_rows;
+    const Index num_blocks = (num_rows + Network<T>::block_rows - 1) / Network<T>::block_rows;
     parallel::for_blocks(num_blocks, worthwhile(num_rows, flops), [&](Index b) {
       const auto block = blocks_.borrow();
-      const Index first = b * Mlp<T>::block_rows;
-      f(first, std::min(Mlp<T>::block_rows, num_rows - first), *block);
+      const Index first = b * Network<T>::block_rows;
+      f(first, std::min(Network<T>::block_rows, num_rows - first), *block);
     });
   }
 
@@ -44,15 +46,15 @@ class BatchPass {
   void sum_rows(Index num_rows, double flops, T* out, F&& f) {
     const auto sums = sums_.borrow();
     const Index stride = padded<T>(num_params_);
-    const Index num_blocks = (num_rows + Mlp<T>::block_rows - 1) / Mlp<T>::block_rows;
+    const Index num_blocks = (num_rows + Network<T>::block_rows - 1) / Network<T>::block_rows;
     const Index num_chunks = std::max<Index>(1, std::min(num_blocks, max_chunks));
     parallel::for_blocks(num_chunks, worthwhile(num_rows, flops), [&](Index chunk) {
       const auto block = blocks_.borrow();
       T* sum = sums->data() + chunk * stride;
       std::fill(sum, sum + num_params_, T(0));
       for (Index b = chunk * num_blocks / num_chunks; b < (chunk + 1) * num_blocks / num_chunks; ++b) {
-        const Index first = b * Mlp<T>::block_rows;
-        f(first, std::min(Mlp<T>::block_rows, num_rows - first), *block, sum);
+        const Index first = b * Network<T>::block_rows;
+        f(first, std::min(Network<T>::block_rows, num_rows - first), *block, sum);
       }
     });
     T* total = sums->data();
@@ -73,7 +75,7 @@ class BatchPass {
     return static_cast<double>(num_rows) * flops >= parallel::min_flops;
   }
 
-  const Mlp<T>& net_;
+  const Network<T>& net_;
   Index num_params_;
   ScratchPool<Block> blocks_;
   ScratchPool<AlignedBuffer<T>> sums_;

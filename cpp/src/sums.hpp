@@ -33,24 +33,4 @@ double norm(const T* a, Index count) {
   return std::sqrt(dot(a, a, count));
 }
 
-// Small scratch on the stack, on the heap only when it is unusually large.
-template <class T, Index StackSize = 1024>
-class SmallBuffer {
- public:
-  explicit SmallBuffer(Index size) {
-    if (size > StackSize) heap_.resize(size);
-    data_ = size > StackSize ? heap_.data() : stack_;
-  }
-  SmallBuffer(const SmallBuffer&) = delete;
-  SmallBuffer& operator=(const SmallBuffer&) = delete;
-  T* data() { return data_; }
-  const T* data() const { return data_; }
-  T& operator[](Index i) { return data_[i]; }
-
- private:
-  alignas(64) T stack_[StackSize];
-  AlignedBuffer<T> heap_;
-  T* data_;
-};
-
 }  // namespace pgcore

@@ -1,0 +1,128 @@
+// The network's passes over a block of rows: the one place where Eigen's matrix products are instantiated.
+#include "network.hpp"
+
+#include "activate.hpp"
+
+namespace pgcore {
+
+template <class T>
+std::unique_ptr<typename Network<T>::Block> Network<T>::make_block() const {
+  auto block = std::make_unique<Block>();
+  Index total = 0;
+  const auto reserve = [&](Index width) {
+    return std::exchange(total, total + padded<T>(width * block_rows));
+  };
+  std::vector<Index> h, d, s;
+  for (Index l = 0; l <= num_layers(); ++l) {
+    h.push_back(reserve(size(l)));
+    d.push_back(reserve(size(l)));
+    s.push_back(needs_slope(activation_) ? reserve(size(l)) : 0);
+  }
+  block->storage.resize(total);
+  T* base = block->storage.data();
+  for (std::size_t l = 0; l < h.size(); ++l) {
+    block->hidden.push_back(base + h[l]);
+    block->delta.push_back(base + d[l]);
+    block->slope.push_back(base + s[l]);
+  }
+  return block;
+}
+
+template <class T>
+void Network<T>::load_row(const Inputs<T>& inputs, Index from, Index to, Block& block) const {
+  const Index width = num_inputs();
+  const T* x = inputs.data + from * width;
+  T* h = block.hidden[0] + to * width;
+  if (!inputs.scaling) {
+    std::copy(x, x + width, h);
+    return;
+  }
+  const T *shift = inputs.scaling->shift.data(), *scale = inputs.scaling->scale.data();
+  const T clip = inputs.scaling->clip;
+  PGCORE_INDEPENDENT
+  for (Index j = 0; j < width; ++j) {
+    const T z = (x[j] - shift[j]) * scale[j];
+    const T floored = z < -clip ? -clip : z;
+    h[j] = floored > clip ? clip : floored;
+  }
+}
+
+template <class T>
+void Network<T>::forward(const T* theta, Index rows, Block& block) const {
+  for (Index l = 1; l <= num_layers(); ++l) {
+    map(block.hidden[l], rows, size(l)).noalias() =
+        map(block.hidden[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
+    const Activation f = l == num_layers() ? Activation::identity : activation_;
+    activate(f, rows, size(l), bias(theta, l), block.hidden[l], block.slope[l]);
+  }
+}
+
+template <class T>
+void Network<T>::backward(const T* theta, Index rows, Block& block) const {
+  for (Index l = num_layers(); l > 1; --l) {
+    map(block.delta[l - 1], rows, size(l - 1)).noalias() =
+        map(block.delta[l], rows, size(l)) * weight(theta, l);
+    multiply_by_slope(activation_, rows * size(l - 1), block.hidden[l - 1], block.slope[l - 1],
+                      block.delta[l - 1]);
+  }
+}
+
+template <class T>
+void Network<T>::add_gradient(Index rows, const Block& block, T* gradient) const {
+  for (Index l = 1; l <= num_layers(); ++l) {
+    const auto delta = map(block.delta[l], rows, size(l));
+    MatrixMap<T>(gradient + offset(l), size(l), size(l - 1)).noalias() +=
+        delta.transpose() * map(block.hidden[l - 1], rows, size(l - 1));
+    const Index width = size(l);
+    T* b = gradient + offset(l) + width * size(l - 1);
+    for (const T *row = block.delta[l], *end = row + rows * width; row != end; row += width) {
+      PGCORE_INDEPENDENT
+      for (Index j = 0; j < width; ++j) b[j] += row[j];
+    }
+  }
+}
+
+template <class T>
+void Network<T>::row_gradient(Index r, const Block& block, T* gradient) const {
+  for (Index l = 1; l <= num_layers(); ++l) {
+    const T *delta = block.delta[l] + r * size(l), *h = block.hidden[l - 1] + r * size(l - 1);
+    T* w = gradient + offset(l);
+    for (Index i = 0; i < size(l); ++i) {
+      for (Index j = 0; j < size(l - 1); ++j) w[i * size(l - 1) + j] = delta[i] * h[j];
+    }
+    std::copy(delta, delta + size(l), w + size(l) * size(l - 1));
+  }
+}
+
+template <class T>
+T Network<T>::row_square_norm(Index r, const Block& block) const {
+  T total = 0;
+  for (Index l = 1; l <= num_layers(); ++l) {
+    T delta = 0, h = 0;
+    for (Index i = 0; i < size(l); ++i)
+      delta += block.delta[l][r * size(l) + i] * block.delta[l][r * size(l) + i];
+    for (Index j = 0; j < size(l - 1); ++j) {
+      h += block.hidden[l - 1][r * size(l - 1) + j] * block.hidden[l - 1][r * size(l - 1) + j];
+    }
+    total += delta * (h + T(1));
+  }
+  return total;
+}
+
+template <class T>
+void Network<T>::tangent(const T* theta, const T* direction, Index rows, Block& block) const {
+  for (Index l = 1; l <= num_layers(); ++l) {
+    auto dz = map(block.delta[l], rows, size(l));
+    dz.noalias() = map(block.hidden[l - 1], rows, size(l - 1)) * weight(direction, l).transpose();
+    if (l > 1) dz.noalias() += map(block.delta[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
+    detail::map_biased(rows, size(l), bias(direction, l), block.delta[l], [](T x) { return x; });
+    if (l < num_layers()) {
+      multiply_by_slope(activation_, rows * size(l), block.hidden[l], block.slope[l], block.delta[l]);
+    }
+  }
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace pgcore

@@ -1,0 +1,222 @@
+#include "pgcore/policy.hpp"
+
+#include <algorithm>
+
+#include "batch_pass.hpp"
+#include "heads.hpp"
+
+namespace pgcore {
+namespace {
+
+std::vector<Index> layer_sizes(Index obs_dim, std::vector<Index> hidden, Index num_outputs) {
+  hidden.insert(hidden.begin(), obs_dim);
+  hidden.push_back(num_outputs);
+  return hidden;
+}
+
+}  // namespace
+
+template <class T>
+struct Policy<T>::Passes {
+  using Block = typename Network<T>::Block;
+
+  Passes(Index obs_dim, const std::vector<Index>& hidden, Activation activation,
+         std::unique_ptr<Head<T>> made)
+      : net(layer_sizes(obs_dim, hidden, made->num_outputs), activation),
+        head(std::move(made)),
+        pass(net, num_params()) {}
+
+  Index num_params() const { return net.num_params() + head->num_extra; }
+  const T* extra(const T* theta) const { return theta + net.num_params(); }
+  Actions<T> at(Actions<T> a, Index row) const {
+    const Index i = row * head->action_width;
+    return {a.real ? a.real + i : nullptr, a.choice ? a.choice + i : nullptr};
+  }
+  ActionsOut<T> at(ActionsOut<T> a, Index row) const {
+    const Index i = row * head->action_width;
+    return {a.real ? a.real + i : nullptr, a.choice ? a.choice + i : nullptr};
+  }
+
+  // f(first, rows, outputs, block) with the network's outputs (rows, num_outputs).
+  template <class F>
+  void for_outputs(const T* theta, Index B, const Inputs<T>& obs, F&& f) {
+    pass.for_rows(B, net.flops(1), [&](Index first, Index rows, Block& block) {
+      net.load(obs, first, rows, block);
+      net.forward(theta, rows, block);
+      f(first, rows, block.hidden.back(), block);
+    });
+  }
+
+  // Cotangents of w_i log π_i in block.delta and d_extra (rows, num_extra); no weights are ones.
+  void back(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
+            const T* weights, Block& block, T* d_extra) {
+    net.load(obs, first, rows, block);
+    net.forward(theta, rows, block);
+    head->score(rows, block.hidden.back(), extra(theta), at(actions, first), block.delta.back(), d_extra);
+    if (weights) {
+      weigh(rows, net.num_outputs(), weights + first, block.delta.back());
+      weigh(rows, head->num_extra, weights + first, d_extra);
+    }
+    net.backward(theta, rows, block);
+  }
+  static void weigh(Index rows, Index width, const T* weights, T* x) {
+    for (Index r = 0; r < rows; ++r) {
+      for (Index j = 0; j < width; ++j) x[r * width + j] *= weights[r];
+    }
+  }
+
+  // sum (P,) += Σ_i w_i ∇ log π_i over rows first … first + rows − 1.
+  void add_scores(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
+                  const T* weights, Block& block, T* sum) {
+    const Index E = head->num_extra;
+    SmallBuffer<T, 4096> d_extra(rows * E);
+    back(theta, first, rows, obs, actions, weights, block, d_extra.data());
+    net.add_gradient(rows, block, sum);
+    T* extra_sum = sum + net.num_params();
+    for (Index r = 0; r < rows; ++r) {
+      for (Index k = 0; k < E; ++k) extra_sum[k] += d_extra[r * E + k];
+    }
+  }
+
+  Network<T> net;
+  std::unique_ptr<Head<T>> head;
+  BatchPass<T> pass;
+};
+
+template <class T>
+Policy<T>::Policy(Index obs_dim, const std::vector<Index>& hidden, Activation activation,
+                  const HeadOptions<T>& head)
+    : passes_(std::make_unique<Passes>(obs_dim, hidden, activation, make_head(head))) {}
+template <class T>
+Policy<T>::~Policy() = default;
+
+template <class T>
+Index Policy<T>::num_params() const {
+  return passes_->num_params();
+}
+template <class T>
+Index Policy<T>::num_net_params() const {
+  return passes_->net.num_params();
+}
+template <class T>
+Index Policy<T>::obs_dim() const {
+  return passes_->net.num_inputs();
+}
+template <class T>
+Index Policy<T>::action_width() const {
+  return passes_->head->action_width;
+}
+template <class T>
+bool Policy<T>::discrete() const {
+  return passes_->head->discrete;
+}
+
+template <class T>
+void Policy<T>::log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    p.head->log_prob(rows, outputs, p.extra(theta), p.at(actions, first), out + first);
+  });
+}
+
+template <class T>
+void Policy<T>::sample(const T* theta, Index B, const Inputs<T>& obs, const T* noise, ActionsOut<T> actions,
+                       T* log_probs) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    const ActionsOut<T> a = p.at(actions, first);
+    p.head->sample(rows, outputs, p.extra(theta), noise + first * p.head->action_width, a);
+    if (log_probs) p.head->log_prob(rows, outputs, p.extra(theta), {a.real, a.choice}, log_probs + first);
+  });
+}
+
+template <class T>
+void Policy<T>::mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    p.head->mode(rows, outputs, p.extra(theta), p.at(actions, first));
+  });
+}
+
+template <class T>
+void Policy<T>::entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    p.head->entropy(rows, outputs, p.extra(theta), out + first);
+  });
+}
+
+template <class T>
+void Policy<T>::kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out) {
+  auto& p = *passes_;
+  p.for_outputs(theta_old, B, obs, [&](Index first, Index rows, const T* outputs, auto& block) {
+    T* old = block.delta.back();  // free during forward passes
+    std::copy_n(outputs, rows * p.net.num_outputs(), old);
+    p.net.forward(theta, rows, block);
+    p.head->kl(rows, old, p.extra(theta_old), outputs, p.extra(theta), out + first);
+  });
+}
+
+template <class T>
+void Policy<T>::score_product(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions,
+                              const T* weights, T* out) {
+  auto& p = *passes_;
+  p.pass.sum_rows(B, 3 * p.net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
+    p.add_scores(theta, first, rows, obs, actions, weights, block, sum);
+  });
+}
+
+template <class T>
+void Policy<T>::scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
+  auto& p = *passes_;
+  const Index P = num_params(), E = p.head->num_extra;
+  p.pass.for_rows(B, 3 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
+    SmallBuffer<T, 4096> d_extra(rows * E);
+    p.back(theta, first, rows, obs, actions, nullptr, block, d_extra.data());
+    for (Index r = 0; r < rows; ++r) {
+      T* row = out + (first + r) * P;
+      p.net.row_gradient(r, block, row);
+      std::copy_n(d_extra.data() + r * E, E, row + p.net.num_params());
+    }
+  });
+}
+
+template <class T>
+void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, Index num_episodes,
+                               const Index* starts, T* out) {
+  auto& p = *passes_;
+  const Index P = num_params();
+  const bool worthwhile =
+      static_cast<double>(starts[num_episodes]) * 3 * p.net.flops(1) >= parallel::min_flops;
+  parallel::for_blocks(num_episodes, worthwhile, [&](Index e) {
+    const auto block = p.pass.borrow_block();
+    const auto sums = p.pass.borrow_sums();  // aligned memory: the caller's rows need not be
+    T* sum = sums->data();
+    std::fill_n(sum, P, T(0));
+    for (Index first = starts[e]; first < starts[e + 1]; first += Network<T>::block_rows) {
+      const Index rows = std::min(Network<T>::block_rows, starts[e + 1] - first);
+      p.add_scores(theta, first, rows, obs, actions, nullptr, *block, sum);
+    }
+    std::copy_n(sum, P, out + e * P);
+  });
+}
+
+template <class T>
+void Policy<T>::score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
+  auto& p = *passes_;
+  const Index E = p.head->num_extra;
+  p.pass.for_rows(B, 2 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
+    SmallBuffer<T, 4096> d_extra(rows * E);
+    p.back(theta, first, rows, obs, actions, nullptr, block, d_extra.data());
+    for (Index r = 0; r < rows; ++r) {
+      T total = p.net.row_square_norm(r, block);
+      for (Index k = 0; k < E; ++k) total += d_extra[r * E + k] * d_extra[r * E + k];
+      out[first + r] = total;
+    }
+  });
+}
+
+template class Policy<float>;
+template class Policy<double>;
+
+}  // namespace pgcore
