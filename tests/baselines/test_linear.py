@@ -200,6 +200,12 @@ def test_wrong_states() -> None:
     with pytest.raises(ValueError) as caught:
         LinearFeatures().load_state({"weights": np.zeros((2, 2))})
     assert str(caught.value) == "weights: expected shape (features,), got (2, 2)"
+    baseline = LinearFeatures()
+    baseline.load_state({"weights": np.zeros(2 * 4 + 4)})
+    batch = batch_of(LENGTHS, dim=3)
+    with pytest.raises(ValueError) as caught:
+        baseline.values(batch, batch.rewards)
+    assert str(caught.value) == "obs: expected 4 numbers in each, as when fitted, got 3"
 
 
 def test_tails_need_their_observations() -> None:

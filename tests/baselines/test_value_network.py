@@ -425,6 +425,7 @@ def test_other_observations_are_refused() -> None:
     ("arguments", "error", "message"),
     [
         ({"hidden": (0,)}, ValueError, "hidden: expected an integer >= 1, got 0"),
+        ({"hidden": 5}, TypeError, "hidden: expected a sequence of integers, got int"),
         (
             {"activation": "elu"},
             ValueError,

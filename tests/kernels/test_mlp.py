@@ -357,6 +357,7 @@ THETA, X = np.zeros(13, np.float32), np.zeros((4, 2), np.float32)
         (lambda: MLP([1, 1], dtype="spam"), TypeError, "dtype: expected float32 or float64, got 'spam'"),
         (lambda: MLP([1, 1], dtype=">f4"), TypeError, "dtype: expected float32 or float64, got >f4"),
         (lambda: NET.init(0, final_gain=np.nan), ValueError, "final_gain: expected a finite number, got nan"),
+        (lambda: MLP(5), TypeError, "sizes: expected a sequence of integers, got int"),
         (lambda: NET.forward(THETA[1:], X), ValueError, "theta: expected shape (13,), got (12,)"),
         (lambda: NET.forward(THETA, X[0]), ValueError, "x: expected shape (B, 2), got (2,)"),
         (lambda: NET.forward(THETA, X.T), ValueError, "x: expected shape (B, 2), got (2, 4)"),

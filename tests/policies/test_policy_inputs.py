@@ -404,6 +404,11 @@ FLOATS = "float32 or float64 (or integers)"
             "rng: expected a numpy.random.Generator, got module",
         ),
         (
+            lambda: GAUSSIAN.act(OBS, np.zeros((5, 2), complex)),
+            TypeError,
+            "noise: expected float32 or float64 (or integers), got complex128",
+        ),
+        (
             lambda: GAUSSIAN.act(OBS, np.zeros((4, 2), np.float32)),
             ValueError,
             "noise: expected shape (5, 2), got (4, 2)",

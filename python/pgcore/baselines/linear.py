@@ -86,7 +86,11 @@ class LinearFeatures(Baseline):
     def _predict(self, obs: NDArray[Any], time: NDArray[np.int64]) -> NDArray[np.float64]:
         if self._weights is None:
             return np.zeros(len(obs))
-        values: NDArray[np.float64] = self._features(obs, time) @ self._weights
+        features = self._features(obs, time)
+        if features.shape[1] != len(self._weights):
+            fitted, got = ((width - 4) // 2 for width in (len(self._weights), features.shape[1]))
+            raise ValueError(f"obs: expected {fitted} numbers in each, as when fitted, got {got}")
+        values: NDArray[np.float64] = features @ self._weights
         return values
 
     def _arguments(self) -> dict[str, Any]:

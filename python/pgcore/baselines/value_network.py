@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from pgcore._dispatch import core
 from pgcore.baselines.base import Baseline, FloatArray, raw_tail_obs, scattered_tails
 from pgcore.kernels import MLP
-from pgcore.kernels._coerce import float_array, float_dtype, integer, real
+from pgcore.kernels._coerce import float_array, float_dtype, integer, integers, real
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -76,7 +76,7 @@ class ValueNetwork(Baseline):
         seed: int = 0,
         dtype: DTypeLike = "float32",
     ) -> None:
-        self.hidden = tuple(integer("hidden", width, minimum=1) for width in hidden)
+        self.hidden = integers("hidden", hidden, minimum=1)
         self.activation = activation
         self.learning_rate = real("learning_rate", learning_rate, minimum=0.0)
         self.n_epochs = integer("n_epochs", n_epochs, minimum=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -261,6 +261,13 @@ def integer(name: str, value: object, *, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{name}: expected an integer >= {minimum}, got {number}")
     return number
+
+
+def integers(name: str, values: Iterable[object], *, minimum: int) -> tuple[int, ...]:
+    """Return a sequence's integers, each of at least `minimum`, as Python ints."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name}: expected a sequence of integers, got {type(values).__name__}")
+    return tuple(integer(name, value, minimum=minimum) for value in values)
 
 
 def float_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:

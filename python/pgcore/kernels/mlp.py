@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import FloatArray, check_shape, float_array, float_dtype, integer, real
+from pgcore.kernels._coerce import FloatArray, check_shape, float_array, float_dtype, integers, real
 
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 
@@ -60,7 +60,7 @@ class MLP:
     """
 
     def __init__(self, sizes: Sequence[int], activation: str = "tanh", dtype: DTypeLike = "float32") -> None:
-        self.sizes = tuple(integer("sizes", size, minimum=1) for size in sizes)
+        self.sizes = integers("sizes", sizes, minimum=1)
         if len(self.sizes) < 2:
             raise ValueError(f"sizes: expected at least two widths, got {list(self.sizes)}")
         if activation not in _ACTIVATIONS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pgcore._dispatch import core
 from pgcore.kernels import MLP
-from pgcore.kernels._coerce import bool_array, check_shape, float_array, float_dtype, int_array, integer
+from pgcore.kernels._coerce import (
+    bool_array,
+    check_shape,
+    float_array,
+    float_dtype,
+    int_array,
+    integer,
+    integers,
+)
 from pgcore.policies.normalizer import ObservationNormalizer
 
 if TYPE_CHECKING:
@@ -62,7 +70,7 @@ class Policy(ABC):
         seed: int,
     ) -> None:
         self.obs_dim = integer("obs_dim", obs_dim, minimum=1)
-        self.hidden = index_tuple("hidden", hidden, minimum=1)
+        self.hidden = integers("hidden", hidden, minimum=1)
         self.activation = activation
         if activation not in _ACTIVATIONS:
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
@@ -146,6 +154,7 @@ class Policy(ABC):
             Actions, shape (B, \\*action_shape).
         """
         obs = self._obs(obs)
+        noise = float_array("noise", noise, self.dtype)
         actions = np.empty((len(obs), self._width), self.action_dtype)
         self._core.sample(self._params, obs, noise, actions, None)
         return actions.reshape(len(obs), *self.action_shape)
@@ -290,10 +299,3 @@ class Policy(ABC):
         self.__init__(**state["arguments"])  # type: ignore[misc]  # compiled kernels are made anew
         self._params = state["params"]
         self.normalizer = state["normalizer"]
-
-
-def index_tuple(name: str, values: Sequence[int], minimum: int) -> tuple[int, ...]:
-    """Return checked integers."""
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{name}: expected a sequence of integers, got {type(values).__name__}")
-    return tuple(integer(name, value, minimum=minimum) for value in values)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from pgcore.kernels._coerce import integer
-from pgcore.policies.base import Policy, index_tuple
+from pgcore.kernels._coerce import integer, integers
+from pgcore.policies.base import Policy
 
 __all__ = ["CategoricalPolicy", "MultiBinaryPolicy", "MultiDiscretePolicy"]
 
@@ -103,7 +103,7 @@ class MultiDiscretePolicy(Policy):
         dtype: DTypeLike = "float32",
         seed: int = 0,
     ) -> None:
-        self.num_choices = index_tuple("num_choices", num_choices, minimum=1)
+        self.num_choices = integers("num_choices", num_choices, minimum=1)
         if not self.num_choices:
             raise ValueError("num_choices: expected at least one number, got none")
         self.action_dtype = _INT64
