@@ -118,7 +118,8 @@ inline T log_from_one(T x) {
   using Int = typename F::Int;
   const Int one = bit_cast<Int>(T(1));
   const Int sqrt_half = bit_cast<Int>(T(0.70710678118654752));
-  const Int bits = bit_cast<Int>(x) + (one - sqrt_half);
+  using Bits = std::make_unsigned_t<Int>;  // a NaN's bits may overflow
+  const Int bits = static_cast<Int>(bit_cast<Bits>(x) + static_cast<Bits>(one - sqrt_half));
   const Int exponent = (bits >> F::mantissa_bits) - F::bias;
   const Int mantissa_mask = (Int{1} << F::mantissa_bits) - 1;
   const T m = bit_cast<T>(static_cast<Int>((bits & mantissa_mask) + sqrt_half));  // in [√½, √2)

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include <Eigen/Core>
+
 #include "check.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
