@@ -1,9 +1,8 @@
 // Hot paths must not allocate once their scratch is built: Eigen reports its own allocations, operator new
 // counts ours.
 #include <cstdlib>
-#include <new>
-
 #include <Eigen/Core>
+#include <new>
 
 #include "check.hpp"
 #include "pgcore/parallel.hpp"
