@@ -2,22 +2,10 @@
 
 #include "arrays.hpp"
 #include "families.hpp"
+#include "python_product.hpp"
 
 namespace pgcore::bindings {
 namespace {
-
-// Calls a Python function on a vector; it must return an array of the same length and dtype.
-template <class T>
-void call(const py::object& function, const char* name, Index n, const T* v, T* out) {
-  const py::object result = function(py::array_t<T>(n, v));
-  if (!py::isinstance<Array<T>>(result)) {
-    throw py::type_error(std::string(name) + ": expected an array of b's dtype, got " +
-                         std::string(py::str(py::type::of(result))));
-  }
-  const auto array = py::reinterpret_borrow<Array<T>>(result);
-  const T* data = input(name, array, n);
-  std::copy(data, data + n, out);
-}
 
 template <class T>
 void bind(py::module_& m) {
@@ -48,8 +36,7 @@ void bind(py::module_& m) {
         } else {
           solve([&](const T* v, T* out) { call(op, "operator", n, v, out); });
         }
-        return py::make_tuple(x, static_cast<int>(report.status), report.iterations, report.residual_norm,
-                              report.curvature);
+        return cg_result(x, report);
       },
       py::arg("operator"), py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("rtol"),
       py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"));

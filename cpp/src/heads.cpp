@@ -2,6 +2,9 @@
 
 #include <stdexcept>
 
+#include "categorical_head.hpp"
+#include "gaussian_heads.hpp"
+
 namespace pgcore {
 
 template <class T>

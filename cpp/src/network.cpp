@@ -1,12 +1,22 @@
-// The network's passes over a block of rows: the one place where Eigen's matrix products are instantiated.
 #include "network.hpp"
 
 #include "activate.hpp"
+#include "matmul.hpp"
 
 namespace pgcore {
+namespace {
 
 template <class T>
-std::unique_ptr<typename Network<T>::Block> Network<T>::make_block() const {
+AlignedBuffer<T> squared(Index count, const T* x) {
+  AlignedBuffer<T> out(count);
+  for (Index i = 0; i < count; ++i) out.data()[i] = x[i] * x[i];
+  return out;
+}
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<typename Network<T>::Block> Network<T>::make_block(bool with_delta) const {
   auto block = std::make_unique<Block>();
   Index total = 0;
   const auto reserve = [&](Index width) {
@@ -15,7 +25,7 @@ std::unique_ptr<typename Network<T>::Block> Network<T>::make_block() const {
   std::vector<Index> h, d, s;
   for (Index l = 0; l <= num_layers(); ++l) {
     h.push_back(reserve(size(l)));
-    d.push_back(reserve(size(l)));
+    d.push_back(with_delta ? reserve(size(l)) : 0);
     s.push_back(needs_slope(activation_) ? reserve(size(l)) : 0);
   }
   block->storage.resize(total);
@@ -26,6 +36,13 @@ std::unique_ptr<typename Network<T>::Block> Network<T>::make_block() const {
     block->slope.push_back(base + s[l]);
   }
   return block;
+}
+
+template <class T>
+Index Network<T>::block_width() const {
+  Index width = 0;
+  for (Index l = 0; l <= num_layers(); ++l) width += needs_slope(activation_) ? 2 * size(l) : size(l);
+  return width;
 }
 
 template <class T>
@@ -50,8 +67,7 @@ void Network<T>::load_row(const Inputs<T>& inputs, Index from, Index to, Block& 
 template <class T>
 void Network<T>::forward(const T* theta, Index rows, Block& block) const {
   for (Index l = 1; l <= num_layers(); ++l) {
-    map(block.hidden[l], rows, size(l)).noalias() =
-        map(block.hidden[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
+    multiply_transposed(rows, size(l - 1), size(l), block.hidden[l - 1], weight(theta, l), block.hidden[l]);
     const Activation f = l == num_layers() ? Activation::identity : activation_;
     activate(f, rows, size(l), bias(theta, l), block.hidden[l], block.slope[l]);
   }
@@ -60,25 +76,28 @@ void Network<T>::forward(const T* theta, Index rows, Block& block) const {
 template <class T>
 void Network<T>::backward(const T* theta, Index rows, Block& block) const {
   for (Index l = num_layers(); l > 1; --l) {
-    map(block.delta[l - 1], rows, size(l - 1)).noalias() =
-        map(block.delta[l], rows, size(l)) * weight(theta, l);
+    multiply(rows, size(l), size(l - 1), block.delta[l], weight(theta, l), block.delta[l - 1]);
     multiply_by_slope(activation_, rows * size(l - 1), block.hidden[l - 1], block.slope[l - 1],
                       block.delta[l - 1]);
+  }
+}
+
+// Σ over rows of δ (h, 1)ᵀ, at the place of a layer's weight and bias.
+template <class T>
+void Network<T>::add_outer(Index rows, Index l, const T* delta, const T* h, T* sum) const {
+  const Index width = size(l);
+  add_transposed_product(width, rows, size(l - 1), delta, h, sum + offset(l));
+  T* b = sum + offset(l) + width * size(l - 1);
+  for (const T *row = delta, *end = row + rows * width; row != end; row += width) {
+    PGCORE_INDEPENDENT
+    for (Index j = 0; j < width; ++j) b[j] += row[j];
   }
 }
 
 template <class T>
 void Network<T>::add_gradient(Index rows, const Block& block, T* gradient) const {
   for (Index l = 1; l <= num_layers(); ++l) {
-    const auto delta = map(block.delta[l], rows, size(l));
-    MatrixMap<T>(gradient + offset(l), size(l), size(l - 1)).noalias() +=
-        delta.transpose() * map(block.hidden[l - 1], rows, size(l - 1));
-    const Index width = size(l);
-    T* b = gradient + offset(l) + width * size(l - 1);
-    for (const T *row = block.delta[l], *end = row + rows * width; row != end; row += width) {
-      PGCORE_INDEPENDENT
-      for (Index j = 0; j < width; ++j) b[j] += row[j];
-    }
+    add_outer(rows, l, block.delta[l], block.hidden[l - 1], gradient);
   }
 }
 
@@ -91,6 +110,15 @@ void Network<T>::row_gradient(Index r, const Block& block, T* gradient) const {
       for (Index j = 0; j < size(l - 1); ++j) w[i * size(l - 1) + j] = delta[i] * h[j];
     }
     std::copy(delta, delta + size(l), w + size(l) * size(l - 1));
+  }
+}
+
+template <class T>
+void Network<T>::add_gradient_squares(Index rows, const Block& block, T* squares) const {
+  for (Index l = 1; l <= num_layers(); ++l) {
+    const AlignedBuffer<T> delta = squared(rows * size(l), block.delta[l]);
+    const AlignedBuffer<T> h = squared(rows * size(l - 1), block.hidden[l - 1]);
+    add_outer(rows, l, delta.data(), h.data(), squares);
   }
 }
 
@@ -112,9 +140,11 @@ T Network<T>::row_square_norm(Index r, const Block& block) const {
 template <class T>
 void Network<T>::tangent(const T* theta, const T* direction, Index rows, Block& block) const {
   for (Index l = 1; l <= num_layers(); ++l) {
-    auto dz = map(block.delta[l], rows, size(l));
-    dz.noalias() = map(block.hidden[l - 1], rows, size(l - 1)) * weight(direction, l).transpose();
-    if (l > 1) dz.noalias() += map(block.delta[l - 1], rows, size(l - 1)) * weight(theta, l).transpose();
+    T* dz = block.delta[l];
+    multiply_transposed(rows, size(l - 1), size(l), block.hidden[l - 1], weight(direction, l), dz);
+    if (l > 1) {
+      multiply_transposed(rows, size(l - 1), size(l), block.delta[l - 1], weight(theta, l), dz, true);
+    }
     detail::map_biased(rows, size(l), bias(direction, l), block.delta[l], [](T x) { return x; });
     if (l < num_layers()) {
       multiply_by_slope(activation_, rows * size(l), block.hidden[l], block.slope[l], block.delta[l]);

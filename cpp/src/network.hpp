@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "matrix.hpp"
 #include "memory.hpp"
 #include "pgcore/activation.hpp"
 #include "pgcore/inputs.hpp"
@@ -45,7 +44,10 @@ class Network {
   Index num_outputs() const { return sizes_.back(); }
   Index num_params() const { return num_params_; }
 
-  std::unique_ptr<Block> make_block() const;
+  // Without cotangents a block serves to keep activations.
+  std::unique_ptr<Block> make_block(bool with_delta = true) const;
+  // Scalars that a block without cotangents holds of each row.
+  Index block_width() const;
 
   // hidden[0] ← rows first … first + rows − 1 of the inputs.
   void load(const Inputs<T>& inputs, Index first, Index rows, Block& block) const {
@@ -65,6 +67,9 @@ class Network {
   // The gradient of row r alone, after `backward`.
   void row_gradient(Index r, const Block& block, T* gradient) const;
 
+  // squares += Σ over rows of the squares of their gradients, entry by entry, after `backward`. Allocates.
+  void add_gradient_squares(Index rows, const Block& block, T* squares) const;
+
   // ‖gradient of row r‖², after `backward`: a layer's part is ‖δ‖² (‖h‖² + 1), so no row is formed.
   T row_square_norm(Index r, const Block& block) const;
 
@@ -76,15 +81,16 @@ class Network {
     return 2.0 * static_cast<double>(num_params_) * static_cast<double>(rows);
   }
 
- private:
-  static MatrixMap<T> map(T* data, Index rows, Index columns) { return {data, rows, columns}; }
+  // Where a layer's parameters begin: weight (size(l), size(l − 1)), then bias.
   Index offset(Index layer) const { return offsets_[static_cast<std::size_t>(layer - 1)]; }
-  ConstMatrixMap<T> weight(const T* theta, Index layer) const {
-    return {theta + offset(layer), size(layer), size(layer - 1)};
-  }
+
+ private:
+  const T* weight(const T* theta, Index layer) const { return theta + offset(layer); }
   const T* bias(const T* theta, Index layer) const {
     return theta + offset(layer) + size(layer) * size(layer - 1);
   }
+
+  void add_outer(Index rows, Index l, const T* delta, const T* h, T* sum) const;
 
   std::vector<Index> sizes_, offsets_;
   Activation activation_;

@@ -2,86 +2,9 @@
 
 #include <algorithm>
 
-#include "batch_pass.hpp"
-#include "heads.hpp"
+#include "policy_passes.hpp"
 
 namespace pgcore {
-namespace {
-
-std::vector<Index> layer_sizes(Index obs_dim, std::vector<Index> hidden, Index num_outputs) {
-  hidden.insert(hidden.begin(), obs_dim);
-  hidden.push_back(num_outputs);
-  return hidden;
-}
-
-}  // namespace
-
-template <class T>
-struct Policy<T>::Passes {
-  using Block = typename Network<T>::Block;
-
-  Passes(Index obs_dim, const std::vector<Index>& hidden, Activation activation,
-         std::unique_ptr<Head<T>> made)
-      : net(layer_sizes(obs_dim, hidden, made->num_outputs), activation),
-        head(std::move(made)),
-        pass(net, num_params()) {}
-
-  Index num_params() const { return net.num_params() + head->num_extra; }
-  const T* extra(const T* theta) const { return theta + net.num_params(); }
-  Actions<T> at(Actions<T> a, Index row) const {
-    const Index i = row * head->action_width;
-    return {a.real ? a.real + i : nullptr, a.choice ? a.choice + i : nullptr};
-  }
-  ActionsOut<T> at(ActionsOut<T> a, Index row) const {
-    const Index i = row * head->action_width;
-    return {a.real ? a.real + i : nullptr, a.choice ? a.choice + i : nullptr};
-  }
-
-  // f(first, rows, outputs, block) with the network's outputs (rows, num_outputs).
-  template <class F>
-  void for_outputs(const T* theta, Index B, const Inputs<T>& obs, F&& f) {
-    pass.for_rows(B, net.flops(1), [&](Index first, Index rows, Block& block) {
-      net.load(obs, first, rows, block);
-      net.forward(theta, rows, block);
-      f(first, rows, block.hidden.back(), block);
-    });
-  }
-
-  // Cotangents of w_i log π_i in block.delta and d_extra (rows, num_extra); no weights are ones.
-  void back(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
-            const T* weights, Block& block, T* d_extra) {
-    net.load(obs, first, rows, block);
-    net.forward(theta, rows, block);
-    head->score(rows, block.hidden.back(), extra(theta), at(actions, first), block.delta.back(), d_extra);
-    if (weights) {
-      weigh(rows, net.num_outputs(), weights + first, block.delta.back());
-      weigh(rows, head->num_extra, weights + first, d_extra);
-    }
-    net.backward(theta, rows, block);
-  }
-  static void weigh(Index rows, Index width, const T* weights, T* x) {
-    for (Index r = 0; r < rows; ++r) {
-      for (Index j = 0; j < width; ++j) x[r * width + j] *= weights[r];
-    }
-  }
-
-  // sum (P,) += Σ_i w_i ∇ log π_i over rows first … first + rows − 1.
-  void add_scores(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
-                  const T* weights, Block& block, T* sum) {
-    const Index E = head->num_extra;
-    SmallBuffer<T, 4096> d_extra(rows * E);
-    back(theta, first, rows, obs, actions, weights, block, d_extra.data());
-    net.add_gradient(rows, block, sum);
-    T* extra_sum = sum + net.num_params();
-    for (Index r = 0; r < rows; ++r) {
-      for (Index k = 0; k < E; ++k) extra_sum[k] += d_extra[r * E + k];
-    }
-  }
-
-  Network<T> net;
-  std::unique_ptr<Head<T>> head;
-  BatchPass<T> pass;
-};
 
 template <class T>
 Policy<T>::Policy(Index obs_dim, const std::vector<Index>& hidden, Activation activation,

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "check.hpp"
+#include "pgcore/fisher.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
 #include "pgcore/value_fit.hpp"
@@ -50,6 +51,7 @@ int main() {
   std::vector<float> actions(rows * 6), log_probs(rows), gradient(theta.size()), m(phi.size()), v(phi.size());
   std::vector<std::int64_t> order(rows);
   Index step = 0;
+  Fisher<float> fisher(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
 
   const auto pass = [&] {
     policy.sample(theta.data(), rows, obs.data(), noise.data(), {actions.data(), nullptr}, log_probs.data());
@@ -57,6 +59,7 @@ int main() {
     policy.score_product(theta.data(), rows, obs.data(), {actions.data(), nullptr}, weights.data(),
                          gradient.data());
     policy.score_sq_norms(theta.data(), rows, obs.data(), {actions.data(), nullptr}, log_probs.data());
+    fisher.multiply(theta.data(), gradient.data());
     policy.kl(theta.data(), theta.data(), rows, obs.data(), log_probs.data());
     critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64,
                  1e9, {});

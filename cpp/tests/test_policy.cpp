@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "check.hpp"
+#include "pgcore/fisher.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
 
@@ -59,6 +60,34 @@ void test_scores(const HeadOptions<double>& head) {
     sum[i % sum.size()] += weights[i / sum.size()] * scores[i];
   }
   CHECK(testing::relative_error(product, sum) < 1e-12);
+
+  // The empirical Fisher matrix against the rows, with activations kept and not; the exact one along a
+  // direction against the KL of a small step, ½ h² vᵀFv.
+  std::vector<double> expected(product.size(), 0.0), got(product.size());
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    expected[i % sum.size()] += along[i / sum.size()] * scores[i] / rows;
+  for (const double cache : {0.0, 1e9}) {
+    Fisher<double> empirical(policy, theta.data(), rows, obs.data(), actions, cache);
+    CHECK(empirical.cached() == (cache > 0));
+    empirical.multiply(direction.data(), got.data());
+    CHECK(testing::relative_error(got, expected) < 1e-12);
+  }
+  Fisher<double> exact(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
+  exact.multiply(direction.data(), got.data());
+  double curvature = 0, kl = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) curvature += direction[i] * got[i];
+  for (const double sign : {1.0, -1.0}) {
+    auto moved = theta;
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += sign * 1e-4 * direction[i];
+    policy.kl(theta.data(), moved.data(), rows, obs.data(), again.data());
+    for (const double value : again) kl += value / rows;
+  }
+  CHECK(std::abs(kl / 1e-8 - curvature) < 1e-4 * curvature);
+  std::vector<double> diagonal(product.size()), unit(product.size(), 0.0);
+  exact.diagonal(diagonal.data());
+  unit[1] = 1;
+  exact.multiply(unit.data(), got.data());
+  CHECK(std::abs(diagonal[1] - got[1]) < 1e-12 * std::abs(got[1]));
 
   std::vector<std::vector<double>> of_thread(4, std::vector<double>(product.size()));
   std::vector<std::thread> callers;

@@ -70,8 +70,10 @@ class Policy {
   // (B,): ‖∇ log π‖², never forming the rows.
   void score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out);
 
+  struct Passes;  // how it works: src/policy_passes.hpp
+  const Passes& passes() const { return *passes_; }
+
  private:
-  struct Passes;
   std::unique_ptr<Passes> passes_;
 };
 

@@ -121,8 +121,8 @@ def conjugate_gradient(
         check_shape("x0", start, (n,))
     if product is None:
         check_shape("operator", matrix, (n, n))
-    apply_a = matrix if product is None else _adapted("operator", product, rhs)
-    apply_m = None if preconditioner is None else _adapted("preconditioner", preconditioner, rhs)
+    apply_a = matrix if product is None else adapted_operator("operator", product, rhs)
+    apply_m = None if preconditioner is None else adapted_operator("preconditioner", preconditioner, rhs)
     limit = 10 * n if max_iter is None else integer("max_iter", max_iter, minimum=0)
     rtol, damping = real("rtol", rtol, minimum=0.0), real("damping", damping, minimum=0.0)
     x, status, *numbers = core().conjugate_gradient(apply_a, rhs, start, rtol, limit, damping, apply_m)
@@ -143,7 +143,7 @@ def _product(operator: Any) -> Callable[[FloatArray], ArrayLike] | None:
     return None
 
 
-def _adapted(name: str, operator: Any, like: FloatArray) -> Callable[[FloatArray], FloatArray]:
+def adapted_operator(name: str, operator: Any, like: FloatArray) -> Callable[[FloatArray], FloatArray]:
     """A function whose results are what the core takes: vectors like b, of its dtype."""
     product = _product(operator)
     if product is None:

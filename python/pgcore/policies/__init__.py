@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgcore.policies.base import Policy
 from pgcore.policies.categorical import CategoricalPolicy, MultiBinaryPolicy, MultiDiscretePolicy
+from pgcore.policies.fisher import Fisher
 from pgcore.policies.gaussian import GaussianPolicy
 from pgcore.policies.normalizer import ObservationNormalizer
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CategoricalPolicy",
+    "Fisher",
     "GaussianPolicy",
     "MultiBinaryPolicy",
     "MultiDiscretePolicy",

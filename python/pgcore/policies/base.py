@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -19,7 +19,9 @@ from pgcore.kernels._coerce import (
     int_array,
     integer,
     integers,
+    real,
 )
+from pgcore.policies.fisher import Fisher
 from pgcore.policies.normalizer import ObservationNormalizer
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Policy"]
 
 FloatArray = NDArray[np.floating[Any]]
+_FISHER_KINDS = ("exact", "empirical")
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 _FINAL_GAIN = 0.01  # nearly the same distribution everywhere at first (Andrychowicz et al. 2021, section 3.2)
 
@@ -251,6 +254,64 @@ class Policy(ABC):
         out = np.empty(len(obs), self.dtype)
         self._core.score_sq_norms(self._params, obs, actions, out)
         return out
+
+    # Curvature
+
+    def fisher(
+        self,
+        obs: ArrayLike,
+        actions: ArrayLike | None = None,
+        *,
+        kind: Literal["exact", "empirical"] = "exact",
+        damping: float = 0.0,
+        num_samples: int | None = None,
+        seed: int = 0,
+        max_cache_bytes: float = 2**28,
+    ) -> Fisher:
+        r"""Return the Fisher matrix over a batch of observations as an operator.
+
+        Parameters
+        ----------
+        obs
+            Shape (B, obs_dim), at least one.
+        actions
+            For ``"empirical"``: the actions taken, shape (B, \*action_shape). ``"exact"`` looks at none.
+        kind
+            ``"exact"``: the expectation over the policy's own actions, in closed form. ``"empirical"``: the
+            mean outer product of the scores of the given actions.
+        damping
+            Multiple of the identity to add, not negative.
+        num_samples
+            Take that many rows of the batch, drawn without replacement; all by default, or where there are
+            fewer.
+        seed
+            Of that draw.
+        max_cache_bytes
+            Up to this size activations are kept from product to product, B·(widths of all layers) numbers;
+            beyond it they are computed again in each.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments of the wrong kind, shape or range.
+        """
+        if kind not in _FISHER_KINDS:
+            raise ValueError(f"kind: expected 'exact' or 'empirical', got {kind!r}")
+        rows = self._obs(obs)
+        choices: NDArray[Any] | None = None
+        if kind == "empirical":
+            if actions is None:
+                raise ValueError("actions: expected those taken for kind 'empirical', got None")
+            rows, choices = self._data(rows, actions)
+        if len(rows) == 0:
+            raise ValueError("obs: expected at least one observation, got none")
+        if num_samples is not None and integer("num_samples", num_samples, minimum=1) < len(rows):
+            rng = np.random.default_rng(integer("seed", seed, minimum=0))
+            sample = np.sort(rng.choice(len(rows), num_samples, replace=False))
+            rows, choices = rows[sample], None if choices is None else choices[sample]
+        cache = real("max_cache_bytes", max_cache_bytes, minimum=0.0, or_infinite=True)
+        kernels = getattr(core(), f"Fisher_{self.dtype.name}")(self._core, self._params, rows, choices, cache)
+        return Fisher(kernels, self.dtype, self.num_params, kind, real("damping", damping, minimum=0.0))
 
     # Arguments
 

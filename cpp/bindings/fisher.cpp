@@ -1,0 +1,148 @@
+#include "pgcore/fisher.hpp"
+
+#include "families.hpp"
+#include "pgcore/kronecker.hpp"
+#include "policy_kernels.hpp"
+#include "python_product.hpp"
+
+namespace pgcore::bindings {
+namespace {
+
+template <class T>
+class FisherKernels {
+ public:
+  // No actions make the exact form. The object keeps `obs` alive where it may have to read it again.
+  template <class A>
+  FisherKernels(const PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs,
+                const std::optional<A>& actions, double max_cache_bytes)
+      : obs_(obs), fisher_(make(policy, theta, obs, actions, max_cache_bytes)) {}
+
+  Index num_params() const { return fisher_.num_params(); }
+  Index num_extra() const { return fisher_.num_extra(); }
+  Index num_rows() const { return fisher_.num_rows(); }
+  Index num_roots() const { return fisher_.num_roots(); }
+  std::vector<Index> layer_sizes() const { return fisher_.layer_sizes(); }
+  bool cached() const { return fisher_.cached(); }
+
+  void multiply(const Array<T>& v, Array<T>& out) {
+    const T* x = input("v", v, num_params());
+    T* y = output("out", out, num_params());
+    const release_gil guard;
+    fisher_.multiply(x, y);
+  }
+  void diagonal(Array<T>& out) {
+    T* y = output("out", out, num_params());
+    const release_gil guard;
+    fisher_.diagonal(y);
+  }
+  void extra_block(Array<T>& out) {
+    T* y = output("out", out, num_extra(), num_extra());
+    const release_gil guard;
+    fisher_.extra_block(y);
+  }
+  void factors(std::vector<Array<T>> hidden, std::vector<Array<T>> delta, Array<T>& extra) {
+    const auto sizes = layer_sizes();
+    std::vector<T*> h, d;
+    for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
+      h.push_back(output("hidden", hidden.at(l), num_rows(), sizes[l]));
+      d.push_back(output("delta", delta.at(l), num_rows() * num_roots(), sizes[l + 1]));
+    }
+    T* e = output("extra", extra, num_rows(), num_extra());
+    const release_gil guard;
+    fisher_.factors(h, d, e);
+  }
+  void kronecker_factors(std::vector<Array<T>> inputs, std::vector<Array<T>> outputs) {
+    const auto sizes = layer_sizes();
+    std::vector<T*> a, g;
+    for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
+      a.push_back(output("inputs", inputs.at(l), sizes[l] + 1, sizes[l] + 1));
+      g.push_back(output("outputs", outputs.at(l), sizes[l + 1], sizes[l + 1]));
+    }
+    const release_gil guard;
+    fisher_.kronecker_factors(a, g);
+  }
+
+  // `preconditioner` is None, a vector of the inverse's diagonal, a KroneckerInverse or a function.
+  py::tuple solve(const Array<T>& b, const Optional<T>& x0, double rtol, Index max_iter, double damping,
+                  const py::object& preconditioner) {
+    const Index n = num_params();
+    const T *rhs = input("b", b, n), *start = input("x0", x0, n);
+    Array<T> x(n);
+    T* out = x.mutable_data();
+    if (start) std::copy(start, start + n, out);
+    Product<T> precondition;
+    bool calls_python = false;
+    if (py::isinstance<Array<T>>(preconditioner)) {
+      const T* inverse = input("preconditioner", py::reinterpret_borrow<Array<T>>(preconditioner), n);
+      precondition = [=](const T* r, T* z) {
+        for (Index i = 0; i < n; ++i) z[i] = inverse[i] * r[i];
+      };
+    } else if (py::isinstance<KroneckerInverse<T>>(preconditioner)) {
+      const auto& inverse = preconditioner.cast<const KroneckerInverse<T>&>();
+      if (inverse.size() != n) throw py::value_error("preconditioner: it is of another size");
+      precondition = [&inverse](const T* r, T* z) { inverse.multiply(r, z); };
+    } else if (!preconditioner.is_none()) {
+      calls_python = true;
+      precondition = [&](const T* r, T* z) { call(preconditioner, "preconditioner", n, r, z); };
+    }
+    const Product<T> multiply = [this](const T* v, T* product) { fisher_.multiply(v, product); };
+    std::optional<release_gil> guard;
+    if (!calls_python) guard.emplace();
+    const CgReport report =
+        conjugate_gradient(n, multiply, rhs, out, start != nullptr, {rtol, max_iter, damping}, precondition);
+    guard.reset();
+    return cg_result(x, report);
+  }
+
+ private:
+  template <class A>
+  static Fisher<T> make(const PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs,
+                        const std::optional<A>& actions, double max_cache_bytes) {
+    const Index B = policy.rows(obs);
+    const T* p = policy.parameters(theta);
+    const Inputs<T> x = policy.inputs(obs);
+    const Actions<T> a = actions ? policy.view(*actions, B) : Actions<T>{nullptr, nullptr};
+    const release_gil guard;
+    return Fisher<T>(policy.policy(), p, B, x, a, max_cache_bytes);
+  }
+
+  Array<T> obs_;
+  Fisher<T> fisher_;
+};
+
+template <class T>
+void bind(py::module_& m, const char* name) {
+  using K = FisherKernels<T>;
+  using Reals = Array<T>;
+  using Choices = Array<std::int64_t>;
+  const auto constructor = [](auto actions_type, auto& c) {
+    using A = decltype(actions_type);
+    c.def(py::init<const PolicyKernels<T>&, const Reals&, const Reals&, const std::optional<A>&, double>(),
+          py::keep_alive<1, 2>(), py::arg("policy"), py::arg("params").noconvert(),
+          py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("max_cache_bytes"));
+  };
+  py::class_<K> c(m, name);
+  constructor(Reals{}, c);
+  constructor(Choices{}, c);
+  c.def_property_readonly("cached", &K::cached)
+      .def_property_readonly("num_extra", &K::num_extra)
+      .def_property_readonly("num_rows", &K::num_rows)
+      .def_property_readonly("num_roots", &K::num_roots)
+      .def_property_readonly("layer_sizes", &K::layer_sizes)
+      .def("multiply", &K::multiply, py::arg("v").noconvert(), py::arg("out").noconvert())
+      .def("diagonal", &K::diagonal, py::arg("out").noconvert())
+      .def("extra_block", &K::extra_block, py::arg("out").noconvert())
+      .def("factors", &K::factors, py::arg("hidden"), py::arg("delta"), py::arg("extra").noconvert())
+      .def("kronecker_factors", &K::kronecker_factors, py::arg("inputs"), py::arg("outputs"))
+      .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("rtol"),
+           py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"));
+}
+
+}  // namespace
+
+void bind_fisher(py::module_& m) {
+  bind<float>(m, "Fisher_float32");
+  bind<double>(m, "Fisher_float64");
+}
+
+}  // namespace pgcore::bindings

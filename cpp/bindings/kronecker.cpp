@@ -1,0 +1,41 @@
+#include "pgcore/kronecker.hpp"
+
+#include "arrays.hpp"
+#include "families.hpp"
+
+namespace pgcore::bindings {
+namespace {
+
+template <class T>
+void bind(py::module_& m, const char* name) {
+  using K = KroneckerInverse<T>;
+  py::class_<K>(m, name)
+      .def(py::init<>())
+      .def(
+          "add_layer",
+          [](K& self, const Array<T>& inputs, const Array<T>& outputs, const Array<T>& inverse) {
+            check_ndim("inverse", inverse, 2);
+            const Index out = inverse.shape(0), width = inverse.shape(1);
+            const T* q_inputs = input("inputs", inputs, width, width);
+            const T* q_outputs = input("outputs", outputs, out, out);
+            self.add_layer(out, width - 1, q_inputs, q_outputs, inverse.data());
+          },
+          py::arg("inputs").noconvert(), py::arg("outputs").noconvert(), py::arg("inverse").noconvert())
+      .def(
+          "set_rest",
+          [](K& self, const Array<T>& inverse) {
+            check_ndim("inverse", inverse, 2);
+            const Index n = inverse.shape(0);
+            self.set_rest(n, input("inverse", inverse, n, n));
+          },
+          py::arg("inverse").noconvert());
+}
+
+}  // namespace
+
+void bind_kronecker(py::module_& m) {
+  bind<float>(m, "KroneckerInverse_float32");
+  bind<double>(m, "KroneckerInverse_float64");
+}
+
+}  // namespace pgcore::bindings

@@ -1,0 +1,179 @@
+// A policy as Python sees it, shared by the families that take one.
+#pragma once
+
+#include "arrays.hpp"
+#include "pgcore/policy.hpp"
+
+namespace pgcore::bindings {
+
+// Checked access to a policy's arrays. Actions are (B, width): T for real ones, int64 for choices.
+template <class T>
+class PolicyKernels {
+ public:
+  using Reals = Array<T>;
+  using Choices = Array<std::int64_t>;
+
+  PolicyKernels(Index obs_dim, const std::vector<Index>& hidden, const std::string& activation,
+                const std::string& head, const std::vector<Index>& sizes, double init_log_std,
+                const Optional<T>& fixed_tril)
+      : policy_(obs_dim, hidden, parse_activation(activation),
+                {head, sizes, static_cast<T>(init_log_std), copied_tril(fixed_tril, sizes)}),
+        choice_sizes_(policy_.discrete() ? sizes : std::vector<Index>{}) {}
+
+  Index num_params() const { return policy_.num_params(); }
+  Index num_net_params() const { return policy_.num_net_params(); }
+
+  void set_input_scaling(const Optional<T>& shift, const Optional<T>& scale, double clip) {
+    scaling_ = input_scaling(shift, scale, clip, policy_.obs_dim());
+  }
+
+  template <class A>
+  void log_prob(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
+    const Index B = rows(obs);
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    const auto a = view(actions, B);
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.log_prob(p, B, x, a, y);
+  }
+  template <class A>
+  void sample(const Reals& theta, const Reals& obs, const Reals& noise, A& actions,
+              std::optional<Reals>& log_probs) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *z = input("noise", noise, B, width());
+    const Inputs<T> x = inputs(obs);
+    const auto a = view_out(actions, B);
+    T* y = log_probs ? output("log_probs", *log_probs, B) : nullptr;
+    const release_gil guard;
+    policy_.sample(p, B, x, z, a, y);
+  }
+  template <class A>
+  void mode(const Reals& theta, const Reals& obs, A& actions) {
+    const Index B = rows(obs);
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    const auto a = view_out(actions, B);
+    const release_gil guard;
+    policy_.mode(p, B, x, a);
+  }
+  void entropy(const Reals& theta, const Reals& obs, Reals& out) {
+    const Index B = rows(obs);
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.entropy(p, B, x, y);
+  }
+  void kl(const Reals& theta_old, const Reals& theta, const Reals& obs, Reals& out) {
+    const Index B = rows(obs);
+    const T *old = parameters(theta_old), *p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.kl(old, p, B, x, y);
+  }
+  template <class A>
+  void score_product(const Reals& theta, const Reals& obs, const A& actions, const Reals& weights,
+                     Reals& out) {
+    const Index B = rows(obs);
+    const T *p = parameters(theta), *w = input("weights", weights, B);
+    const Inputs<T> x = inputs(obs);
+    const auto a = view(actions, B);
+    T* y = output("out", out, num_params());
+    const release_gil guard;
+    policy_.score_product(p, B, x, a, w, y);
+  }
+  template <class A>
+  void scores(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
+    const Index B = rows(obs);
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    const auto a = view(actions, B);
+    T* y = output("out", out, B, num_params());
+    const release_gil guard;
+    policy_.scores(p, B, x, a, y);
+  }
+  // `starts` has E + 1 entries that do not decrease, from 0 to B.
+  template <class A>
+  void episode_scores(const Reals& theta, const Reals& obs, const A& actions,
+                      const Array<std::int64_t>& starts, Reals& out) {
+    const Index B = rows(obs);
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    const auto a = view(actions, B);
+    check_ndim("starts", starts, 1);
+    const Index episodes = std::max<Index>(0, starts.shape(0) - 1);
+    std::vector<Index> first(starts.data(), starts.data() + starts.shape(0));
+    bool valid = !first.empty() && first.front() == 0 && first.back() == B;
+    for (std::size_t i = 1; valid && i < first.size(); ++i) valid = first[i - 1] <= first[i];
+    if (!valid) throw py::value_error("starts: expected row numbers from 0 to " + std::to_string(B));
+    T* y = output("out", out, episodes, num_params());
+    const release_gil guard;
+    policy_.episode_scores(p, x, a, episodes, first.data(), y);
+  }
+  template <class A>
+  void score_sq_norms(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
+    const Index B = rows(obs);
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    const auto a = view(actions, B);
+    T* y = output("out", out, B);
+    const release_gil guard;
+    policy_.score_sq_norms(p, B, x, a, y);
+  }
+
+  // ---- checked arguments ----
+
+  const Policy<T>& policy() const { return policy_; }
+  Index width() const { return policy_.action_width(); }
+  Index rows(const Reals& obs) const {
+    check_ndim("obs", obs, 2);
+    check_shape("obs", obs, obs.shape(0), policy_.obs_dim());
+    return obs.shape(0);
+  }
+  const T* parameters(const Reals& theta) const { return input("params", theta, num_params()); }
+  // Read with the GIL held, so that no other thread is replacing the scaling.
+  Inputs<T> inputs(const Reals& obs) const { return {obs.data(), scaling_}; }
+  Actions<T> view(const Reals& actions, Index B) const {
+    check_family(false);
+    return {input("actions", actions, B, width()), nullptr};
+  }
+  Actions<T> view(const Choices& actions, Index B) const {
+    check_family(true);
+    const std::int64_t* data = input("actions", actions, B, width());
+    for (Index i = 0; i < B * width(); ++i) {
+      const Index size = choice_sizes_[static_cast<std::size_t>(i % width())];
+      if (data[i] < 0 || data[i] >= size) refuse_choice("actions", size, data[i]);
+    }
+    return {nullptr, data};
+  }
+  ActionsOut<T> view_out(Reals& actions, Index B) const {
+    check_family(false);
+    return {output("actions", actions, B, width()), nullptr};
+  }
+  ActionsOut<T> view_out(Choices& actions, Index B) const {
+    check_family(true);
+    return {nullptr, output("actions", actions, B, width())};
+  }
+
+ private:
+  static std::vector<T> copied_tril(const Optional<T>& tril, const std::vector<Index>& sizes) {
+    if (!tril) return {};
+    const Index A = sizes.at(0);
+    const T* L = input("fixed_tril", *tril, A, A);
+    return {L, L + A * A};
+  }
+  void check_family(bool discrete) const {
+    if (discrete != policy_.discrete()) {
+      throw py::type_error(discrete ? "actions: expected real numbers, got integers"
+                                    : "actions: expected integers, got real numbers");
+    }
+  }
+
+  Policy<T> policy_;
+  std::shared_ptr<const InputScaling<T>> scaling_;
+  std::vector<Index> choice_sizes_;
+};
+
+}  // namespace pgcore::bindings

@@ -1,0 +1,28 @@
+// What the solvers of linear systems exchange with Python.
+#pragma once
+
+#include "arrays.hpp"
+#include "pgcore/cg.hpp"
+
+namespace pgcore::bindings {
+
+// Calls a Python function on a vector; it must return an array of the same length and dtype.
+template <class T>
+void call(const py::object& function, const char* name, Index n, const T* v, T* out) {
+  const py::object result = function(py::array_t<T>(n, v));
+  if (!py::isinstance<Array<T>>(result)) {
+    throw py::type_error(std::string(name) + ": expected an array of b's dtype, got " +
+                         std::string(py::str(py::type::of(result))));
+  }
+  const auto array = py::reinterpret_borrow<Array<T>>(result);
+  const T* data = input(name, array, n);
+  std::copy(data, data + n, out);
+}
+
+template <class T>
+py::tuple cg_result(const Array<T>& x, const CgReport& report) {
+  return py::make_tuple(x, static_cast<int>(report.status), report.iterations, report.residual_norm,
+                        report.curvature);
+}
+
+}  // namespace pgcore::bindings
