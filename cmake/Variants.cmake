@@ -36,7 +36,7 @@ else()
   endif()
 endif()
 
-set(PGCORE_CORE_SOURCES adam build categorical cg fisher gaussian heads kronecker matmul mlp network parallel policy ratios scan value_fit)
+set(PGCORE_CORE_SOURCES adam build categorical cg fisher gaussian heads kronecker matmul mlp network parallel policy policy_fit ratios scan value_fit)
 list(TRANSFORM PGCORE_CORE_SOURCES REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/cpp/src/\\1.cpp")
 
 function(pgcore_compile_settings target level)

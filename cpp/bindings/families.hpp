@@ -13,6 +13,7 @@ void bind_gaussian(pybind11::module_& m);
 void bind_kronecker(pybind11::module_& m);
 void bind_mlp(pybind11::module_& m);
 void bind_policy(pybind11::module_& m);
+void bind_policy_fit(pybind11::module_& m);
 void bind_ratios(pybind11::module_& m);
 void bind_scan(pybind11::module_& m);
 void bind_value_fit(pybind11::module_& m);

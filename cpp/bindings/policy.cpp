@@ -41,6 +41,8 @@ void bind(py::module_& m, const char* name) {
            py::arg("scale").noconvert(), py::arg("clip"))
       .def("entropy", &K::entropy, py::arg("params").noconvert(), py::arg("obs").noconvert(),
            py::arg("out").noconvert())
+      .def("entropy_gradient", &K::entropy_gradient, py::arg("params").noconvert(),
+           py::arg("obs").noconvert(), py::arg("out").noconvert())
       .def("kl", &K::kl, py::arg("params_old").noconvert(), py::arg("params").noconvert(),
            py::arg("obs").noconvert(), py::arg("out").noconvert());
   bind_for_actions<T, Array<T>>(c);

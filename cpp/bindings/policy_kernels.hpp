@@ -65,6 +65,14 @@ class PolicyKernels {
     const release_gil guard;
     policy_.entropy(p, B, x, y);
   }
+  void entropy_gradient(const Reals& theta, const Reals& obs, Reals& out) {
+    const Index B = rows(obs);
+    const T* p = parameters(theta);
+    const Inputs<T> x = inputs(obs);
+    T* y = output("out", out, num_params());
+    const release_gil guard;
+    policy_.entropy_gradient(p, B, x, y);
+  }
   void kl(const Reals& theta_old, const Reals& theta, const Reals& obs, Reals& out) {
     const Index B = rows(obs);
     const T *old = parameters(theta_old), *p = parameters(theta);

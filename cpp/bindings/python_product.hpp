@@ -22,7 +22,7 @@ void call(const py::object& function, const char* name, Index n, const T* v, T* 
 template <class T>
 py::tuple cg_result(const Array<T>& x, const CgReport& report) {
   return py::make_tuple(x, static_cast<int>(report.status), report.iterations, report.residual_norm,
-                        report.curvature);
+                        report.curvature, report.condition);
 }
 
 }  // namespace pgcore::bindings

@@ -67,6 +67,18 @@ class CategoricalHead final : public Head<T> {
       for (Index r = 0; r < count; ++r) out[first + r] += p.entropy(r);
     });
   }
+  // ∂H/∂logit_k = −p_k (log p_k + H).
+  void add_entropy_gradient(Index rows, const T* logits, T scale, T* d_logits, T*) const override {
+    for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
+      for (Index r = 0; r < count; ++r) {
+        const T entropy = p.entropy(r);
+        T* row = d_logits + (first + r) * this->num_outputs + offset;
+        for (Index k = 0; k < size(d); ++k) {
+          if (p.weight(r, k) > 0) row[k] -= scale * p.prob(r, k) * (p.log_prob(r, k) + entropy);
+        }
+      }
+    });
+  }
   void kl(Index rows, const T* logits_old, const T*, const T* logits, const T*, T* out) const override {
     std::fill_n(out, rows, T(0));
     for_softmax(rows, logits_old, [&](const Softmax& old, Index first, Index count, Index d, Index offset) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "matrix.hpp"
 #include "memory.hpp"
@@ -37,7 +38,8 @@ CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* 
   const double b_norm = norm(b, n);
   if (b_norm == 0 || !std::isfinite(b_norm)) {
     std::fill(x, x + n, T(0));
-    return {b_norm == 0 ? CgStatus::converged : CgStatus::nonfinite, 0, b_norm == 0 ? 0.0 : 1.0, 0.0};
+    return {b_norm == 0 ? CgStatus::converged : CgStatus::nonfinite, 0, b_norm == 0 ? 0.0 : 1.0, 0.0,
+            std::nan("")};
   }
   std::copy(b, b + n, r);
   if (warm) {
@@ -48,11 +50,13 @@ CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* 
   }
   double residual = norm(r, n) / b_norm;
   Index iteration = 0;
+  double steepest = 0, flattest = std::numeric_limits<double>::infinity();  // Rayleigh quotients
   const auto report = [&](CgStatus status) {
     const double curvature = lane_sum(n, [&](Index i) {
       return static_cast<double>(x[i]) * (static_cast<double>(b[i]) - static_cast<double>(r[i]));
     });
-    return CgReport{status, iteration, residual, curvature};
+    return CgReport{status, iteration, residual, curvature,
+                    steepest > 0 ? steepest / flattest : std::nan("")};
   };
   if (!std::isfinite(residual)) return report(CgStatus::nonfinite);
   if (residual <= options.rtol) return report(CgStatus::converged);
@@ -75,6 +79,9 @@ CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* 
       return report(CgStatus::nonfinite);
     }
     if (bend <= 0 || rz <= 0) return report(CgStatus::negative_curvature);
+    const double quotient = bend / dot(p, p, n);
+    steepest = std::max(steepest, quotient);
+    flattest = std::min(flattest, quotient);
     std::copy(next_x, next_x + n, x);
     std::copy(product, product + n, r);
     ++iteration;

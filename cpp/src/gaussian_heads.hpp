@@ -41,6 +41,9 @@ class DiagonalGaussianHead final : public Head<T> {
     gaussian::entropy(1, this->action_width, log_std, out);
     std::fill(out + 1, out + rows, out[0]);
   }
+  void add_entropy_gradient(Index rows, const T*, T scale, T*, T* d_log_std) const override {
+    for (Index i = 0; i < rows * this->action_width; ++i) d_log_std[i] += scale;
+  }
   void kl(Index rows, const T* mean_old, const T* log_std_old, const T* mean, const T* log_std,
           T* out) const override {
     gaussian::kl(rows, this->action_width, mean_old, {log_std_old, true}, mean, {log_std, true}, out);
@@ -101,6 +104,12 @@ class StateGaussianHead final : public Head<T> {
   void entropy(Index rows, const T* outputs, const T*, T* out) const override {
     const Split s(*this, rows, outputs);
     gaussian::entropy(rows, this->action_width, s.log_std().data, out);
+  }
+  void add_entropy_gradient(Index rows, const T*, T scale, T* d_outputs, T*) const override {
+    const Index A = this->action_width;
+    for (Index r = 0; r < rows; ++r) {
+      for (Index j = 0; j < A; ++j) d_outputs[r * 2 * A + A + j] += scale;
+    }
   }
   void kl(Index rows, const T* outputs_old, const T*, const T* outputs, const T*, T* out) const override {
     const Split old(*this, rows, outputs_old), now(*this, rows, outputs);
@@ -196,6 +205,12 @@ class FullGaussianHead final : public Head<T> {
     const Index A = this->action_width;
     const T constant = static_cast<T>((gaussian::half_log_2pi + 0.5) * static_cast<double>(A));
     std::fill(out, out + rows, constant + gaussian::log_det(Factor(*this, extra).data(), A));
+  }
+  // Σ log L_ii, and the parameters of the diagonal are these logs.
+  void add_entropy_gradient(Index rows, const T*, T scale, T*, T* d_extra) const override {
+    for (Index r = 0; this->num_extra > 0 && r < rows; ++r) {
+      for (Index i = 0; i < this->action_width; ++i) d_extra[r * this->num_extra + i * (i + 3) / 2] += scale;
+    }
   }
   void kl(Index rows, const T* mean_old, const T* extra_old, const T* mean, const T* extra,
           T* out) const override {

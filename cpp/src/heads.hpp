@@ -29,6 +29,9 @@ class Head {
                       ActionsOut<T> actions) const = 0;
   virtual void mode(Index rows, const T* outputs, const T* extra, ActionsOut<T> actions) const = 0;
   virtual void entropy(Index rows, const T* outputs, const T* extra, T* out) const = 0;
+  // Adds scale · ∂ entropy to d_outputs and d_extra, row by row.
+  virtual void add_entropy_gradient(Index rows, const T* outputs, T scale, T* d_outputs,
+                                    T* d_extra) const = 0;
   // KL(old‖new).
   virtual void kl(Index rows, const T* outputs_old, const T* extra_old, const T* outputs, const T* extra,
                   T* out) const = 0;

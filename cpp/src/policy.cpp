@@ -70,6 +70,23 @@ void Policy<T>::entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) {
 }
 
 template <class T>
+void Policy<T>::entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out) {
+  auto& p = *passes_;
+  const Index E = p.head->num_extra;
+  p.pass.sum_rows(B, 3 * p.net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
+    SmallBuffer<T, 4096> d_extra(rows * E);
+    p.net.load(obs, first, rows, block);
+    p.net.forward(theta, rows, block);
+    std::fill_n(block.delta.back(), rows * p.net.num_outputs(), T(0));
+    std::fill_n(d_extra.data(), rows * E, T(0));
+    p.head->add_entropy_gradient(rows, block.hidden.back(), T(1), block.delta.back(), d_extra.data());
+    p.net.backward(theta, rows, block);
+    p.net.add_gradient(rows, block, sum);
+    p.add_extra(rows, d_extra.data(), sum);
+  });
+}
+
+template <class T>
 void Policy<T>::kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out) {
   auto& p = *passes_;
   p.for_outputs(theta_old, B, obs, [&](Index first, Index rows, const T* outputs, auto& block) {

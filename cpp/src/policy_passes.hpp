@@ -71,6 +71,11 @@ struct Policy<T>::Passes {
     SmallBuffer<T, 4096> d_extra(rows * E);
     back(theta, first, rows, obs, actions, weights, block, d_extra.data());
     net.add_gradient(rows, block, sum);
+    add_extra(rows, d_extra.data(), sum);
+  }
+  // The extra parameters' part of sum (P,) += Σ over rows of d_extra (rows, num_extra).
+  void add_extra(Index rows, const T* d_extra, T* sum) const {
+    const Index E = head->num_extra;
     T* extra_sum = sum + net.num_params();
     for (Index r = 0; r < rows; ++r) {
       for (Index k = 0; k < E; ++k) extra_sum[k] += d_extra[r * E + k];

@@ -5,7 +5,8 @@ Submodules and names load at first use, so that ``import pgcore`` costs little m
 - `pgcore.kernels`: fast functions on arrays; `pgcore.reference`: the same in plain NumPy;
 - `pgcore.policies`, `pgcore.baselines`: models with analytic score functions; `pgcore.Batch`: data;
 - `pgcore.rollout`: experience from gymnasium vector environments;
-- `pgcore.REINFORCE`, `pgcore.load`, `pgcore.evaluate_policy`: training.
+- `pgcore.REINFORCE`, `pgcore.NPG`, `pgcore.TRPO`, `pgcore.PPO`: training; `pgcore.load`,
+  `pgcore.evaluate_policy`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
     from pgcore import baselines, kernels, policies, reference, rollout
     from pgcore._build_info import build_info
     from pgcore._dispatch import get_num_threads, set_num_threads
-    from pgcore.algorithms import REINFORCE
+    from pgcore.algorithms import NPG, PPO, REINFORCE, TRPO
     from pgcore.batch import Batch
     from pgcore.training import evaluate_policy, load
 
 _HOME = {
     "Batch": "pgcore.batch",
+    "NPG": "pgcore.algorithms",
+    "PPO": "pgcore.algorithms",
     "REINFORCE": "pgcore.algorithms",
+    "TRPO": "pgcore.algorithms",
     "build_info": "pgcore._build_info",
     "evaluate_policy": "pgcore.training",
     "get_num_threads": "pgcore._dispatch",
@@ -35,7 +39,10 @@ _HOME = {
 _SUBMODULES = ("baselines", "kernels", "policies", "reference", "rollout")
 
 __all__ = [
+    "NPG",
+    "PPO",
     "REINFORCE",
+    "TRPO",
     "Batch",
     "__version__",
     "baselines",

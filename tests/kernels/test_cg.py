@@ -91,6 +91,7 @@ def test_both_implementations_take_the_same_steps(rng: np.random.Generator) -> N
         assert_close(fast.x, slow.x)
         assert fast.residual_norm == pytest.approx(slow.residual_norm, rel=1e-3)
         assert fast.curvature == pytest.approx(slow.curvature, rel=1e-9)
+        assert fast.condition == pytest.approx(slow.condition, rel=1e-5)
 
 
 def test_damping(lib: ModuleType, rng: np.random.Generator) -> None:
@@ -417,6 +418,18 @@ def test_exceptions_of_operators_come_through(lib: ModuleType) -> None:
 # ---- the result ----
 
 
+def test_condition_is_a_lower_bound_of_the_condition_number(
+    lib: ModuleType, rng: np.random.Generator
+) -> None:
+    q = np.linalg.qr(rng.normal(size=(30, 30)))[0]
+    a = q @ np.diag(np.logspace(0, 3, 30)) @ q.T
+    result = lib.conjugate_gradient(a, rng.normal(size=30), rtol=1e-10)
+    assert 100 < result.condition <= 1000 * (1 + 1e-9)
+    assert lib.conjugate_gradient(np.diag([3.0, 3.0]), np.ones(2)).condition == pytest.approx(1.0)
+    assert np.isnan(lib.conjugate_gradient(a, np.zeros(30)).condition)
+    assert np.isnan(lib.conjugate_gradient(a, np.ones(30), max_iter=0).condition)
+
+
 def test_result_is_frozen(lib: ModuleType) -> None:
     result = lib.conjugate_gradient(np.eye(1), np.ones(1))
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -427,6 +440,7 @@ def test_result_is_frozen(lib: ModuleType) -> None:
         "iterations",
         "residual_norm",
         "curvature",
+        "condition",
     ]
     assert (type(result.iterations), type(result.residual_norm), type(result.curvature)) == (
         int,

@@ -15,6 +15,7 @@ struct CgReport {
   Index iterations;
   double residual_norm;  // ‖b − (A + damping·I)x‖ / ‖b‖, from the recurrence
   double curvature;      // xᵀ(A + damping·I)x
+  double condition;      // largest over smallest pᵀ(A + damping·I)p/pᵀp of the search directions; NaN if none
 };
 
 struct CgOptions {

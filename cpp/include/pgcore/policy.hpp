@@ -55,6 +55,8 @@ class Policy {
               T* log_probs);
   void mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions);
   void entropy(const T* theta, Index B, const Inputs<T>& obs, T* out);
+  // (P,): Σ_i ∇ H(π(·|o_i)).
+  void entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out);
   // KL(π_old‖π) at every observation.
   void kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out);
 

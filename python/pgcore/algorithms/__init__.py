@@ -6,9 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pgcore.algorithms.npg import NPG
+    from pgcore.algorithms.ppo import PPO
     from pgcore.algorithms.reinforce import REINFORCE
+    from pgcore.algorithms.trpo import TRPO
 
-__all__ = ["REINFORCE"]
+__all__ = ["NPG", "PPO", "REINFORCE", "TRPO"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -48,6 +49,9 @@ class CGResult:
     """‖b − (A + damping·I) x‖/‖b‖, from the recurrence."""
     curvature: float
     """xᵀ (A + damping·I) x."""
+    condition: float = math.nan
+    """Largest over smallest pᵀ(A + damping·I)p/pᵀp of the search directions: the condition number of
+    A + damping·I is at least that. Not-a-number without iterations."""
 
 
 def conjugate_gradient(
@@ -87,7 +91,7 @@ def conjugate_gradient(
     Returns
     -------
     CGResult
-        `x`, `status`, `iterations`, `residual_norm` and `curvature`.
+        `x`, `status`, `iterations`, `residual_norm`, `curvature` and `condition`.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from pgcore.policies.categorical import CategoricalPolicy, MultiBinaryPolicy, Mu
 from pgcore.policies.fisher import Fisher
 from pgcore.policies.gaussian import GaussianPolicy
 from pgcore.policies.normalizer import ObservationNormalizer
+from pgcore.policies.surrogate import SurrogateAscent, SurrogateReport
 
 if TYPE_CHECKING:
     import gymnasium
@@ -22,6 +23,8 @@ __all__ = [
     "MultiDiscretePolicy",
     "ObservationNormalizer",
     "Policy",
+    "SurrogateAscent",
+    "SurrogateReport",
     "for_spaces",
     "from_config",
 ]

@@ -255,6 +255,13 @@ class Policy(ABC):
         self._core.score_sq_norms(self._params, obs, actions, out)
         return out
 
+    def entropy_gradient(self, obs: ArrayLike) -> FloatArray:
+        r"""Return :math:`\sum_i \nabla H(\pi(\cdot\mid o_i))`, shape (P,): what an entropy bonus adds."""
+        obs = self._obs(obs)
+        out = np.empty(self.num_params, self.dtype)
+        self._core.entropy_gradient(self._params, obs, out)
+        return out
+
     # Curvature
 
     def fisher(

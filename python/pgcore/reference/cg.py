@@ -33,6 +33,7 @@ class CGResult:
     iterations: int
     residual_norm: float  # ‖b − (A + damping·I) x‖/‖b‖, from the recurrence
     curvature: float  # xᵀ (A + damping·I) x
+    condition: float = math.nan  # largest over smallest pᵀ(A + damping·I)p/pᵀp
 
 
 def conjugate_gradient(
@@ -70,6 +71,7 @@ def conjugate_gradient(
     with np.errstate(all="ignore"):  # overflow is found by looking at the numbers, and reported as a status
         x = np.zeros_like(rhs) if x0 is None else start
         r = rhs - damped(x) if np.any(x) else rhs.copy()
+        quotients: list[float] = []
         p, rz = np.zeros_like(rhs), math.inf  # so that the first β is 0
         for iterations in itertools.count():
             residual_norm = _norm(r) / b_norm
@@ -95,9 +97,11 @@ def conjugate_gradient(
             if p_a_p <= 0.0:
                 status = CGStatus.NEGATIVE_CURVATURE
                 break
+            quotients.append(p_a_p / _dot(p, p))
             x, r = next_x, next_r
         curvature = _dot(x, rhs - r) if np.any(x) else 0.0
-    return CGResult(x, status, iterations, residual_norm, curvature)
+    condition = max(quotients) / min(quotients) if quotients else math.nan
+    return CGResult(x, status, iterations, residual_norm, curvature, condition)
 
 
 def _system(

@@ -1,0 +1,181 @@
+"""PPO: several passes over a batch, on a surrogate that pays near the old policy (Schulman et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pgcore.policies import SurrogateAscent
+from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
+from pgcore.training.actor_critic import (
+    ActorCritic,
+    ActorCriticConfig,
+    Advantages,
+    gradient_statistics,
+    policy_gradient,
+)
+
+if TYPE_CHECKING:
+    from pgcore.batch import Batch
+    from pgcore.training import Component
+
+__all__ = ["PPO", "PPOConfig"]
+
+
+@dataclass(frozen=True)
+class PPOConfig(ActorCriticConfig):
+    """Hyperparameters of `PPO`."""
+
+    n_epochs: PositiveInt = 10
+    """Passes over each batch."""
+    batch_size: PositiveInt = 64
+    """Minibatch."""
+    learning_rate: PositiveFloat = 3e-4
+    """Adam step size."""
+    learning_rate_schedule: ScheduleName = "constant"
+    """Keep the step size, or let it fall to zero at the end of training."""
+    clip_range: PositiveFloat | None = 0.2
+    """How far a probability ratio may move from 1 before the surrogate stops paying; None for no limit."""
+    clip_range_schedule: ScheduleName = "constant"
+    """Keep the clip range, or let it fall to zero at the end of training."""
+    max_grad_norm: PositiveFloat | None = 0.5
+    """Longer gradients are scaled down to this norm."""
+    target_kl: PositiveFloat | None = None
+    """End an update early when a minibatch's KL passes 1.5 times this."""
+    kl_coef: NonNegativeFloat = 0.0
+    """Weight of a penalty on KL(old‖new)."""
+    kl_adaptive: bool = False
+    """Double kl_coef after updates that moved more than 1.5 target_kl, halve it after less than 1/1.5."""
+    critic_learning_rate: PositiveFloat = 3e-4
+    """Adam step size of the value network."""
+    parallel_critic: bool = True
+    """Fit the value network on a second thread. The numbers are the same."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kl_adaptive and (self.target_kl is None or self.kl_coef == 0):
+            raise ValueError("kl_adaptive: expected False unless target_kl and kl_coef are given, got True")
+
+
+class PPO(ActorCritic[PPOConfig]):
+    r"""Proximal policy optimisation: minibatch Adam on the clipped surrogate.
+
+    .. math::
+        \max_\theta \frac1B\sum_t
+        \min\bigl(\rho_t A_t,\ \mathrm{clip}(\rho_t, 1-\epsilon, 1+\epsilon) A_t\bigr)
+        + c\,H(\pi_\theta(\cdot\mid o_t)) - \beta\,\mathrm{KL}(\pi_\text{old}\|\pi_\theta)_t, \qquad
+        \rho_t = \frac{\pi_\theta(a_t\mid o_t)}{\pi_\text{old}(a_t\mid o_t)}
+
+    Advantages are standardised in each minibatch, as in Stable-Baselines3. The KL is estimated by
+    ρ − 1 − log ρ. Actor and critic are two networks with an Adam each. Arguments are those of
+    `pgcore.training.Algorithm`, hyperparameters those of `PPOConfig`.
+
+    Examples
+    --------
+    >>> model = PPO("CartPole-v1", num_envs=4, n_steps=64, seed=0).learn(1000)
+    >>> model.num_timesteps >= 1000
+    True
+    """
+
+    config_class = PPOConfig
+
+    def setup(self) -> None:
+        """Make the optimizer."""
+        self.ascent = SurrogateAscent(self.policy)
+        self.kl_coef = AdaptiveCoefficient(self.config.kl_coef)
+
+    def components(self) -> dict[str, Component]:
+        """Save the optimizer and the penalty's weight too."""
+        return {**super().components(), "optimizer": self.ascent, "kl_coef": self.kl_coef}
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Improve actor and critic, side by side if there are two threads for it."""
+        cfg = self.config
+        estimate = Advantages.of(batch, self.critic, gamma=cfg.gamma, gae_lambda=cfg.gae_lambda)
+        if not cfg.parallel_critic:
+            return {**self._improve_policy(batch, estimate), **self.critic_logs(batch, estimate)}
+        with ThreadPoolExecutor(1) as pool:
+            critic = pool.submit(self.critic_logs, batch, estimate)
+            return {**self._improve_policy(batch, estimate), **critic.result()}
+
+    def _improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+        cfg, policy = self.config, self.policy
+        advantages = estimate.advantages.astype(policy.dtype, copy=False)
+        gradient = policy_gradient(policy, batch.obs, batch.actions, advantages, cfg.ent_coef)
+        statistics = gradient_statistics(policy, batch.obs, batch.actions, advantages, gradient)
+        learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)
+        clip_range = math.inf
+        if cfg.clip_range is not None:
+            clip_range = scheduled(cfg.clip_range, cfg.clip_range_schedule, self.progress)
+        old, old_log_probs = policy.params, policy.log_prob(batch.obs, batch.actions)
+        kl_limit = None if cfg.target_kl is None or cfg.kl_adaptive else 1.5 * cfg.target_kl
+        num_steps_taken, report = 0, None
+        for _ in range(cfg.n_epochs):
+            latest = self.ascent.epoch(
+                batch.obs,
+                batch.actions,
+                advantages,
+                old_log_probs,
+                self._rng.permutation(batch.num_steps),
+                learning_rate=learning_rate,
+                batch_size=cfg.batch_size,
+                clip_range=clip_range,
+                ent_coef=cfg.ent_coef,
+                kl_coef=self.kl_coef.value,
+                max_grad_norm=cfg.max_grad_norm,
+                max_kl=kl_limit,
+                normalize_advantage=cfg.normalize_advantage,
+            )
+            num_steps_taken += latest.minibatches
+            report = latest if report is None or latest.minibatches else report
+            if latest.stopped:
+                break
+        assert report is not None
+        kl = float(np.mean(policy.kl(batch.obs, old), dtype=np.float64))
+        if cfg.kl_adaptive and cfg.target_kl is not None:
+            self.kl_coef.adapt(kl, cfg.target_kl)
+        return {
+            **statistics,
+            "policy_gradient_loss": -report.surrogate,
+            "entropy": report.entropy,
+            "approx_kl": report.approx_kl,
+            "clip_fraction": report.clip_fraction,
+            "kl_divergence_loss": kl,
+            "kl_coef": self.kl_coef.value,
+            "minibatch_gradient_norm": report.gradient_norm,
+            "n_minibatches": num_steps_taken,
+            "learning_rate": learning_rate,
+            "clip_range": clip_range,
+        }
+
+
+class AdaptiveCoefficient:
+    """The weight of a KL penalty, moved towards a target (Schulman et al. 2017, section 4).
+
+    >>> beta = AdaptiveCoefficient(1.0)
+    >>> beta.adapt(kl=0.02, target=0.01)
+    >>> beta.value
+    2.0
+    """
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def adapt(self, kl: float, target: float) -> None:
+        """Double the weight after more than 1.5 times the target, halve it after less than 1/1.5 of it."""
+        if kl > 1.5 * target:
+            self.value *= 2
+        elif kl < target / 1.5:
+            self.value /= 2
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the weight."""
+        return {"value": np.array(self.value)}
+
+    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Take up a weight that `state` returned."""
+        self.value = float(state["value"])

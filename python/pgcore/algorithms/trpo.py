@@ -1,0 +1,117 @@
+"""TRPO: a natural-gradient step no longer than a trust region (Schulman et al. 2015; lecture, part 5)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pgcore.training import PositiveInt, UnitInterval, clip_norm
+from pgcore.training.actor_critic import ActorCritic, gradient_statistics, policy_gradient
+from pgcore.training.natural_gradient import (
+    NaturalGradientConfig,
+    backtrack,
+    cg_logs,
+    natural_gradient,
+    subsample,
+)
+
+if TYPE_CHECKING:
+    from pgcore.batch import Batch
+    from pgcore.training.actor_critic import FloatArray
+
+__all__ = ["TRPO", "TRPOConfig"]
+
+
+@dataclass(frozen=True)
+class TRPOConfig(NaturalGradientConfig):
+    """Hyperparameters of `TRPO`."""
+
+    line_search_shrinking_factor: UnitInterval = 0.8
+    """Factor from one candidate step to the next."""
+    line_search_max_iter: PositiveInt = 10
+    """Candidates to try before the update is given up."""
+    gradient_sub_sampling_factor: PositiveInt = 1
+    """Take the gradient over one step in so many."""
+    line_search_sub_sampling_factor: PositiveInt = 1
+    """Evaluate candidates on one step in so many."""
+
+
+class TRPO(ActorCritic[TRPOConfig]):
+    r"""Trust-region policy optimisation.
+
+    .. math::
+        \max_\theta \frac1B\sum_t \frac{\pi_\theta(a_t\mid o_t)}{\pi_\text{old}(a_t\mid o_t)} A_t
+        \quad\text{subject to}\quad \overline{\mathrm{KL}}(\pi_\text{old}\|\pi_\theta) \le \delta
+
+    by the longest step along x = F⁻¹g that the quadratic model of the KL allows,
+    :math:`\sqrt{2\delta/(x^\top F x)}\,x`, shortened until the true KL and the true surrogate agree. If none
+    of the candidates does, the policy stays as it is, bit for bit, and the log says why
+    (``line_search_reason``, a `LineSearchReason`). Arguments are those of `pgcore.training.Algorithm`,
+    hyperparameters those of `TRPOConfig`.
+
+    Examples
+    --------
+    >>> model = TRPO("CartPole-v1", num_envs=4, n_steps=64, seed=0).learn(1000)
+    >>> model.logs["train/kl_divergence_loss"] <= model.config.target_kl
+    True
+    """
+
+    config_class = TRPOConfig
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Take the longest step that the trust region allows, then let the critic learn."""
+        cfg, policy, old = self.config, self.policy, self.policy.params
+        advantages, estimate = self.advantages(batch)
+        rows = subsample(self._rng, batch.num_steps, cfg.gradient_sub_sampling_factor)
+        gradient = policy_gradient(
+            policy, batch.obs[rows], batch.actions[rows], advantages[rows], cfg.ent_coef
+        )
+        clip_norm(gradient, None)  # raises where it is not finite
+        statistics = gradient_statistics(
+            policy, batch.obs[rows], batch.actions[rows], advantages[rows], gradient
+        )
+        entropy = float(np.mean(policy.entropy(batch.obs)))
+
+        solution = natural_gradient(policy, batch, gradient, cfg, self._rng)
+        curvature = max(solution.curvature, 0.0)
+        longest = math.sqrt(2 * cfg.target_kl / curvature) if curvature > 0 else 0.0
+
+        rows = subsample(self._rng, batch.num_steps, cfg.line_search_sub_sampling_factor)
+        obs, actions, weights = batch.obs[rows], batch.actions[rows], advantages[rows]
+        log_probs = policy.log_prob(obs, actions)
+
+        def evaluate(params: FloatArray) -> tuple[float, float]:
+            policy.params = params
+            ratios = np.exp(policy.log_prob(obs, actions) - log_probs)
+            surrogate = float(np.mean(ratios * weights, dtype=np.float64))
+            if cfg.ent_coef:
+                surrogate += cfg.ent_coef * float(np.mean(policy.entropy(obs), dtype=np.float64))
+            return surrogate, float(np.mean(policy.kl(obs, old), dtype=np.float64))
+
+        search = backtrack(
+            evaluate,
+            old,
+            np.asarray(longest, old.dtype) * solution.x,
+            max_kl=cfg.target_kl,
+            shrink=cfg.line_search_shrinking_factor,
+            max_iter=cfg.line_search_max_iter,
+        )
+        policy.params = search.params
+
+        return {
+            **statistics,
+            **cg_logs(solution),
+            "step_size": longest,
+            "predicted_kl": 0.5 * longest**2 * curvature,
+            "kl_divergence_loss": search.kl,
+            "predicted_improvement": longest * float(gradient.astype(np.float64) @ solution.x),
+            "policy_objective": search.improvement,
+            "line_search_steps": search.steps,
+            "line_search_reason": int(search.reason),
+            "is_line_search_success": float(search.reason == 0),
+            "entropy": entropy,
+            **self.critic_logs(batch, estimate),
+        }

@@ -1,0 +1,163 @@
+"""`SurrogateAscent`: minibatch Adam on the clipped surrogate of a policy, an epoch in one compiled call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pgcore._dispatch import core
+from pgcore.kernels._coerce import check_shape, float_array, integer
+
+if TYPE_CHECKING:
+    from pgcore.policies.base import Policy
+
+__all__ = ["SurrogateAscent", "SurrogateReport"]
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-5  # the epsilon of Stable-Baselines3
+
+
+@dataclass(frozen=True)
+class SurrogateReport:
+    """What `SurrogateAscent.epoch` did: means over rows that steps were taken on, NaN if there were none.
+
+    Examples
+    --------
+    >>> SurrogateReport(1, False, 0.5, 0.7, 0.01, 0.2, 1.5).clip_fraction
+    0.2
+    """
+
+    minibatches: int
+    """Steps taken."""
+    stopped: bool
+    """Whether a minibatch's KL was beyond ``max_kl``; no step was taken on that one."""
+    surrogate: float
+    """Mean of the clipped surrogate."""
+    entropy: float
+    """Mean H(π(·∣o)), in nats."""
+    approx_kl: float
+    """Mean of ρ − 1 − log ρ, which estimates KL(π_old‖π)."""
+    clip_fraction: float
+    """Share of ratios outside the clip range."""
+    gradient_norm: float
+    """Mean norm of a minibatch's gradient, before it is limited."""
+
+
+class SurrogateAscent:
+    r"""Adam steps up a policy's surrogate objective (Schulman et al. 2017).
+
+    .. math:: \frac1B\sum_i \min\bigl(\rho_i A_i,\ \mathrm{clip}(\rho_i, 1-\epsilon, 1+\epsilon) A_i\bigr)
+              + c\,H(\pi(\cdot\mid o_i)) - \beta\,(\rho_i - 1 - \log\rho_i), \qquad
+              \rho_i = \frac{\pi(a_i\mid o_i)}{\pi_\text{old}(a_i\mid o_i)}
+
+    The last term estimates KL(π_old‖π) and has its gradient in expectation. The object keeps the moments from
+    pass to pass.
+
+    Parameters
+    ----------
+    policy
+        Changed in place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pgcore.policies import CategoricalPolicy
+    >>> policy, rng = CategoricalPolicy(1, 2, hidden=()), np.random.default_rng(0)
+    >>> obs = np.ones((64, 1))
+    >>> actions, log_probs = policy.sample(obs, rng)
+    >>> ascent = SurrogateAscent(policy)
+    >>> for _ in range(30):
+    ...     order = rng.permutation(64)
+    ...     report = ascent.epoch(obs, actions, actions - 0.5, log_probs, order, learning_rate=0.1)
+    >>> bool(np.exp(policy.log_prob([[1.0]], [1]))[0] > 0.55)
+    True
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._kernels = getattr(core(), f"PolicyFit_{policy.dtype.name}")(policy._core)
+        self._step = 0
+        self._m, self._v = np.zeros_like(policy.params), np.zeros_like(policy.params)
+
+    def epoch(
+        self,
+        obs: ArrayLike,
+        actions: ArrayLike,
+        advantages: ArrayLike,
+        log_probs_old: ArrayLike,
+        order: ArrayLike,
+        *,
+        learning_rate: float,
+        batch_size: int = 64,
+        clip_range: float = math.inf,
+        ent_coef: float = 0.0,
+        kl_coef: float = 0.0,
+        max_grad_norm: float | None = None,
+        max_kl: float | None = None,
+        normalize_advantage: bool = False,
+    ) -> SurrogateReport:
+        """Take one pass over the rows that ``order`` names, in minibatches.
+
+        Parameters
+        ----------
+        obs, actions
+            Shapes (B, obs_dim) and (B, \\*action_shape).
+        advantages, log_probs_old
+            A and log π_old(a∣o), shape (B,).
+        order
+            Row numbers, each from 0 to B − 1.
+        learning_rate
+            Adam's.
+        batch_size
+            Rows of a minibatch; the last may have fewer.
+        clip_range
+            ε.
+        ent_coef, kl_coef
+            c and β.
+        max_grad_norm
+            Longer gradients are scaled down to this norm.
+        max_kl
+            A minibatch whose estimated KL is larger ends the pass before its step.
+        normalize_advantage
+            Standardise the advantages of each minibatch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments of the wrong kind, shape or range.
+        FloatingPointError
+            If a gradient is not finite; the policy has the parameters from before that step.
+        """
+        policy = self.policy
+        rows, choices = policy._data(obs, actions)
+        arrays = [
+            float_array("advantages", advantages, policy.dtype),
+            float_array("log_probs_old", log_probs_old, policy.dtype),
+        ]
+        for name, array in zip(("advantages", "log_probs_old"), arrays, strict=True):
+            check_shape(name, array, (len(rows),))
+        self._step, report = self._kernels.epoch(
+            policy._params, self._m, self._v, self._step, rows, choices, *arrays,
+            np.ascontiguousarray(order, np.int64), integer("batch_size", batch_size, minimum=1),
+            clip_range, ent_coef, kl_coef, math.inf if max_grad_norm is None else max_grad_norm,
+            math.inf if max_kl is None else max_kl, normalize_advantage,
+            learning_rate, _BETA1, _BETA2, _EPSILON,
+        )  # fmt: skip
+        if not report.pop("finite"):
+            raise FloatingPointError(
+                "gradient: expected finite numbers; look for infinite rewards or observations, or lower the "
+                "learning rate"
+            )
+        return SurrogateReport(**report)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return moments and step count."""
+        return {"m": self._m.copy(), "v": self._v.copy(), "step": np.array(self._step)}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take up moments and step count that `state` returned."""
+        self._m, self._v, self._step = state["m"].copy(), state["v"].copy(), int(state["step"])

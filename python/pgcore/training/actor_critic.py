@@ -1,0 +1,131 @@
+"""What algorithms with an actor and a critic share: configuration, advantages, the gradient per step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from pgcore.baselines import ValueNetwork
+from pgcore.kernels import gae, reward_to_go
+from pgcore.training.algorithm import Algorithm, ConfigT
+from pgcore.training.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval
+from pgcore.training.statistics import explained_variance, standardize
+
+if TYPE_CHECKING:
+    from pgcore.baselines import Baseline
+    from pgcore.batch import Batch
+    from pgcore.policies import Policy
+
+__all__ = [
+    "ActorCritic",
+    "ActorCriticConfig",
+    "Advantages",
+    "gradient_statistics",
+    "policy_gradient",
+]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+
+@dataclass(frozen=True)
+class ActorCriticConfig(Config):
+    """Hyperparameters of every `ActorCritic`."""
+
+    gae_lambda: UnitInterval = 0.95
+    """Weight of long against short returns in the advantages; 1 is the return minus the value."""
+    normalize_advantage: bool = True
+    """Standardise the advantages (over the whole batch, unless an algorithm says otherwise)."""
+    ent_coef: NonNegativeFloat = 0.0
+    """Weight of the entropy bonus."""
+    critic_learning_rate: PositiveFloat = 1e-3
+    """Adam step size of the value network."""
+    n_critic_updates: PositiveInt = 10
+    """Passes of the value network over each batch."""
+    critic_batch_size: PositiveInt = 64
+    """Minibatch of the value network."""
+
+
+class Advantages(NamedTuple):
+    """How much better each step's action did than the critic expected of its state."""
+
+    advantages: FloatArray
+    """A_t, shape (B,)."""
+    targets: FloatArray
+    """A_t + v(o_t), what the critic is to learn, (B,)."""
+    values: FloatArray
+    """v(o_t) as it was before this batch, (B,)."""
+
+    @staticmethod
+    def of(batch: Batch, critic: Baseline, *, gamma: float, gae_lambda: float) -> Advantages:
+        """Estimate them with a critic that has not seen the batch; its value continues truncated pieces."""
+        tails = critic.tail_values(batch)
+        returns = reward_to_go(batch.rewards, gamma, ends=batch.ends, tail_values=tails)
+        values = critic.values(batch, returns)
+        advantages, targets = gae(
+            batch.rewards, values, gamma, gae_lambda, ends=batch.ends, tail_values=tails
+        )
+        return Advantages(advantages, targets, values)
+
+
+def policy_gradient(
+    policy: Policy, obs: Array, actions: Array, advantages: FloatArray, ent_coef: float = 0.0
+) -> FloatArray:
+    """Return (1/B) Σ_t (A_t ∇log π(a_t∣o_t) + c ∇H(π(·∣o_t))), the mean over *steps*, shape (P,)."""
+    total = policy.score_product(obs, actions, advantages)
+    if ent_coef:
+        total = total + np.asarray(ent_coef, total.dtype) * policy.entropy_gradient(obs)
+    gradient: FloatArray = total / np.asarray(len(obs), total.dtype)
+    return gradient
+
+
+def gradient_statistics(
+    policy: Policy, obs: Array, actions: Array, advantages: FloatArray, gradient: FloatArray
+) -> dict[str, float]:
+    r"""Return the gradient's norm, and how far it stands out of its sampling noise.
+
+    ``gradient_snr`` is :math:`\|g\|^2 / (\mathrm{tr}\,\mathrm{Cov}[A s]/B)` with the covariance over single
+    steps, taken as if they were independent.
+    """
+    square = float(np.sum(np.square(gradient, dtype=np.float64)))
+    weighted = np.square(advantages, dtype=np.float64) * policy.score_sq_norms(obs, actions)
+    noise = max(float(np.mean(weighted)) - square, 0.0) / len(obs)
+    return {
+        "gradient_norm": float(np.sqrt(square)),
+        "gradient_snr": square / noise if noise > 0 else float("nan"),
+    }
+
+
+class ActorCritic(Algorithm[ConfigT]):
+    """An algorithm that improves a policy by advantages from a critic; a subclass writes `update`."""
+
+    critic: Baseline
+    config: Any
+
+    def default_critic(self, seed: int) -> Baseline:
+        """Return a value network with the configuration's settings."""
+        cfg = self.config
+        return ValueNetwork(
+            hidden=self.hidden,
+            activation=self.activation,
+            learning_rate=cfg.critic_learning_rate,
+            n_epochs=cfg.n_critic_updates,
+            batch_size=cfg.critic_batch_size,
+            seed=seed,
+        )
+
+    def advantages(self, batch: Batch) -> tuple[FloatArray, Advantages]:
+        """Return the batch's advantages as the configuration wants them used, and how they came about."""
+        cfg = self.config
+        estimate = Advantages.of(batch, self.critic, gamma=cfg.gamma, gae_lambda=cfg.gae_lambda)
+        normalized = standardize(estimate.advantages) if cfg.normalize_advantage else estimate.advantages
+        return normalized.astype(self.policy.dtype, copy=False), estimate
+
+    def critic_logs(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+        """Let the critic learn the batch's targets; return its numbers for the log."""
+        return {
+            "explained_variance": explained_variance(estimate.values, estimate.targets),
+            **self.critic.fit(batch, estimate.targets),
+        }

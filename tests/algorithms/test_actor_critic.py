@@ -1,0 +1,322 @@
+"""NPG, TRPO and PPO: what they do with a batch, what they spend, and that they resume exactly."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import pgcore
+from pgcore import NPG, PPO, TRPO, Batch
+from pgcore.baselines import Constant, LinearFeatures, ValueNetwork
+from pgcore.kernels import CGStatus, gae
+from pgcore.policies import CategoricalPolicy, GaussianPolicy
+from pgcore.training.actor_critic import Advantages, gradient_statistics, policy_gradient
+from pgcore.training.natural_gradient import LineSearchReason
+
+ALL = pytest.mark.parametrize("kind", [NPG, TRPO, PPO])
+
+
+def make(kind, **arguments):
+    """Double precision, and parameters of order one."""
+    policy = CategoricalPolicy(4, 2, hidden=(6,), dtype="float64", seed=3)
+    policy.params = policy.params + 0.5 * np.random.default_rng(0).normal(size=policy.num_params)
+    critic = ValueNetwork((5,), dtype="float64", seed=1, n_epochs=3)
+    return kind("CartPole-v1", policy=policy, critic=critic, n_steps=64, **arguments)
+
+
+def play(model, seed=0):
+    """A batch of the model's own actions, in which some pieces are truncated."""
+    rng = np.random.default_rng(seed)
+    lengths = [5, 1, 20, 14, 60]
+    steps = sum(lengths)
+    obs = rng.normal(size=(steps, 4))
+    ends = np.zeros(steps, bool)
+    ends[np.cumsum(lengths) - 1] = True
+    terminated = ends.copy()
+    terminated[[19 + 6, steps - 1]] = False
+    return Batch(
+        obs,
+        model.policy.sample(obs, rng)[0],
+        rng.normal(size=steps),
+        ends,
+        terminated=terminated,
+        tail_obs=rng.normal(size=(len(lengths), 4)),
+    )
+
+
+def standardized(x):
+    return (x - x.mean()) / x.std()
+
+
+# ---- advantages and the gradient ----
+
+
+def test_advantages_come_from_the_critic_before_its_fit():
+    model = make(TRPO)
+    batch = play(model)
+    assert batch.num_truncated == 2
+    model.critic.fit(batch, batch.rewards)
+    values, tails = model.critic.values(batch, batch.rewards), model.critic.tail_values(batch)
+    assert np.abs(tails[batch.ends & ~batch.terminated]).min() > 0
+    want, targets = gae(batch.rewards, values, 0.9, 0.7, ends=batch.ends, tail_values=tails)
+    estimate = Advantages.of(batch, model.critic, gamma=0.9, gae_lambda=0.7)
+    np.testing.assert_array_equal(estimate.advantages, want)
+    np.testing.assert_array_equal(estimate.targets, targets)
+    logs = model.update(batch)
+    used = Advantages.of(batch, model.critic, gamma=0.99, gae_lambda=0.95)  # the critic has moved on
+    assert np.abs(used.values - values).max() > 0
+    assert logs["explained_variance"] < 1
+
+
+@ALL
+@pytest.mark.parametrize("critic", [Constant(0.5), LinearFeatures()])
+def test_any_baseline_serves_as_critic(kind, critic):
+    model = kind("CartPole-v1", critic=critic, n_steps=64).learn(200)
+    assert model.critic is critic
+    assert np.isfinite(model.policy.params).all()
+
+
+@ALL
+def test_the_first_direction_is_that_of_the_policy_gradient(kind):
+    """By single rows; for the natural ones solved densely, for PPO seen in Adam's first moment."""
+    options = {"n_epochs": 1, "batch_size": 100, "max_grad_norm": None} if kind is PPO else {}
+    model = make(kind, **options)
+    batch = play(model)
+    estimate = Advantages.of(batch, model.critic, gamma=0.99, gae_lambda=0.95)
+    scores = model.policy.scores(batch.obs, batch.actions)
+    gradient = scores.T @ standardized(estimate.advantages) / batch.num_steps
+    before = model.policy.params
+    fisher = model.policy.fisher(batch.obs, damping=0.1).dense()
+    logs = model.update(batch)
+    if kind is PPO:
+        np.testing.assert_allclose(-model.ascent.state()["m"] / 0.1, gradient, rtol=1e-6, atol=1e-9)
+        return
+    assert logs["gradient_norm"] == pytest.approx(np.linalg.norm(gradient), rel=1e-6)
+    step = model.policy.params - before
+    natural = np.linalg.solve(fisher, gradient)
+    cosine = step @ natural / np.linalg.norm(step) / np.linalg.norm(natural)
+    assert cosine == pytest.approx(1, abs=1e-6)
+
+
+def test_entropy_bonus_and_statistics_of_the_gradient():
+    model = make(NPG)
+    batch = play(model)
+    A = np.random.default_rng(1).normal(size=batch.num_steps)
+    rows = model.policy.scores(batch.obs, batch.actions) * A[:, None]
+    gradient = policy_gradient(model.policy, batch.obs, batch.actions, A)
+    np.testing.assert_allclose(gradient, rows.mean(axis=0), rtol=1e-9, atol=1e-12)
+    with_bonus = policy_gradient(model.policy, batch.obs, batch.actions, A, 0.3)
+    bonus = 0.3 * model.policy.entropy_gradient(batch.obs) / batch.num_steps
+    np.testing.assert_allclose(with_bonus, gradient + bonus, rtol=1e-12)
+    statistics = gradient_statistics(model.policy, batch.obs, batch.actions, A, gradient)
+    noise = np.sum(rows.var(axis=0)) / batch.num_steps
+    assert statistics["gradient_norm"] == pytest.approx(np.linalg.norm(gradient))
+    assert statistics["gradient_snr"] == pytest.approx(gradient @ gradient / noise)
+
+
+@ALL
+def test_an_entropy_bonus_keeps_the_policy_random(kind):
+    entropies = []
+    for ent_coef in (0.0, 10.0):
+        model = make(kind, ent_coef=ent_coef)
+        for seed in range(5):
+            logs = model.update(play(model, seed))
+        entropies.append(logs["entropy"])
+    assert entropies[1] > entropies[0] + 0.01
+
+
+@ALL
+def test_gradients_that_are_not_finite_change_nothing(kind):
+    model = make(kind, normalize_advantage=False)
+    batch = play(model)
+    rewards = batch.rewards.copy()
+    rewards[3] = np.inf
+    before = model.policy.params
+    with pytest.raises((FloatingPointError, ValueError)):
+        model.update(batch.replace(rewards=rewards))
+    np.testing.assert_array_equal(model.policy.params, before)
+
+
+# ---- NPG ----
+
+
+def test_npg_spends_its_kl_budget():
+    model = make(NPG, target_kl=1e-4, cg_damping=1e-3, cg_max_steps=100)
+    logs = model.update(play(model))
+    assert logs["predicted_kl"] == pytest.approx(1e-4)
+    # The quadratic model holds for small steps, but for what the damping adds to it.
+    assert 0.5e-4 < logs["kl_divergence_loss"] < 1.05e-4
+
+
+def test_npg_with_a_fixed_step():
+    model = make(NPG, step_rule="fixed", learning_rate=0.03)
+    batch, before = play(model), model.policy.params
+    logs = model.update(batch)
+    assert logs["step_size"] == 0.03
+    step = model.policy.params - before
+    assert logs["predicted_improvement"] > 0
+    assert logs["predicted_kl"] == pytest.approx(
+        0.5 * step @ (CategoricalPolicy.fisher(_at(model, before), batch.obs, damping=0.1) @ step), rel=1e-4
+    )
+
+
+def _at(model, params):
+    policy = model.policy.copy()
+    policy.params = params
+    return policy
+
+
+def test_npg_schedules():
+    model = make(NPG, learning_rate_schedule="linear")
+    model.progress = 0.75
+    assert model.update(play(model))["predicted_kl"] == pytest.approx(0.25 * 0.01)
+
+
+def test_steps_without_a_gradient_stay():
+    for kind in (NPG, TRPO):
+        model = make(kind, normalize_advantage=False)
+        batch, before = play(model), model.policy.params
+        model.critic = Constant(0.0)
+        logs = model.update(batch.replace(rewards=np.zeros(batch.num_steps)))
+        np.testing.assert_array_equal(model.policy.params, before)
+        assert logs["step_size"] == 0.0
+        assert logs["cg_status"] == CGStatus.CONVERGED
+
+
+# ---- TRPO ----
+
+
+def test_trpo_stays_inside_its_radius_and_improves():
+    model = make(TRPO)
+    for seed in range(5):
+        batch = play(model, seed)
+        old = model.policy.params
+        logs = model.update(batch)
+        assert logs["line_search_reason"] == LineSearchReason.ACCEPTED
+        assert logs["is_line_search_success"] == 1.0
+        kl = model.policy.kl(batch.obs, old).mean()
+        assert 0 < kl <= 0.01
+        assert logs["kl_divergence_loss"] == pytest.approx(kl)
+        assert logs["policy_objective"] > 0
+        assert logs["predicted_kl"] == pytest.approx(0.01)
+
+
+def test_trpo_gives_up_without_a_trace():
+    """Rewards of one sign against a constant advantage of zero leave nothing to improve at any step size."""
+    model = make(TRPO, line_search_max_iter=1, cg_damping=0.0, target_kl=3.0)
+    old = model.policy.params
+    logs = model.update(play(model))
+    assert logs["line_search_reason"] in (LineSearchReason.KL, LineSearchReason.NO_IMPROVEMENT)
+    assert logs["is_line_search_success"] == 0.0
+    assert logs["kl_divergence_loss"] == 0.0
+    assert model.policy.params.tobytes() == old.tobytes()
+
+
+def test_trpo_constrains_kl_from_old_to_new():
+    """The other direction differs, and would be met with another step."""
+    model = TRPO("Pendulum-v1", policy=GaussianPolicy(3, 1, dtype="float64"), n_steps=200, target_kl=0.5)
+    batch = model.collect()
+    old = model.policy.copy()
+    logs = model.update(batch)
+    forward = model.policy.kl(batch.obs, old.params).mean()
+    backward = old.kl(batch.obs, model.policy.params).mean()
+    assert logs["kl_divergence_loss"] == pytest.approx(forward)
+    assert abs(backward - forward) > 0.02 * forward
+
+
+def test_trpo_subsamples():
+    factors = {
+        "sub_sampling_factor": 3,
+        "gradient_sub_sampling_factor": 2,
+        "line_search_sub_sampling_factor": 4,
+    }
+    results = []
+    for seed in (0, 0, 1):
+        model = make(TRPO, seed=seed, **factors)
+        model.update(play(model))
+        results.append(model.policy.params)
+    np.testing.assert_array_equal(results[0], results[1])
+    assert np.abs(results[2] - results[0]).max() > 0
+
+
+# ---- PPO ----
+
+
+def test_actor_and_critic_side_by_side_give_the_same_bits():
+    results = []
+    for parallel in (True, False):
+        model = PPO("CartPole-v1", num_envs=2, n_steps=100, parallel_critic=parallel).learn(600)
+        results.append((model.policy.params, model.critic.state()))
+    np.testing.assert_array_equal(results[0][0], results[1][0])
+    for name, value in results[0][1].items():
+        np.testing.assert_array_equal(value, results[1][1][name])
+
+
+def test_ppo_counts_its_minibatches_and_stops_at_its_target():
+    model = make(PPO, n_epochs=4, batch_size=30, learning_rate=0.05)
+    assert model.update(play(model))["n_minibatches"] == 4 * math.ceil(100 / 30)
+    model = make(PPO, n_epochs=50, batch_size=30, learning_rate=0.05, target_kl=0.01)
+    logs = model.update(play(model))
+    assert 0 < logs["n_minibatches"] < 200
+    assert logs["kl_divergence_loss"] < 0.1
+
+
+def test_the_penalty_holds_the_policy_back_and_adapts():
+    kls = []
+    for kl_coef in (0.0, 20.0):
+        model = make(PPO, clip_range=None, kl_coef=kl_coef, n_epochs=20, learning_rate=0.02)
+        kls.append(model.update(play(model))["kl_divergence_loss"])
+    assert kls[1] < 0.5 * kls[0]
+    model = make(PPO, clip_range=None, kl_coef=1.0, kl_adaptive=True, target_kl=1e-6, learning_rate=0.02)
+    assert model.update(play(model))["kl_coef"] == 2.0
+    model.config = model.config_class(kl_coef=1.0, kl_adaptive=True, target_kl=100.0)
+    assert model.update(play(model))["kl_coef"] == 1.0
+    with pytest.raises(ValueError, match=r"^kl_adaptive: expected False unless target_kl and kl_coef"):
+        make(PPO, kl_adaptive=True)
+
+
+def test_ppo_schedules():
+    model = make(PPO, learning_rate_schedule="linear", clip_range_schedule="linear")
+    model.progress = 0.75
+    logs = model.update(play(model))
+    assert logs["learning_rate"] == pytest.approx(0.25 * 3e-4)
+    assert logs["clip_range"] == pytest.approx(0.25 * 0.2)
+
+
+# ---- saving ----
+
+
+@ALL
+@pytest.mark.parametrize("normalize", [False, True])
+def test_a_resumed_run_is_the_unbroken_one(kind, normalize, tmp_path):
+    arguments = {"num_envs": 2, "n_steps": 50, "whole_episodes": True, "normalize_observations": normalize}
+    if kind is PPO:
+        arguments |= {"kl_coef": 0.5, "kl_adaptive": True, "target_kl": 0.01}
+    if kind is TRPO:
+        arguments |= {"sub_sampling_factor": 2}
+    unbroken = kind("CartPole-v1", **arguments)
+    broken = kind("CartPole-v1", **arguments)
+    unbroken.learn(600)
+    first = broken.learn(300).num_timesteps
+    path = broken.save(tmp_path / "model")
+    resumed = pgcore.load(path, "CartPole-v1")
+    assert type(resumed) is kind
+    while resumed.num_timesteps < unbroken.num_timesteps:
+        resumed.learn(1, reset_num_timesteps=False)
+    assert first < resumed.num_timesteps == unbroken.num_timesteps
+    np.testing.assert_array_equal(resumed.policy.params, unbroken.policy.params)
+    for name, value in unbroken.critic.state().items():
+        np.testing.assert_array_equal(resumed.critic.state()[name], value)
+
+
+@ALL
+def test_continuous_actions_and_float32(kind):
+    model = kind("Pendulum-v1", num_envs=2, n_steps=64, normalize_observations=True).learn(400)
+    assert model.policy.params.dtype == np.float32
+    actions, _ = model.predict(np.zeros(3), deterministic=True)
+    assert actions.shape == (1,)
+    assert all(math.isfinite(v) for name, v in model.logs.items() if name != "rollout/ep_rew_mean"), (
+        model.logs
+    )

@@ -1,0 +1,237 @@
+"""PPO's surrogate: its gradient against autograd, and what a pass over minibatches does."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from oracles import assert_close, assert_same_bits
+from oracles_policies import FAMILIES, GaussianOracle, Problem, problem
+from pgcore.policies import CategoricalPolicy, GaussianPolicy, SurrogateAscent
+
+every_family = pytest.mark.parametrize("family", FAMILIES)
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "clipped": {"clip_range": 0.1},
+    "entropy": {"clip_range": 0.2, "ent_coef": 0.3},
+    "penalty": {"kl_coef": 0.7},
+    "normalized": {"clip_range": 0.2, "normalize_advantage": True},
+}
+
+
+def entropy(p: Problem, theta: Any, obs: np.ndarray) -> Any:
+    if isinstance(p.oracle, GaussianOracle):
+        covariance = p.oracle.moments(theta, obs)[1]
+        log_det = anp.linalg.slogdet(2.0 * np.pi * np.e * covariance)[1]
+        return 0.5 * log_det * np.ones(len(obs)) + 0.0 * anp.sum(theta)  # a fixed Σ does not depend on θ
+    return -sum(anp.sum(anp.exp(part) * part, axis=1) for part in p.oracle.log_probs(theta, obs))
+
+
+def objective(p: Problem, old: np.ndarray, options: dict[str, Any]) -> Any:
+    """The mean surrogate as a function of θ, by its formula."""
+    _, obs, actions = p.wide
+    advantages = p.weights.astype(np.float64)
+    if options.get("normalize_advantage"):
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    epsilon = options.get("clip_range", math.inf)
+
+    def mean(theta: Any) -> Any:
+        log_ratio = p.oracle.log_prob(theta, obs, actions) - old
+        ratio = anp.exp(log_ratio)
+        gain = anp.minimum(ratio * advantages, anp.clip(ratio, 1 - epsilon, 1 + epsilon) * advantages)
+        bonus = options.get("ent_coef", 0.0) * entropy(p, theta, obs)
+        penalty = options.get("kl_coef", 0.0) * (ratio - 1 - log_ratio)
+        return anp.mean(gain + bonus - penalty)
+
+    return mean
+
+
+def gradient_of(ascent: SurrogateAscent) -> np.ndarray:
+    """Of the first step: Adam's first moment is a tenth of it, downhill."""
+    return -ascent.state()["m"] / (1 - 0.9)
+
+
+@every_family
+@pytest.mark.parametrize(
+    ("name", "num_rows"),
+    [(name, rows) for name in OBJECTIVES for rows in (1, 33, 300) if (name, rows) != ("normalized", 1)],
+)
+def test_the_gradient_is_that_of_the_formula(family: str, name: str, num_rows: int) -> None:
+    p, options = problem(family, num_rows, hidden=(5,)), OBJECTIVES[name]
+    rng = np.random.default_rng(5)
+    old = p.policy.log_prob(*p.data) + 0.3 * rng.normal(size=num_rows)
+    want = autograd.grad(objective(p, old, options))(p.wide[0])
+    value = objective(p, old, options)(p.wide[0])
+    ascent = SurrogateAscent(p.policy)
+    order = rng.permutation(num_rows)
+    report = ascent.epoch(*p.data, p.weights, old, order, learning_rate=1e-3, batch_size=num_rows, **options)
+    assert_close(gradient_of(ascent), want)
+    assert report.minibatches == 1
+    assert report.gradient_norm == pytest.approx(np.linalg.norm(want))
+    mean_entropy = np.mean(entropy(p, *p.wide[:2]))
+    log_ratio = p.oracle.log_prob(*p.wide) - old
+    kl = np.mean(np.exp(log_ratio) - 1 - log_ratio)
+    assert report.entropy == pytest.approx(mean_entropy)
+    assert report.approx_kl == pytest.approx(kl)
+    bonus = options.get("ent_coef", 0.0) * mean_entropy - options.get("kl_coef", 0.0) * kl
+    assert report.surrogate + bonus == pytest.approx(value, abs=1e-12)
+    outside = np.abs(np.exp(log_ratio) - 1) > options.get("clip_range", math.inf)
+    assert report.clip_fraction == pytest.approx(outside.mean())
+
+
+@every_family
+@pytest.mark.parametrize("num_rows", [0, 1, 300])
+def test_entropy_gradients(family: str, num_rows: int) -> None:
+    p = problem(family, num_rows)
+    theta, obs, _ = p.wide
+    want = np.zeros_like(theta)
+    if num_rows:
+        want = autograd.grad(lambda t: anp.sum(entropy(p, t, obs)))(theta)
+    assert_close(p.policy.entropy_gradient(p.obs), want)
+
+
+@pytest.mark.parametrize("family", ["diagonal", "categorical"])
+def test_a_pass_is_a_sequence_of_minibatches(family: str) -> None:
+    p = problem(family, 50)
+    options: dict[str, Any] = {"learning_rate": 0.01, "clip_range": 0.2, "max_grad_norm": 0.5}
+    old, order = p.policy.log_prob(*p.data), np.random.default_rng(0).permutation(50)[:45]
+    whole, parts = SurrogateAscent(p.policy), SurrogateAscent(p.policy.copy())
+    report = whole.epoch(*p.data, p.weights, old, order, batch_size=20, **options)
+    assert report.minibatches == 3
+    pieces = [
+        parts.epoch(*p.data, p.weights, old, part, batch_size=99, **options)
+        for part in (order[:20], order[20:40], order[40:])
+    ]
+    assert_same_bits(whole.policy.params, parts.policy.params)
+    means = np.average([r.surrogate for r in pieces], weights=[20, 20, 5])
+    assert report.surrogate == pytest.approx(means)
+    assert int(whole.state()["step"]) == 3
+
+
+def test_ratios_start_at_one() -> None:
+    p = problem("diagonal", 400, dtype=np.float32)
+    ascent = SurrogateAscent(p.policy)
+    old = p.policy.log_prob(*p.data)
+    report = ascent.epoch(*p.data, p.weights, old, np.arange(400), learning_rate=1e-9, batch_size=400)
+    assert abs(report.approx_kl) < 1e-12
+    assert_close(gradient_of(ascent), p.policy.score_product(*p.data, p.weights) / 400)
+
+
+def test_the_gradients_norm_is_limited() -> None:
+    p = problem("full", 20)
+    old = p.policy.log_prob(*p.data)
+    free, limited = SurrogateAscent(p.policy.copy()), SurrogateAscent(p.policy.copy())
+    arguments: Any = (*p.data, p.weights, old, np.arange(20))
+    norm = free.epoch(*arguments, learning_rate=0.1).gradient_norm
+    assert limited.epoch(*arguments, learning_rate=0.1, max_grad_norm=norm / 4).gradient_norm == norm
+    assert_close(gradient_of(limited), gradient_of(free) / 4)
+
+
+def test_a_pass_ends_before_a_step_from_too_far() -> None:
+    p = problem("categorical", 60)
+    old = p.policy.log_prob(*p.data)
+    ascent = SurrogateAscent(p.policy)
+    report = ascent.epoch(
+        *p.data, p.weights, old, np.arange(60), learning_rate=0.3, batch_size=10, max_kl=0.05
+    )
+    assert report.stopped
+    assert 1 <= report.minibatches < 6
+    moved = p.policy.params
+    again = ascent.epoch(
+        *p.data, p.weights, old - 1.0, np.arange(60), learning_rate=0.3, batch_size=60, max_kl=0.05
+    )
+    assert again.minibatches == 0
+    assert math.isnan(again.surrogate)
+    assert_same_bits(p.policy.params, moved)
+
+
+@pytest.mark.parametrize("advantages", [np.full(30, 1e6), np.full(30, 0.1), np.zeros(30)])
+def test_advantages_that_do_not_vary(advantages: np.ndarray) -> None:
+    p = problem("diagonal", 30)
+    ascent, old = SurrogateAscent(p.policy), p.policy.log_prob(*p.data)
+    ascent.epoch(
+        *p.data, advantages, old, np.arange(30), learning_rate=0.1, batch_size=30, normalize_advantage=True
+    )
+    assert not gradient_of(ascent).any()
+    ascent.epoch(
+        *p.data, advantages, old, np.arange(1), learning_rate=0.1, batch_size=1, normalize_advantage=True
+    )
+    assert np.isfinite(p.policy.params).all()
+
+
+def test_bad_numbers_are_noticed_before_they_do_harm() -> None:
+    p = problem("diagonal", 30)
+    ascent, before = SurrogateAscent(p.policy), p.policy.params
+    old = p.policy.log_prob(*p.data)
+    weights = p.weights.copy()
+    weights[7] = np.nan
+    with pytest.raises(FloatingPointError, match=r"^gradient: expected finite numbers; look for infinite"):
+        ascent.epoch(*p.data, weights, old, np.arange(30), learning_rate=0.1)
+    assert_same_bits(p.policy.params, before)
+
+
+def test_moments_are_saved_and_restored() -> None:
+    p = problem("state", 40)
+    old = p.policy.log_prob(*p.data)
+    first = SurrogateAscent(p.policy)
+    arguments: Any = (*p.data, p.weights, old, np.arange(40))
+    first.epoch(*arguments, learning_rate=0.01)
+    second = SurrogateAscent(p.policy.copy())
+    second.load_state(first.state())
+    first.epoch(*arguments, learning_rate=0.01)
+    second.epoch(*arguments, learning_rate=0.01)
+    assert_same_bits(second.policy.params, first.policy.params)
+
+
+def test_the_policys_normaliser_is_applied() -> None:
+    from pgcore.policies import ObservationNormalizer
+
+    p = problem("diagonal", 40)
+    normalizer = ObservationNormalizer(3)
+    normalizer.update(5 + 3 * p.obs)
+    plain = p.policy.copy()
+    p.policy.normalizer = normalizer
+    old = p.policy.log_prob(*p.data)
+    with_it, by_hand = SurrogateAscent(p.policy), SurrogateAscent(plain)
+    with_it.epoch(*p.data, p.weights, old, np.arange(40), learning_rate=0.01)
+    by_hand.epoch(normalizer.normalize(p.obs), p.actions, p.weights, old, np.arange(40), learning_rate=0.01)
+    assert_close(p.policy.params, plain.params)
+
+
+GAUSSIAN, CHOICE = GaussianPolicy(3, 2, hidden=()), CategoricalPolicy(3, 4, hidden=())
+OBS, ACTIONS = np.zeros((5, 3), np.float32), np.zeros((5, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((np.zeros(4), np.zeros(5), range(5)), {}, ValueError, "advantages: expected shape (5,), got (4,)"),
+        (
+            (np.zeros(5), np.zeros(4), range(5)),
+            {},
+            ValueError,
+            "log_probs_old: expected shape (5,), got (4,)",
+        ),
+        ((np.zeros(5), np.zeros(5), [5]), {}, ValueError, "order: expected integers in 0…4, got 5"),
+        ((np.zeros(5), np.zeros(5), [-1]), {}, ValueError, "order: expected integers in 0…4, got -1"),
+        (
+            (np.zeros(5), np.zeros(5), range(5)),
+            {"batch_size": 0},
+            ValueError,
+            "batch_size: expected an integer >= 1, got 0",
+        ),
+    ],
+)
+def test_errors(arguments: Any, options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        SurrogateAscent(GAUSSIAN).epoch(OBS, ACTIONS, *arguments, learning_rate=0.1, **options)
+    assert str(caught.value) == message
+    with pytest.raises(ValueError, match=r"^actions: expected integers in 0…3, got 4$"):
+        SurrogateAscent(CHOICE).epoch(
+            OBS, np.full(5, 4), np.zeros(5), np.zeros(5), range(5), learning_rate=0.1
+        )
