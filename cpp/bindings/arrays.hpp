@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pgcore/inputs.hpp"
 #include "pgcore/types.hpp"
@@ -81,13 +82,16 @@ T* output(const char* name, Array<T>& a, Sizes... sizes) {
                         std::to_string(got));
 }
 
-// Memory of integers, each checked to lie in 0 … K − 1.
-inline const std::int64_t* choices(const char* name, const Array<std::int64_t>& a, Index rows, Index K) {
+// Integers, each checked to lie in 0 … K − 1; a copy, because they are used as indices while other threads
+// may write to the caller's array.
+inline std::vector<std::int64_t> choices(const char* name, const Array<std::int64_t>& a, Index rows,
+                                         Index K) {
   const std::int64_t* data = input(name, a, rows);
-  for (Index i = 0; i < rows; ++i) {
-    if (data[i] < 0 || data[i] >= K) refuse_choice(name, K, data[i]);
+  std::vector<std::int64_t> copy(data, data + rows);
+  for (const std::int64_t k : copy) {
+    if (k < 0 || k >= K) refuse_choice(name, K, k);
   }
-  return data;
+  return copy;
 }
 
 // What a pass keeps of a normaliser's arrays: nothing when there are none.

@@ -13,10 +13,10 @@ void bind(py::module_& m) {
       [](const Array<std::int64_t>& actions, const Array<T>& logits, Array<T>& out) {
         check_ndim("logits", logits, 2);
         const Index rows = logits.shape(0), K = logits.shape(1);
-        const std::int64_t* a = choices("actions", actions, rows, K);
+        const auto a = choices("actions", actions, rows, K);
         T* y = output("out", out, rows);
         const release_gil guard;
-        categorical::log_prob(rows, K, a, logits.data(), y);
+        categorical::log_prob(rows, K, a.data(), logits.data(), y);
       },
       py::arg("actions").noconvert(), py::arg("logits").noconvert(), py::arg("out").noconvert());
   m.def(
@@ -24,10 +24,10 @@ void bind(py::module_& m) {
       [](const Array<std::int64_t>& actions, const Array<T>& logits, Array<T>& out) {
         check_ndim("logits", logits, 2);
         const Index rows = logits.shape(0), K = logits.shape(1);
-        const std::int64_t* a = choices("actions", actions, rows, K);
+        const auto a = choices("actions", actions, rows, K);
         T* y = output("out", out, rows, K);
         const release_gil guard;
-        categorical::score(rows, K, a, logits.data(), y);
+        categorical::score(rows, K, a.data(), logits.data(), y);
       },
       py::arg("actions").noconvert(), py::arg("logits").noconvert(), py::arg("out").noconvert());
   m.def(

@@ -101,9 +101,11 @@ class FisherKernels {
     const Index B = policy.rows(obs);
     const T* p = policy.parameters(theta);
     const Inputs<T> x = policy.inputs(obs);
-    const Actions<T> a = actions ? policy.view(*actions, B) : Actions<T>{nullptr, nullptr};
+    std::optional<CheckedActions<T>> a;
+    if (actions) a = policy.view(*actions, B);
     const release_gil guard;
-    return Fisher<T>(policy.policy(), p, B, x, a, max_cache_bytes);
+    return Fisher<T>(policy.policy(), p, B, x, a ? Actions<T>(*a) : Actions<T>{nullptr, nullptr},
+                     max_cache_bytes);
   }
 
   Array<T> obs_;

@@ -21,19 +21,19 @@ class PolicyFitKernels {
     const Index rows = policy_.rows(obs), P = policy_.num_params();
     T *p = output("theta", theta, P), *m1 = output("m", m, P), *m2 = output("v", v, P);
     const Inputs<T> x = policy_.inputs(obs);
-    const Actions<T> a = policy_.view(actions, rows);
+    const CheckedActions<T> a = policy_.view(actions, rows);
     const T *advantage = input("advantages", advantages, rows),
             *old = input("log_probs_old", log_probs_old, rows);
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
-    const std::int64_t* index = choices("order", order, count, rows);
+    const auto index = choices("order", order, count, rows);
     if (batch_size < 1) {
       throw py::value_error("batch_size: expected at least 1, got " + std::to_string(batch_size));
     }
     SurrogateReport report;
     {
       const release_gil guard;
-      report = fit_.epoch(p, m1, m2, step, x, a, advantage, old, count, index, batch_size,
+      report = fit_.epoch(p, m1, m2, step, x, a, advantage, old, count, index.data(), batch_size,
                           {clip_range, entropy_coef, kl_coef, max_grad_norm, max_kl, normalize_advantage},
                           {learning_rate, beta1, beta2, epsilon});
     }

@@ -6,6 +6,15 @@
 
 namespace pgcore::bindings {
 
+// Actions that were checked. Choices are copied: they are used as indices while other threads may write to
+// the caller's array.
+template <class T>
+struct CheckedActions {
+  const T* real;
+  std::vector<std::int64_t> choice;
+  operator Actions<T>() const { return {real, real ? nullptr : choice.data()}; }
+};
+
 // Checked access to a policy's arrays. Actions are (B, width): T for real ones, int64 for choices.
 template <class T>
 class PolicyKernels {
@@ -143,18 +152,19 @@ class PolicyKernels {
   const T* parameters(const Reals& theta) const { return input("params", theta, num_params()); }
   // Read with the GIL held, so that no other thread is replacing the scaling.
   Inputs<T> inputs(const Reals& obs) const { return {obs.data(), scaling_}; }
-  Actions<T> view(const Reals& actions, Index B) const {
+  CheckedActions<T> view(const Reals& actions, Index B) const {
     check_family(false);
-    return {input("actions", actions, B, width()), nullptr};
+    return {input("actions", actions, B, width()), {}};
   }
-  Actions<T> view(const Choices& actions, Index B) const {
+  CheckedActions<T> view(const Choices& actions, Index B) const {
     check_family(true);
     const std::int64_t* data = input("actions", actions, B, width());
-    for (Index i = 0; i < B * width(); ++i) {
-      const Index size = choice_sizes_[static_cast<std::size_t>(i % width())];
-      if (data[i] < 0 || data[i] >= size) refuse_choice("actions", size, data[i]);
+    std::vector<std::int64_t> copy(data, data + B * width());
+    for (std::size_t i = 0; i < copy.size(); ++i) {
+      const Index size = choice_sizes_[i % choice_sizes_.size()];
+      if (copy[i] < 0 || copy[i] >= size) refuse_choice("actions", size, copy[i]);
     }
-    return {nullptr, data};
+    return {nullptr, std::move(copy)};
   }
   ActionsOut<T> view_out(Reals& actions, Index B) const {
     check_family(false);

@@ -39,11 +39,11 @@ class ValueKernels {
     const Inputs<T> data{x.data(), scaling_};
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
-    const std::int64_t* index = choices("order", order, count, rows);
+    const auto index = choices("order", order, count, rows);
     if (batch_size < 1)
       throw py::value_error("batch_size: expected at least 1, got " + std::to_string(batch_size));
     const release_gil guard;
-    const double loss = fit_.epoch(p, m1, m2, step, data, y, count, index, batch_size, max_grad_norm,
+    const double loss = fit_.epoch(p, m1, m2, step, data, y, count, index.data(), batch_size, max_grad_norm,
                                    {learning_rate, beta1, beta2, epsilon});
     return {step, loss};
   }

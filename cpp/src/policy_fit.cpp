@@ -62,12 +62,14 @@ struct PolicyFit<T>::Passes {
         const double ratio = std::exp(log_ratio);
         const double clamped = std::clamp(ratio, 1 - options.clip_range, 1 + options.clip_range);
         const bool clipped = clamped * advantage < ratio * advantage;
-        sums.surrogate += clipped ? clamped * advantage : ratio * advantage;
+        sums.surrogate += advantage == 0 ? 0.0 : std::min(ratio * advantage, clamped * advantage);
         sums.clip_fraction += clamped != ratio;
         sums.approx_kl += std::expm1(log_ratio) - log_ratio;
         sums.entropy += static_cast<double>(entropies.data()[r]);
-        const T weight = static_cast<T>(
-            share * ((clipped ? 0.0 : ratio * advantage) - options.kl_coef * std::expm1(log_ratio)));
+        // Selected, not multiplied: a ratio may overflow where its term has no weight.
+        double slope = clipped || advantage == 0 ? 0.0 : ratio * advantage;
+        if (options.kl_coef != 0) slope -= options.kl_coef * std::expm1(log_ratio);
+        const T weight = static_cast<T>(share * slope);
         for (Index j = 0; j < O; ++j) d_outputs[r * O + j] *= weight;
         for (Index k = 0; k < E; ++k) d_extra.data()[r * E + k] *= weight;
       }

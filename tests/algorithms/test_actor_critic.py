@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import _thread
 import math
+import threading
+import time
 
 import numpy as np
 import pytest
 
 import pgcore
 from pgcore import NPG, PPO, TRPO, Batch
-from pgcore.baselines import Constant, LinearFeatures, ValueNetwork
+from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent, ValueNetwork
 from pgcore.kernels import CGStatus, gae
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
 from pgcore.training.actor_critic import Advantages, gradient_statistics, policy_gradient
 from pgcore.training.natural_gradient import LineSearchReason
+from pgcore.training.side_by_side import side_by_side
 
 ALL = pytest.mark.parametrize("kind", [NPG, TRPO, PPO])
 
@@ -73,7 +77,7 @@ def test_advantages_come_from_the_critic_before_its_fit():
 @ALL
 @pytest.mark.parametrize("critic", [Constant(0.5), LinearFeatures()])
 def test_any_baseline_serves_as_critic(kind, critic):
-    model = kind("CartPole-v1", critic=critic, n_steps=64).learn(200)
+    model = kind("CartPole-v1", critic=critic, n_steps=64, whole_episodes=True).learn(200)
     assert model.critic is critic
     assert np.isfinite(model.policy.params).all()
 
@@ -139,7 +143,36 @@ def test_gradients_that_are_not_finite_change_nothing(kind):
     np.testing.assert_array_equal(model.policy.params, before)
 
 
+@ALL
+@pytest.mark.parametrize("critic", [AverageReturn(), TimeDependent(), Constant(0.0)])
+def test_critics_that_would_take_a_time_limit_for_an_end_are_refused(kind, critic):
+    with pytest.raises(ValueError, match=r"^critic: expected one that can value what follows a cut episode"):
+        kind("CartPole-v1", critic=critic)
+
+
+def test_ppos_settings_are_those_of_both_networks():
+    critic = PPO("CartPole-v1", n_epochs=3, batch_size=256, learning_rate=1e-2, max_grad_norm=0.1).critic
+    assert (critic.n_epochs, critic.batch_size, critic.learning_rate) == (3, 256, 1e-2)
+    assert critic.max_grad_norm == 0.1
+    own = {"n_critic_updates": 4, "critic_batch_size": 32, "critic_learning_rate": 1e-4}
+    critic = PPO("CartPole-v1", **own).critic
+    assert (critic.n_epochs, critic.batch_size, critic.learning_rate) == (4, 32, 1e-4)
+    critic = TRPO("CartPole-v1", n_critic_updates=4, batch_size=32, learning_rate=1e-4).critic
+    assert (critic.n_epochs, critic.batch_size, critic.learning_rate) == (4, 32, 1e-4)
+
+
 # ---- NPG ----
+
+
+def test_npg_halves_a_step_that_the_quadratic_model_got_wrong():
+    """Without damping, the Fisher matrix of a few rows says nothing of most directions."""
+    model = make(NPG, cg_damping=0.0, fisher_sub_sampling_factor=30, cg_max_steps=100)
+    for seed in range(5):
+        batch, old = play(model, seed), model.policy.params
+        logs = model.update(batch)
+        assert logs["kl_divergence_loss"] <= 0.02
+        assert model.policy.kl(batch.obs, old).mean() == pytest.approx(logs["kl_divergence_loss"], abs=1e-12)
+        assert logs["step_halvings"] > 0
 
 
 def test_npg_spends_its_kl_budget():
@@ -151,7 +184,7 @@ def test_npg_spends_its_kl_budget():
 
 
 def test_npg_with_a_fixed_step():
-    model = make(NPG, step_rule="fixed", learning_rate=0.03)
+    model = make(NPG, step_rule="fixed", step_size=0.03)
     batch, before = play(model), model.policy.params
     logs = model.update(batch)
     assert logs["step_size"] == 0.03
@@ -169,7 +202,7 @@ def _at(model, params):
 
 
 def test_npg_schedules():
-    model = make(NPG, learning_rate_schedule="linear")
+    model = make(NPG, step_schedule="linear")
     model.progress = 0.75
     assert model.update(play(model))["predicted_kl"] == pytest.approx(0.25 * 0.01)
 
@@ -178,7 +211,7 @@ def test_steps_without_a_gradient_stay():
     for kind in (NPG, TRPO):
         model = make(kind, normalize_advantage=False)
         batch, before = play(model), model.policy.params
-        model.critic = Constant(0.0)
+        model.critic = Constant(0.0)  # nothing to learn from
         logs = model.update(batch.replace(rewards=np.zeros(batch.num_steps)))
         np.testing.assert_array_equal(model.policy.params, before)
         assert logs["step_size"] == 0.0
@@ -228,8 +261,8 @@ def test_trpo_constrains_kl_from_old_to_new():
 
 def test_trpo_subsamples():
     factors = {
-        "sub_sampling_factor": 3,
-        "gradient_sub_sampling_factor": 2,
+        "sub_sampling_factor": 2,
+        "fisher_sub_sampling_factor": 3,
         "line_search_sub_sampling_factor": 4,
     }
     results = []
@@ -254,6 +287,28 @@ def test_actor_and_critic_side_by_side_give_the_same_bits():
         np.testing.assert_array_equal(value, results[1][1][name])
 
 
+def test_interrupts_wait_for_the_critic():
+    """However often it is pressed: what the critic thread changes will be restored by others."""
+    started, finished = threading.Event(), []
+
+    def slow():
+        started.set()
+        time.sleep(0.6)
+        finished.append(True)
+
+    def interrupted():
+        started.wait()
+        timer = threading.Timer(0.2, _thread.interrupt_main)
+        timer.start()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(interrupted, slow)
+    assert finished
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda: 1, lambda: 1 / 0)
+
+
 def test_ppo_counts_its_minibatches_and_stops_at_its_target():
     model = make(PPO, n_epochs=4, batch_size=30, learning_rate=0.05)
     assert model.update(play(model))["n_minibatches"] == 4 * math.ceil(100 / 30)
@@ -273,6 +328,12 @@ def test_the_penalty_holds_the_policy_back_and_adapts():
     assert model.update(play(model))["kl_coef"] == 2.0
     model.config = model.config_class(kl_coef=1.0, kl_adaptive=True, target_kl=100.0)
     assert model.update(play(model))["kl_coef"] == 1.0
+    for _ in range(50):
+        model.kl_coef.adapt(kl=1.0, target=0.01)
+    assert model.kl_coef.value == 1e4
+    for _ in range(50):
+        model.kl_coef.adapt(kl=0.0, target=0.01)
+    assert model.kl_coef.value == 1e-4
     with pytest.raises(ValueError, match=r"^kl_adaptive: expected False unless target_kl and kl_coef"):
         make(PPO, kl_adaptive=True)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import autograd
@@ -235,3 +238,75 @@ def test_errors(arguments: Any, options: Any, error: type[Exception], message: s
         SurrogateAscent(CHOICE).epoch(
             OBS, np.full(5, 4), np.zeros(5), np.zeros(5), range(5), learning_rate=0.1
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"max_grad_norm": -1.0}, ValueError, "max_grad_norm: expected a number >= 0, got -1.0"),
+        ({"clip_range": -0.1}, ValueError, "clip_range: expected a number >= 0, got -0.1"),
+        ({"clip_range": math.nan}, ValueError, "clip_range: expected a number >= 0, got nan"),
+        ({"max_kl": math.nan}, ValueError, "max_kl: expected a number >= 0, got nan"),
+        ({"learning_rate": math.nan}, ValueError, "learning_rate: expected a finite number >= 0, got nan"),
+        ({"learning_rate": "x"}, TypeError, "learning_rate: expected a real number, got str"),
+        ({"order": [True] * 5}, TypeError, "order: expected row numbers, got bool"),
+        ({"order": [0.7, 1.9]}, TypeError, "order: expected integers, got float64"),
+    ],
+)
+def test_numbers_are_checked(options: Any, error: type[Exception], message: str) -> None:
+    arguments = {"order": range(5), "learning_rate": 0.1, **options}
+    ascent = SurrogateAscent(GAUSSIAN)
+    with pytest.raises(error) as caught:
+        ascent.epoch(OBS, ACTIONS, np.zeros(5), np.zeros(5), **arguments)
+    assert str(caught.value) == message
+    assert int(ascent.state()["step"]) == 0
+
+
+def test_states_of_other_policies_are_refused() -> None:
+    ascent = SurrogateAscent(GAUSSIAN)
+    with pytest.raises(ValueError, match=r"^m: expected shape \(10,\), got \(5,\)$"):
+        ascent.load_state({"m": np.zeros(5), "v": np.zeros(10), "step": np.array(1)})
+    assert int(ascent.state()["step"]) == 0
+
+
+def test_a_ratio_that_overflows_has_no_weight_where_it_is_clipped() -> None:
+    p = problem("diagonal", 30)
+    old = p.policy.log_prob(*p.data)
+    old[3] -= 800.0
+    advantages = np.abs(p.weights)
+    ascent = SurrogateAscent(p.policy)
+    ascent.epoch(*p.data, advantages, old, np.arange(30), learning_rate=0.1, batch_size=30, clip_range=0.2)
+    assert np.isfinite(gradient_of(ascent)).all()
+
+
+def test_other_threads_never_see_parameters_half_way() -> None:
+    p = problem("diagonal", 2000, hidden=(16,))
+    old, ascent = p.policy.log_prob(*p.data), SurrogateAscent(p.policy)
+    same = np.repeat(p.obs[:1], 3000, axis=0), np.repeat(p.actions[:1], 3000, axis=0)
+    copy_before = copy.copy(p.policy)
+    theta = copy_before.params
+    with ThreadPoolExecutor(3) as pool:
+        order = np.tile(np.arange(2000), 3)
+        arguments: Any = (*p.data, p.weights, old, order)
+        training = [pool.submit(ascent.epoch, *arguments, learning_rate=1e-3) for _ in range(4)]
+        while not all(future.done() for future in training):
+            log_probs = p.policy.log_prob(*same)
+            assert (log_probs == log_probs[0]).all()
+    assert int(ascent.state()["step"]) == 4 * math.ceil(6000 / 64)
+    assert_same_bits(copy_before.params, theta)
+
+
+def test_index_arrays_may_change_during_a_call() -> None:
+    p = problem("categorical", 3000, hidden=(16,))
+    old, ascent = p.policy.log_prob(*p.data), SurrogateAscent(p.policy)
+    actions, order = p.actions.copy(), np.tile(np.arange(3000), 4)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(ascent.epoch, p.obs, actions, p.weights, old, order, learning_rate=1e-3)
+        while not future.done():
+            order[:], actions[:] = 2**40, 2**40
+            time.sleep(1e-3)
+            order[:], actions[:] = 0, 0
+    try:
+        assert future.result().minibatches > 0
+    except ValueError as error:  # seen before they were copied
+        assert "expected integers in" in str(error)  # noqa: PT017

@@ -10,12 +10,15 @@ import numpy as np
 
 from pgcore.training import PositiveFloat, ScheduleName, clip_norm, scheduled
 from pgcore.training.actor_critic import ActorCritic, gradient_statistics, policy_gradient
-from pgcore.training.natural_gradient import NaturalGradientConfig, cg_logs, natural_gradient
+from pgcore.training.natural_gradient import NaturalGradientConfig, cg_logs, natural_gradient, subsample
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
+    from pgcore.training.actor_critic import FloatArray
 
 __all__ = ["NPG", "NPGConfig"]
+
+_MAX_HALVINGS = 10
 
 
 @dataclass(frozen=True)
@@ -23,23 +26,23 @@ class NPGConfig(NaturalGradientConfig):
     """Hyperparameters of `NPG`."""
 
     step_rule: Literal["kl", "fixed"] = "kl"
-    """Scale each step so that it spends target_kl, or multiply F⁻¹g by learning_rate."""
-    learning_rate: PositiveFloat = 0.05
+    """Scale each step so that it spends target_kl, or multiply F⁻¹g by step_size."""
+    step_size: PositiveFloat = 0.05
     """Step size α of the fixed rule."""
-    learning_rate_schedule: ScheduleName = "constant"
-    """Keep the step size (or, for the KL rule, its budget), or let it fall to zero at the end of training."""
-    max_step_size: PositiveFloat = 100.0
-    """Upper limit of the KL rule's α, for gradients that have nearly vanished."""
+    step_schedule: ScheduleName = "constant"
+    """Keep the step size (for the KL rule its budget), or let it fall to zero at the end of training."""
 
 
 class NPG(ActorCritic[NPGConfig]):
     r"""Natural policy gradient: steepest ascent per nat of KL, whatever the parameterisation.
 
     .. math:: \theta \leftarrow \theta + \alpha F^{-1} g, \qquad
-              \alpha = \sqrt{2\delta / (x^\top F x)} \text{ with } x = F^{-1}g \text{ for the KL rule}
+              \alpha = \sqrt{2\delta / (x^\top (F + \lambda I)\, x)} \text{ for the KL rule, with }
+              x = (F + \lambda I)^{-1} g
 
-    with g and F both means over steps. There is no line search; `TRPO` adds one. Arguments are those of
-    `pgcore.training.Algorithm`, hyperparameters those of `NPGConfig`.
+    with g and F both means over steps and λ the damping. There is no line search, which `TRPO` adds; but
+    the KL rule halves a step whose true KL turns out more than twice its budget, where the quadratic model
+    has failed. Arguments are those of `pgcore.training.Algorithm`, hyperparameters those of `NPGConfig`.
 
     Examples
     --------
@@ -54,27 +57,43 @@ class NPG(ActorCritic[NPGConfig]):
         """Take one step along the natural gradient, then let the critic learn."""
         cfg, policy, old = self.config, self.policy, self.policy.params
         advantages, estimate = self.advantages(batch)
-        gradient = policy_gradient(policy, batch.obs, batch.actions, advantages, cfg.ent_coef)
+        rows = subsample(self._rng, batch.num_steps, cfg.sub_sampling_factor)
+        data = batch.obs[rows], batch.actions[rows], advantages[rows]
+        gradient = policy_gradient(policy, *data, cfg.ent_coef)
         clip_norm(gradient, None)  # raises where it is not finite
-        statistics = gradient_statistics(policy, batch.obs, batch.actions, advantages, gradient)
+        statistics = gradient_statistics(policy, *data, gradient)
+        entropy = float(np.mean(policy.entropy(batch.obs)))
 
         solution = natural_gradient(policy, batch, gradient, cfg, self._rng)
         curvature = max(solution.curvature, 0.0)
+        budget = scheduled(cfg.target_kl, cfg.step_schedule, self.progress)
+        alpha = math.sqrt(2 * budget / curvature) if curvature > 0 else 0.0
         if cfg.step_rule == "fixed":
-            alpha = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)
-        else:
-            budget = scheduled(cfg.target_kl, cfg.learning_rate_schedule, self.progress)
-            alpha = min(math.sqrt(2 * budget / curvature), cfg.max_step_size) if curvature > 0 else 0.0
-        entropy = float(np.mean(policy.entropy(batch.obs)))
-        policy.params = old + np.asarray(alpha, old.dtype) * solution.x
+            alpha = scheduled(cfg.step_size, cfg.step_schedule, self.progress)
+        predicted_kl = 0.5 * alpha**2 * curvature
+        kl = self._kl_of_step(batch, old, alpha * solution.x)
+        num_halvings = 0
+        while cfg.step_rule == "kl" and not kl <= 2 * budget and num_halvings < _MAX_HALVINGS:
+            num_halvings += 1
+            alpha /= 2
+            kl = self._kl_of_step(batch, old, alpha * solution.x)
+        if not math.isfinite(kl) or (cfg.step_rule == "kl" and kl > 2 * budget):
+            policy.params, alpha, kl = old, 0.0, 0.0
 
         return {
             **statistics,
             **cg_logs(solution),
             "step_size": alpha,
-            "predicted_kl": 0.5 * alpha**2 * curvature,
-            "kl_divergence_loss": float(np.mean(policy.kl(batch.obs, old))),
+            "step_halvings": num_halvings,
+            "predicted_kl": predicted_kl,
+            "kl_divergence_loss": kl,
             "predicted_improvement": alpha * float(gradient.astype(np.float64) @ solution.x),
             "entropy": entropy,
+            "entropy_loss": -entropy,
             **self.critic_logs(batch, estimate),
         }
+
+    def _kl_of_step(self, batch: Batch, old: FloatArray, step: FloatArray) -> float:
+        """Take a step from the old parameters, and return the mean KL(old‖new) that it makes."""
+        self.policy.params = old + step.astype(old.dtype)
+        return float(np.mean(self.policy.kl(batch.obs, old), dtype=np.float64))

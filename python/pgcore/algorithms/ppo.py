@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from pgcore.training.actor_critic import (
     gradient_statistics,
     policy_gradient,
 )
+from pgcore.training.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -31,29 +31,42 @@ class PPOConfig(ActorCriticConfig):
     """Hyperparameters of `PPO`."""
 
     n_epochs: PositiveInt = 10
-    """Passes over each batch."""
+    """Passes over each batch, of policy and value network."""
     batch_size: PositiveInt = 64
-    """Minibatch."""
+    """Minibatch of both."""
     learning_rate: PositiveFloat = 3e-4
-    """Adam step size."""
+    """Adam step size of both."""
     learning_rate_schedule: ScheduleName = "constant"
-    """Keep the step size, or let it fall to zero at the end of training."""
+    """Keep the policy's step size, or let it fall to zero at the end of training."""
     clip_range: PositiveFloat | None = 0.2
     """How far a probability ratio may move from 1 before the surrogate stops paying; None for no limit."""
     clip_range_schedule: ScheduleName = "constant"
     """Keep the clip range, or let it fall to zero at the end of training."""
     max_grad_norm: PositiveFloat | None = 0.5
-    """Longer gradients are scaled down to this norm."""
+    """Longer gradients of either are scaled down to this norm."""
     target_kl: PositiveFloat | None = None
     """End an update early when a minibatch's KL passes 1.5 times this."""
     kl_coef: NonNegativeFloat = 0.0
     """Weight of a penalty on KL(old‖new)."""
     kl_adaptive: bool = False
     """Double kl_coef after updates that moved more than 1.5 target_kl, halve it after less than 1/1.5."""
-    critic_learning_rate: PositiveFloat = 3e-4
-    """Adam step size of the value network."""
+    critic_learning_rate: PositiveFloat | None = None
+    """Adam step size of the value network, in place of learning_rate."""
+    critic_batch_size: PositiveInt | None = None
+    """Minibatch of the value network, in place of batch_size."""
+    n_critic_updates: PositiveInt | None = None
+    """Passes of the value network over each batch, in place of n_epochs."""
     parallel_critic: bool = True
     """Fit the value network on a second thread. The numbers are the same."""
+
+    def critic_options(self) -> dict[str, Any]:
+        """Return the policy's settings, but for what is said of the critic alone."""
+        return {
+            "learning_rate": self.critic_learning_rate or self.learning_rate,
+            "batch_size": self.critic_batch_size or self.batch_size,
+            "n_epochs": self.n_critic_updates or self.n_epochs,
+            "max_grad_norm": self.max_grad_norm,
+        }
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,6 +98,7 @@ class PPO(ActorCritic[PPOConfig]):
 
     def setup(self) -> None:
         """Make the optimizer."""
+        super().setup()
         self.ascent = SurrogateAscent(self.policy)
         self.kl_coef = AdaptiveCoefficient(self.config.kl_coef)
 
@@ -98,9 +112,10 @@ class PPO(ActorCritic[PPOConfig]):
         estimate = Advantages.of(batch, self.critic, gamma=cfg.gamma, gae_lambda=cfg.gae_lambda)
         if not cfg.parallel_critic:
             return {**self._improve_policy(batch, estimate), **self.critic_logs(batch, estimate)}
-        with ThreadPoolExecutor(1) as pool:
-            critic = pool.submit(self.critic_logs, batch, estimate)
-            return {**self._improve_policy(batch, estimate), **critic.result()}
+        actor, critic = side_by_side(
+            lambda: self._improve_policy(batch, estimate), lambda: self.critic_logs(batch, estimate)
+        )
+        return {**actor, **critic}
 
     def _improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
         cfg, policy = self.config, self.policy
@@ -142,6 +157,7 @@ class PPO(ActorCritic[PPOConfig]):
             **statistics,
             "policy_gradient_loss": -report.surrogate,
             "entropy": report.entropy,
+            "entropy_loss": -report.entropy,
             "approx_kl": report.approx_kl,
             "clip_fraction": report.clip_fraction,
             "kl_divergence_loss": kl,
@@ -156,6 +172,8 @@ class PPO(ActorCritic[PPOConfig]):
 class AdaptiveCoefficient:
     """The weight of a KL penalty, moved towards a target (Schulman et al. 2017, section 4).
 
+    It stays within four orders of magnitude of where it began, so that it can always find back.
+
     >>> beta = AdaptiveCoefficient(1.0)
     >>> beta.adapt(kl=0.02, target=0.01)
     >>> beta.value
@@ -163,14 +181,14 @@ class AdaptiveCoefficient:
     """
 
     def __init__(self, value: float) -> None:
-        self.value = value
+        self.initial = self.value = value
 
     def adapt(self, kl: float, target: float) -> None:
         """Double the weight after more than 1.5 times the target, halve it after less than 1/1.5 of it."""
         if kl > 1.5 * target:
-            self.value *= 2
+            self.value = min(2 * self.value, 1e4 * self.initial)
         elif kl < target / 1.5:
-            self.value /= 2
+            self.value = max(self.value / 2, 1e-4 * self.initial)
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the weight."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pgcore.training import PositiveInt, UnitInterval, clip_norm
+from pgcore.training import OpenUnitInterval, PositiveInt, clip_norm
 from pgcore.training.actor_critic import ActorCritic, gradient_statistics, policy_gradient
 from pgcore.training.natural_gradient import (
     NaturalGradientConfig,
@@ -29,14 +29,12 @@ __all__ = ["TRPO", "TRPOConfig"]
 class TRPOConfig(NaturalGradientConfig):
     """Hyperparameters of `TRPO`."""
 
-    line_search_shrinking_factor: UnitInterval = 0.8
+    line_search_shrinking_factor: OpenUnitInterval = 0.8
     """Factor from one candidate step to the next."""
     line_search_max_iter: PositiveInt = 10
     """Candidates to try before the update is given up."""
-    gradient_sub_sampling_factor: PositiveInt = 1
-    """Take the gradient over one step in so many."""
-    line_search_sub_sampling_factor: PositiveInt = 1
-    """Evaluate candidates on one step in so many."""
+    line_search_sub_sampling_factor: PositiveInt | None = None
+    """Evaluate candidates on one step in so many, in place of sub_sampling_factor."""
 
 
 class TRPO(ActorCritic[TRPOConfig]):
@@ -46,9 +44,9 @@ class TRPO(ActorCritic[TRPOConfig]):
         \max_\theta \frac1B\sum_t \frac{\pi_\theta(a_t\mid o_t)}{\pi_\text{old}(a_t\mid o_t)} A_t
         \quad\text{subject to}\quad \overline{\mathrm{KL}}(\pi_\text{old}\|\pi_\theta) \le \delta
 
-    by the longest step along x = F⁻¹g that the quadratic model of the KL allows,
-    :math:`\sqrt{2\delta/(x^\top F x)}\,x`, shortened until the true KL and the true surrogate agree. If none
-    of the candidates does, the policy stays as it is, bit for bit, and the log says why
+    by the longest step along x = (F + λI)⁻¹g that the quadratic model of the KL allows,
+    :math:`\sqrt{2\delta/(x^\top (F + \lambda I) x)}\,x`, shortened until the true KL and the true surrogate
+    agree. If none of the candidates does, the policy stays as it is, bit for bit, and the log says why
     (``line_search_reason``, a `LineSearchReason`). Arguments are those of `pgcore.training.Algorithm`,
     hyperparameters those of `TRPOConfig`.
 
@@ -65,7 +63,7 @@ class TRPO(ActorCritic[TRPOConfig]):
         """Take the longest step that the trust region allows, then let the critic learn."""
         cfg, policy, old = self.config, self.policy, self.policy.params
         advantages, estimate = self.advantages(batch)
-        rows = subsample(self._rng, batch.num_steps, cfg.gradient_sub_sampling_factor)
+        rows = subsample(self._rng, batch.num_steps, cfg.sub_sampling_factor)
         gradient = policy_gradient(
             policy, batch.obs[rows], batch.actions[rows], advantages[rows], cfg.ent_coef
         )
@@ -79,7 +77,9 @@ class TRPO(ActorCritic[TRPOConfig]):
         curvature = max(solution.curvature, 0.0)
         longest = math.sqrt(2 * cfg.target_kl / curvature) if curvature > 0 else 0.0
 
-        rows = subsample(self._rng, batch.num_steps, cfg.line_search_sub_sampling_factor)
+        rows = subsample(
+            self._rng, batch.num_steps, cfg.line_search_sub_sampling_factor or cfg.sub_sampling_factor
+        )
         obs, actions, weights = batch.obs[rows], batch.actions[rows], advantages[rows]
         log_probs = policy.log_prob(obs, actions)
 
@@ -113,5 +113,6 @@ class TRPO(ActorCritic[TRPOConfig]):
             "line_search_reason": int(search.reason),
             "is_line_search_success": float(search.reason == 0),
             "entropy": entropy,
+            "entropy_loss": -entropy,
             **self.critic_logs(batch, estimate),
         }

@@ -361,9 +361,9 @@ class Policy(ABC):
         return f"{type(self).__name__}({arguments})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"arguments": self._arguments(), "params": self._params, "normalizer": self.normalizer}
+        return {"arguments": self._arguments(), "params": self._params.copy(), "normalizer": self.normalizer}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state["arguments"])  # type: ignore[misc]  # compiled kernels are made anew
-        self._params = state["params"]
+        self._params = state["params"].copy()
         self.normalizer = state["normalizer"]

@@ -17,7 +17,7 @@ __all__ = ["Fisher"]
 Method = Literal["cg", "dense", "gram"]
 _METHODS = ("cg", "dense", "gram")
 _PRECONDITIONERS = ("diagonal", "kronecker")
-_MAX_GRAM_SIZE = 20_000  # a float64 matrix of 3.2 GB
+_MAX_GRAM_SIZE = 10_000  # a float64 matrix of 0.8 GB, and three of them at the peak
 # Of rows t = δ (h, 1)ᵀ: (h, 1), shape (B, in + 1), and δ, shape (B, roots, out).
 _Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -136,7 +136,7 @@ class Fisher:
         g
             Right-hand side, shape (P,).
         method
-            ``"cg"``: conjugate gradient, compiled, products only. ``"dense"``: forms F and factorises it in
+            ``"cg"``: conjugate gradient, compiled, products only. ``"dense"``: forms F and takes it apart in
             float64, for small P; where F is singular, the shortest least-squares solution. ``"gram"``: in
             sample space, by the Woodbury identity
             :math:`(R^\top R + \lambda I)^{-1} g = (g - R^\top (R R^\top + \lambda I)^{-1} R g)/\lambda`,
@@ -153,7 +153,8 @@ class Fisher:
         Returns
         -------
         CGResult
-            The direct methods report 0 iterations, and the residual that their solution leaves.
+            The direct methods report 0 iterations and the residual that their solution leaves; where it is
+            larger than `rtol` and rounding explain, g was not in the range of F: the status is ``MAX_ITER``.
 
         Raises
         ------
@@ -166,7 +167,7 @@ class Fisher:
             raise ValueError(f"method: expected one of {', '.join(_METHODS)}, got {method!r}")
         if method != "cg":
             x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
-            return self._report(rhs, x)
+            return self._report(rhs, x, real("rtol", rtol, minimum=0.0))
         start = None if x0 is None else float_array("x0", x0, self.dtype)
         if start is not None:
             check_shape("x0", start, (self.shape[0],))
@@ -186,11 +187,12 @@ class Fisher:
         matrix, rhs = self.dense().astype(np.float64), g.astype(np.float64)
         if not (np.isfinite(matrix).all() and np.isfinite(rhs).all()):
             return np.full_like(g, np.nan)
-        try:
-            factor = np.linalg.cholesky(matrix)
-        except np.linalg.LinAlgError:  # singular
-            return np.linalg.lstsq(matrix, rhs, rcond=None)[0].astype(self.dtype)
-        return np.linalg.solve(factor.T, np.linalg.solve(factor, rhs)).astype(self.dtype)
+        eigenvalues, vectors = np.linalg.eigh(matrix)
+        # Below the rounding of the products there is no information, and F is taken to be zero.
+        regular = eigenvalues > len(g) * np.finfo(self.dtype).eps * np.abs(eigenvalues).max(initial=0.0)
+        along = (vectors[:, regular].T @ rhs) / eigenvalues[regular]
+        x: FloatArray = (vectors[:, regular] @ along).astype(self.dtype)
+        return x
 
     def _solve_gram(self, g: FloatArray) -> FloatArray:
         if not self.damping > 0:
@@ -259,7 +261,9 @@ class Fisher:
         return block.astype(np.float64)
 
     def _inverse_diagonal(self) -> FloatArray:
-        inverse: FloatArray = 1 / np.maximum(self.diagonal(), np.finfo(self.dtype).tiny)
+        diagonal = self.diagonal()
+        floor = np.finfo(self.dtype).eps * diagonal.max(initial=0.0) + np.finfo(self.dtype).tiny
+        inverse: FloatArray = 1 / np.maximum(diagonal, floor)
         return inverse
 
     def _kronecker(self) -> Any:
@@ -283,14 +287,16 @@ class Fisher:
             inverse.set_rest(np.ascontiguousarray(np.linalg.pinv(block, hermitian=True), self.dtype))
         return inverse
 
-    def _report(self, g: FloatArray, x: FloatArray) -> CGResult:
+    def _report(self, g: FloatArray, x: FloatArray, rtol: float) -> CGResult:
         """What `conjugate_gradient` would say of a solution."""
         if not np.isfinite(x).all():
             return CGResult(np.zeros_like(g), CGStatus.NONFINITE, 0, 1.0, 0.0)
         product = self.matvec(x).astype(np.float64)
         norm = float(np.linalg.norm(g.astype(np.float64)))
         residual = float(np.linalg.norm(g - product)) / norm if norm > 0 else 0.0
-        return CGResult(x, CGStatus.CONVERGED, 0, residual, float(x @ product))
+        enough = max(rtol, 1e4 * float(np.finfo(self.dtype).eps))
+        status = CGStatus.CONVERGED if residual <= enough else CGStatus.MAX_ITER
+        return CGResult(x, status, 0, residual, float(x @ product))
 
     def __repr__(self) -> str:
         settings = f"kind={self.kind!r}, damping={self.damping:g}, dtype={self.dtype.name!r}"

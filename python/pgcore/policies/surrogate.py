@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import check_shape, float_array, integer
+from pgcore.kernels._coerce import check_shape, float_array, int_array, integer, real
 
 if TYPE_CHECKING:
     from pgcore.policies.base import Policy
@@ -55,7 +56,7 @@ class SurrogateAscent:
               \rho_i = \frac{\pi(a_i\mid o_i)}{\pi_\text{old}(a_i\mid o_i)}
 
     The last term estimates KL(π_old‖π) and has its gradient in expectation. The object keeps the moments from
-    pass to pass.
+    pass to pass; several threads take turns with it.
 
     Parameters
     ----------
@@ -82,6 +83,7 @@ class SurrogateAscent:
         self._kernels = getattr(core(), f"PolicyFit_{policy.dtype.name}")(policy._core)
         self._step = 0
         self._m, self._v = np.zeros_like(policy.params), np.zeros_like(policy.params)
+        self._lock = threading.Lock()
 
     def epoch(
         self,
@@ -134,19 +136,31 @@ class SurrogateAscent:
         """
         policy = self.policy
         rows, choices = policy._data(obs, actions)
-        arrays = [
-            float_array("advantages", advantages, policy.dtype),
-            float_array("log_probs_old", log_probs_old, policy.dtype),
-        ]
-        for name, array in zip(("advantages", "log_probs_old"), arrays, strict=True):
+        arrays = {"advantages": advantages, "log_probs_old": log_probs_old}
+        checked = [float_array(name, array, policy.dtype) for name, array in arrays.items()]
+        for name, array in zip(arrays, checked, strict=True):
             check_shape(name, array, (len(rows),))
-        self._step, report = self._kernels.epoch(
-            policy._params, self._m, self._v, self._step, rows, choices, *arrays,
-            np.ascontiguousarray(order, np.int64), integer("batch_size", batch_size, minimum=1),
-            clip_range, ent_coef, kl_coef, math.inf if max_grad_norm is None else max_grad_norm,
-            math.inf if max_kl is None else max_kl, normalize_advantage,
-            learning_rate, _BETA1, _BETA2, _EPSILON,
-        )  # fmt: skip
+        numbers = int_array("order", order)
+        if np.asarray(order).dtype == bool:
+            raise TypeError("order: expected row numbers, got bool")
+        options = (
+            real("clip_range", clip_range, minimum=0.0, or_infinite=True),
+            real("ent_coef", ent_coef, minimum=0.0),
+            real("kl_coef", kl_coef, minimum=0.0),
+            _limit("max_grad_norm", max_grad_norm),
+            _limit("max_kl", max_kl),
+            bool(normalize_advantage),
+            real("learning_rate", learning_rate, minimum=0.0),
+        )
+        batch_size = integer("batch_size", batch_size, minimum=1)
+        with self._lock:
+            # On a copy: other threads may be using the policy.
+            theta = policy._params.copy()
+            self._step, report = self._kernels.epoch(
+                theta, self._m, self._v, self._step, rows, choices, *checked, numbers, batch_size,
+                *options, _BETA1, _BETA2, _EPSILON,
+            )  # fmt: skip
+            policy._params = theta
         if not report.pop("finite"):
             raise FloatingPointError(
                 "gradient: expected finite numbers; look for infinite rewards or observations, or lower the "
@@ -159,5 +173,18 @@ class SurrogateAscent:
         return {"m": self._m.copy(), "v": self._v.copy(), "step": np.array(self._step)}
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take up moments and step count that `state` returned."""
-        self._m, self._v, self._step = state["m"].copy(), state["v"].copy(), int(state["step"])
+        """Take up moments and step count that `state` returned.
+
+        Raises
+        ------
+        ValueError
+            If they are of another policy; then nothing has changed.
+        """
+        m, v = (np.array(state[name], self.policy.dtype) for name in ("m", "v"))
+        for name, array in (("m", m), ("v", v)):
+            check_shape(name, array, self._m.shape)
+        self._m, self._v, self._step = m, v, int(state["step"])
+
+
+def _limit(name: str, value: float | None) -> float:
+    return math.inf if value is None else real(name, value, minimum=0.0, or_infinite=True)

@@ -6,8 +6,23 @@ from pgcore.presets import Preset
 
 PRESETS = {
     "CartPole-v1": Preset(
-        total_timesteps=19_400,
+        total_timesteps=19400,
         num_envs=8,
-        hyperparameters={"n_steps": 128},
+        hyperparameters={"n_steps": 128, "batch_size": 64},
+    ),
+    "Acrobot-v1": Preset(
+        total_timesteps=98000,
+        num_envs=8,
+        hyperparameters={"n_steps": 128, "normalize_observations": True, "batch_size": 64},
+    ),
+    "InvertedPendulum-v5": Preset(
+        total_timesteps=49000,
+        num_envs=8,
+        hyperparameters={"n_steps": 128, "batch_size": 64},
+    ),
+    "Pendulum-v1": Preset(
+        total_timesteps=98000,
+        num_envs=4,
+        hyperparameters={"batch_size": 64, "n_steps": 512, "gamma": 0.9, "normalize_observations": True},
     ),
 }

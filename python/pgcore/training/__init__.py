@@ -7,6 +7,7 @@ from pgcore.training.callbacks import Callback, CheckpointCallback, ProgressBar
 from pgcore.training.config import (
     Config,
     NonNegativeFloat,
+    OpenUnitInterval,
     PositiveFloat,
     PositiveInt,
     UnitInterval,
@@ -38,6 +39,7 @@ __all__ = [
     "Config",
     "ConsoleLogger",
     "NonNegativeFloat",
+    "OpenUnitInterval",
     "Optimizer",
     "OptimizerName",
     "PositiveFloat",

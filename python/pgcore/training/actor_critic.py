@@ -10,7 +10,7 @@ import numpy as np
 from pgcore.baselines import ValueNetwork
 from pgcore.kernels import gae, reward_to_go
 from pgcore.training.algorithm import Algorithm, ConfigT
-from pgcore.training.config import Config, NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval
+from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.statistics import explained_variance, standardize
 
 if TYPE_CHECKING:
@@ -40,12 +40,10 @@ class ActorCriticConfig(Config):
     """Standardise the advantages (over the whole batch, unless an algorithm says otherwise)."""
     ent_coef: NonNegativeFloat = 0.0
     """Weight of the entropy bonus."""
-    critic_learning_rate: PositiveFloat = 1e-3
-    """Adam step size of the value network."""
-    n_critic_updates: PositiveInt = 10
-    """Passes of the value network over each batch."""
-    critic_batch_size: PositiveInt = 64
-    """Minibatch of the value network."""
+
+    def critic_options(self) -> dict[str, Any]:
+        """Return how the value network is to be fitted, as arguments of `pgcore.baselines.ValueNetwork`."""
+        raise NotImplementedError
 
 
 class Advantages(NamedTuple):
@@ -105,16 +103,17 @@ class ActorCritic(Algorithm[ConfigT]):
     config: Any
 
     def default_critic(self, seed: int) -> Baseline:
-        """Return a value network with the configuration's settings."""
-        cfg = self.config
-        return ValueNetwork(
-            hidden=self.hidden,
-            activation=self.activation,
-            learning_rate=cfg.critic_learning_rate,
-            n_epochs=cfg.n_critic_updates,
-            batch_size=cfg.critic_batch_size,
-            seed=seed,
-        )
+        """Return a value network, to be fitted as the configuration says."""
+        options = self.config.critic_options()
+        return ValueNetwork(self.hidden, activation=self.activation, seed=seed, **options)
+
+    def setup(self) -> None:
+        """Refuse a critic that would take a time limit for the end of the episode."""
+        if self.critic.needs_whole_episodes and not self.config.whole_episodes:
+            raise ValueError(
+                "critic: expected one that can value what follows a cut episode (ValueNetwork, "
+                f"LinearFeatures) unless whole_episodes is True, got {self.critic!r}"
+            )
 
     def advantages(self, batch: Batch) -> tuple[FloatArray, Advantages]:
         """Return the batch's advantages as the configuration wants them used, and how they came about."""

@@ -31,6 +31,7 @@ from typing import Annotated, Any, Literal, TypeVar
 __all__ = [
     "Config",
     "NonNegativeFloat",
+    "OpenUnitInterval",
     "PositiveFloat",
     "PositiveInt",
     "UnitInterval",
@@ -57,6 +58,7 @@ NonNegativeFloat = Annotated[
     float, Range("a finite number >= 0", lambda value: math.isfinite(value) and value >= 0)
 ]
 UnitInterval = Annotated[float, Range("a number in [0, 1]", lambda value: 0 <= value <= 1)]
+OpenUnitInterval = Annotated[float, Range("a number in (0, 1)", lambda value: 0 < value < 1)]
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,12 @@ FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 class NaturalGradientConfig(ActorCriticConfig):
     """Hyperparameters of methods that solve F x = g."""
 
+    learning_rate: PositiveFloat = 1e-3
+    """Adam step size of the value network."""
+    batch_size: PositiveInt = 128
+    """Minibatch of the value network."""
+    n_critic_updates: PositiveInt = 10
+    """Passes of the value network over each batch."""
     target_kl: PositiveFloat = 0.01
     """Mean KL(old‖new) per step that an update may spend, in nats."""
     cg_max_steps: PositiveInt = 15
@@ -51,7 +57,17 @@ class NaturalGradientConfig(ActorCriticConfig):
     fisher: Literal["exact", "empirical"] = "exact"
     """Expectation over the policy's actions in closed form, or mean over the actions taken."""
     sub_sampling_factor: PositiveInt = 1
-    """Take the Fisher matrix over one step in so many, drawn anew in every update."""
+    """Improve the policy by one step in so many, drawn anew in every update."""
+    fisher_sub_sampling_factor: PositiveInt | None = None
+    """The same for the Fisher matrix alone, in place of sub_sampling_factor."""
+
+    def critic_options(self) -> dict[str, Any]:
+        """Return the value network's settings, as arguments of `pgcore.baselines.ValueNetwork`."""
+        return {
+            "learning_rate": self.learning_rate,
+            "batch_size": self.batch_size,
+            "n_epochs": self.n_critic_updates,
+        }
 
 
 def subsample(rng: Generator, num_rows: int, factor: int) -> NDArray[np.int64] | slice:
@@ -65,7 +81,7 @@ def natural_gradient(
     policy: Policy, batch: Batch, gradient: FloatArray, cfg: NaturalGradientConfig, rng: Generator
 ) -> CGResult:
     """Solve (F + damping·I) x = g over (a subsample of) the batch's observations."""
-    rows = subsample(rng, batch.num_steps, cfg.sub_sampling_factor)
+    rows = subsample(rng, batch.num_steps, cfg.fisher_sub_sampling_factor or cfg.sub_sampling_factor)
     operator = policy.fisher(batch.obs[rows], batch.actions[rows], kind=cfg.fisher, damping=cfg.cg_damping)
     preconditioner = None if cfg.cg_preconditioner == "none" else cfg.cg_preconditioner
     return operator.solve(
