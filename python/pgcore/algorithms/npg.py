@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pgcore.training import PositiveFloat, ScheduleName, clip_norm, scheduled
-from pgcore.training.actor_critic import ActorCritic, gradient_statistics, policy_gradient
-from pgcore.training.natural_gradient import NaturalGradientConfig, cg_logs, natural_gradient, subsample
+from pgcore.training import PositiveFloat, ScheduleName, scheduled
+from pgcore.training.natural_gradient import NaturalGradient, NaturalGradientConfig
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -33,7 +32,7 @@ class NPGConfig(NaturalGradientConfig):
     """Keep the step size (for the KL rule its budget), or let it fall to zero at the end of training."""
 
 
-class NPG(ActorCritic[NPGConfig]):
+class NPG(NaturalGradient[NPGConfig]):
     r"""Natural policy gradient: steepest ascent per nat of KL, whatever the parameterisation.
 
     .. math:: \theta \leftarrow \theta + \alpha F^{-1} g, \qquad
@@ -57,39 +56,28 @@ class NPG(ActorCritic[NPGConfig]):
         """Take one step along the natural gradient, then let the critic learn."""
         cfg, policy, old = self.config, self.policy, self.policy.params
         advantages, estimate = self.advantages(batch)
-        rows = subsample(self._rng, batch.num_steps, cfg.sub_sampling_factor)
-        data = batch.obs[rows], batch.actions[rows], advantages[rows]
-        gradient = policy_gradient(policy, *data, cfg.ent_coef)
-        clip_norm(gradient, None)  # raises where it is not finite
-        statistics = gradient_statistics(policy, *data, gradient)
-        entropy = float(np.mean(policy.entropy(batch.obs)))
-
-        solution = natural_gradient(policy, batch, gradient, cfg, self._rng)
-        curvature = max(solution.curvature, 0.0)
+        direction = self.direction(batch, advantages)
         budget = scheduled(cfg.target_kl, cfg.step_schedule, self.progress)
-        alpha = math.sqrt(2 * budget / curvature) if curvature > 0 else 0.0
+        alpha = direction.step_size(budget)
         if cfg.step_rule == "fixed":
             alpha = scheduled(cfg.step_size, cfg.step_schedule, self.progress)
-        predicted_kl = 0.5 * alpha**2 * curvature
-        kl = self._kl_of_step(batch, old, alpha * solution.x)
+        predicted_kl = 0.5 * alpha**2 * direction.curvature
+        kl = self._kl_of_step(batch, old, alpha * direction.x)
         num_halvings = 0
         while cfg.step_rule == "kl" and not kl <= 2 * budget and num_halvings < _MAX_HALVINGS:
             num_halvings += 1
             alpha /= 2
-            kl = self._kl_of_step(batch, old, alpha * solution.x)
+            kl = self._kl_of_step(batch, old, alpha * direction.x)
         if not math.isfinite(kl) or (cfg.step_rule == "kl" and kl > 2 * budget):
             policy.params, alpha, kl = old, 0.0, 0.0
 
         return {
-            **statistics,
-            **cg_logs(solution),
+            **direction.logs,
             "step_size": alpha,
             "step_halvings": num_halvings,
             "predicted_kl": predicted_kl,
             "kl_divergence_loss": kl,
-            "predicted_improvement": alpha * float(gradient.astype(np.float64) @ solution.x),
-            "entropy": entropy,
-            "entropy_loss": -entropy,
+            "predicted_improvement": alpha * direction.slope,
             **self.critic_logs(batch, estimate),
         }
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pgcore.training import OpenUnitInterval, PositiveInt, clip_norm
-from pgcore.training.actor_critic import ActorCritic, gradient_statistics, policy_gradient
+from pgcore.training import OpenUnitInterval, PositiveInt
 from pgcore.training.natural_gradient import (
+    LineSearchReason,
+    NaturalGradient,
     NaturalGradientConfig,
     backtrack,
-    cg_logs,
-    natural_gradient,
     subsample,
 )
 
@@ -37,7 +35,7 @@ class TRPOConfig(NaturalGradientConfig):
     """Evaluate candidates on one step in so many, in place of sub_sampling_factor."""
 
 
-class TRPO(ActorCritic[TRPOConfig]):
+class TRPO(NaturalGradient[TRPOConfig]):
     r"""Trust-region policy optimisation.
 
     .. math::
@@ -63,19 +61,8 @@ class TRPO(ActorCritic[TRPOConfig]):
         """Take the longest step that the trust region allows, then let the critic learn."""
         cfg, policy, old = self.config, self.policy, self.policy.params
         advantages, estimate = self.advantages(batch)
-        rows = subsample(self._rng, batch.num_steps, cfg.sub_sampling_factor)
-        gradient = policy_gradient(
-            policy, batch.obs[rows], batch.actions[rows], advantages[rows], cfg.ent_coef
-        )
-        clip_norm(gradient, None)  # raises where it is not finite
-        statistics = gradient_statistics(
-            policy, batch.obs[rows], batch.actions[rows], advantages[rows], gradient
-        )
-        entropy = float(np.mean(policy.entropy(batch.obs)))
-
-        solution = natural_gradient(policy, batch, gradient, cfg, self._rng)
-        curvature = max(solution.curvature, 0.0)
-        longest = math.sqrt(2 * cfg.target_kl / curvature) if curvature > 0 else 0.0
+        direction = self.direction(batch, advantages)
+        longest = direction.step_size(cfg.target_kl)
 
         rows = subsample(
             self._rng, batch.num_steps, cfg.line_search_sub_sampling_factor or cfg.sub_sampling_factor
@@ -94,7 +81,7 @@ class TRPO(ActorCritic[TRPOConfig]):
         search = backtrack(
             evaluate,
             old,
-            np.asarray(longest, old.dtype) * solution.x,
+            np.asarray(longest, old.dtype) * direction.x,
             max_kl=cfg.target_kl,
             shrink=cfg.line_search_shrinking_factor,
             max_iter=cfg.line_search_max_iter,
@@ -102,17 +89,14 @@ class TRPO(ActorCritic[TRPOConfig]):
         policy.params = search.params
 
         return {
-            **statistics,
-            **cg_logs(solution),
+            **direction.logs,
             "step_size": longest,
-            "predicted_kl": 0.5 * longest**2 * curvature,
+            "predicted_kl": 0.5 * longest**2 * direction.curvature,
             "kl_divergence_loss": search.kl,
-            "predicted_improvement": longest * float(gradient.astype(np.float64) @ solution.x),
+            "predicted_improvement": longest * direction.slope,
             "policy_objective": search.improvement,
             "line_search_steps": search.steps,
             "line_search_reason": int(search.reason),
-            "is_line_search_success": float(search.reason == 0),
-            "entropy": entropy,
-            "entropy_loss": -entropy,
+            "is_line_search_success": float(search.reason == LineSearchReason.ACCEPTED),
             **self.critic_logs(batch, estimate),
         }

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pgcore.training.actor_critic import ActorCriticConfig
+from pgcore.training.actor_critic import (
+    ActorCritic,
+    ActorCriticConfig,
+    gradient_statistics,
+    policy_gradient,
+)
+from pgcore.training.algorithm import ConfigT
 from pgcore.training.config import NonNegativeFloat, PositiveFloat, PositiveInt
+from pgcore.training.optimizers import clip_norm
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -22,8 +29,10 @@ if TYPE_CHECKING:
     from pgcore.policies import Policy
 
 __all__ = [
+    "Direction",
     "LineSearch",
     "LineSearchReason",
+    "NaturalGradient",
     "NaturalGradientConfig",
     "backtrack",
     "cg_logs",
@@ -97,6 +106,45 @@ def cg_logs(result: CGResult) -> dict[str, float]:
         "cg_residual": result.residual_norm,
         "cg_condition": result.condition,
     }
+
+
+class Direction(NamedTuple):
+    """The natural gradient at a policy's parameters."""
+
+    x: FloatArray
+    """(F + damping·I)⁻¹ g, shape (P,)."""
+    slope: float
+    """gᵀx: what the objective gains per unit of step size, to first order."""
+    curvature: float
+    """xᵀ(F + damping·I)x: a step of size α makes a KL of about α²/2 times that."""
+    logs: dict[str, float]
+    """Norm and noise of the gradient, entropy, and how the solution went."""
+
+    def step_size(self, kl: float) -> float:
+        """Return the α with ½ α² curvature = ``kl``; 0 where there is no direction."""
+        return math.sqrt(2 * kl / self.curvature) if self.curvature > 0 else 0.0
+
+
+class NaturalGradient(ActorCritic[ConfigT]):
+    """An `ActorCritic` that follows the natural gradient."""
+
+    def direction(self, batch: Batch, advantages: FloatArray) -> Direction:
+        """Return the natural gradient of the surrogate objective at the policy's parameters."""
+        cfg, policy = self.config, self.policy
+        rows = subsample(self._rng, batch.num_steps, cfg.sub_sampling_factor)
+        data = batch.obs[rows], batch.actions[rows], advantages[rows]
+        gradient = policy_gradient(policy, *data, cfg.ent_coef)
+        clip_norm(gradient, None)  # raises where it is not finite
+        solution = natural_gradient(policy, batch, gradient, cfg, self._rng)
+        entropy = float(np.mean(policy.entropy(batch.obs)))
+        logs = {
+            **gradient_statistics(policy, *data, gradient),
+            **cg_logs(solution),
+            "entropy": entropy,
+            "entropy_loss": -entropy,
+        }
+        slope = float(gradient.astype(np.float64) @ solution.x)
+        return Direction(solution.x, slope, max(solution.curvature, 0.0), logs)
 
 
 class LineSearchReason(enum.IntEnum):
