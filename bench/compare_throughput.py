@@ -1,0 +1,122 @@
+"""Environment steps per second of whole training runs, beside Stable-Baselines3 (rows E1 to E3).
+
+    python bench/compare_throughput.py ppo-cartpole trpo-cartpole trpo-halfcheetah
+
+Both sides get the same environment, number of copies, steps and passes; theirs are their defaults. Runs take
+turns in one process; what is printed is each one's median. Needs the ``peers`` extra for the other side, and
+prints ours alone without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+
+import harness
+import pgcore
+
+Train = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A training run: an environment, and the same settings on both sides."""
+
+    env_id: str
+    num_envs: int
+    steps: int
+    ours: dict[str, Any]
+    theirs: dict[str, Any]
+    algorithm: str
+
+
+PPO = {"n_steps": 256, "batch_size": 64, "n_epochs": 10, "learning_rate": 3e-4}
+TRPO = {"n_steps": 2048, "batch_size": 128, "n_critic_updates": 10, "cg_max_steps": 15, "learning_rate": 1e-3}
+CONTESTS = {
+    "ppo-cartpole": Contest("CartPole-v1", 8, 20_480, PPO, PPO, "PPO"),
+    "trpo-cartpole": Contest("CartPole-v1", 8, 32_768, TRPO, TRPO, "TRPO"),
+    "trpo-halfcheetah": Contest("HalfCheetah-v5", 1, 8_192, TRPO, TRPO, "TRPO"),
+}
+
+
+def ours(contest: Contest, backend: str) -> Train:
+    def run() -> int:
+        kind = getattr(pgcore, contest.algorithm)
+        model = kind(contest.env_id, num_envs=contest.num_envs, backend=backend, **contest.ours)
+        steps: int = model.learn(contest.steps).num_timesteps
+        model.close()
+        return steps
+
+    return run
+
+
+def theirs(contest: Contest) -> Train | None:
+    package = harness.optional("stable_baselines3" if contest.algorithm == "PPO" else "sb3_contrib")
+    common = harness.optional("stable_baselines3.common.env_util")
+    if package is None or common is None:
+        return None
+
+    def run() -> int:
+        env = common.make_vec_env(contest.env_id, contest.num_envs)
+        model = getattr(package, contest.algorithm)("MlpPolicy", env, device="cpu", **contest.theirs)
+        steps: int = model.learn(contest.steps).num_timesteps
+        env.close()
+        return steps
+
+    return run
+
+
+def stepping(contest: Contest) -> Train:
+    """The environments alone, with random actions drawn beforehand."""
+
+    def run() -> int:
+        env = gym.make_vec(contest.env_id, contest.num_envs, vectorization_mode="sync")
+        env.reset(seed=0)
+        actions = [env.action_space.sample() for _ in range(100)]
+        num = contest.steps // contest.num_envs
+        for t in range(num):
+            env.step(actions[t % 100])
+        env.close()
+        return num * contest.num_envs
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("contests", nargs="*", default=list(CONTESTS), help=", ".join(CONTESTS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--native", action="store_true", help="step ours by the environment's own vector code"
+    )
+    arguments = parser.parse_args()
+    print(harness.describe(pgcore.get_num_threads(), "float32"))
+    for name in arguments.contests:
+        contest = CONTESTS[name]
+        runs: dict[str, Train] = {
+            "pgcore": ours(contest, "native" if arguments.native else "sync"),
+            "stepping alone": stepping(contest),
+        }
+        peer = theirs(contest)
+        if peer is not None:
+            runs["SB3"] = peer
+        rates: dict[str, list[float]] = {side: [] for side in runs}
+        for _ in range(arguments.rounds):
+            for side, run in runs.items():
+                start = time.perf_counter()
+                rates[side].append(run() / (time.perf_counter() - start))
+        medians = {side: statistics.median(values) for side, values in rates.items()}
+        cells = [
+            f"{side} {rate:,.0f} steps/s ({medians['pgcore'] / rate:.2f}×)" for side, rate in medians.items()
+        ]
+        print(f"{name}: " + ", ".join(cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
