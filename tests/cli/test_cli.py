@@ -329,7 +329,7 @@ def test_earlier_runs_are_never_overwritten(run, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["fly"], "COMMAND: expected one of train, eval, info, got 'fly'"),
-        (["train", "sarsa"], "ALGO: expected one of reinforce, got 'sarsa'"),
+        (["train", "sarsa"], "ALGO: expected one of npg, ppo, reinforce, trpo, got 'sarsa'"),
         (["train", "reinforce"], "--env-id"),
         (
             [*TRAIN, "--learning-rat", "3"],
@@ -439,7 +439,7 @@ def test_info(capsys):
     info = json.loads(capsys.readouterr().out)
     assert info["version"] == pgcore.__version__
     assert info["variant"] == pgcore.build_info()["variant"]
-    assert info["algorithms"] == ["reinforce"]
+    assert info["algorithms"] == ["npg", "ppo", "reinforce", "trpo"]
     assert "CartPole-v1" in info["presets"]["reinforce"]
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -30,8 +30,10 @@ PRESETS = {
         hyperparameters={
             "n_steps": 256,
             "gamma": 0.9,
+            "gae_lambda": 0.9,
             "normalize_observations": True,
             "learning_rate": 0.001,
+            "critic_learning_rate": 0.003,
             "learning_rate_schedule": "linear",
         },
     ),
