@@ -306,7 +306,5 @@ def test_index_arrays_may_change_during_a_call() -> None:
             order[:], actions[:] = 2**40, 2**40
             time.sleep(1e-3)
             order[:], actions[:] = 0, 0
-    try:
-        assert future.result().minibatches > 0
-    except ValueError as error:  # seen before they were copied
-        assert "expected integers in" in str(error)  # noqa: PT017
+    error = future.exception()  # bad numbers may be seen before they are copied; after that they do no harm
+    assert error is None or "expected integers in" in str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -31,7 +32,7 @@ FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
-class ActorCriticConfig(Config):
+class ActorCriticConfig(Config, ABC):
     """Hyperparameters of every `ActorCritic`."""
 
     gae_lambda: UnitInterval = 0.95
@@ -41,9 +42,9 @@ class ActorCriticConfig(Config):
     ent_coef: NonNegativeFloat = 0.0
     """Weight of the entropy bonus."""
 
+    @abstractmethod
     def critic_options(self) -> dict[str, Any]:
         """Return how the value network is to be fitted, as arguments of `pgcore.baselines.ValueNetwork`."""
-        raise NotImplementedError
 
 
 class Advantages(NamedTuple):
