@@ -2,9 +2,11 @@
 
     python bench/learning.py reinforce CartPole-v1                 # the shipped preset, seeds 0 to 9
     python bench/learning.py reinforce Pendulum-v1 --seeds 100-104 --set learning_rate=0.003
+    python bench/learning.py trpo Hopper-v5 --peer                 # Stable-Baselines3 or sb3-contrib instead
 
 Presets are tuned on other seeds (100 and up) than the ones that are reported (0 to 9). The summary is the
 interquartile mean of the final scores with a 95 % bootstrap interval over seeds (Agarwal et al. 2021).
+The other side trains with the settings that its own zoo publishes (learning_peers.py), for as many steps.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+import learning_peers
 from pgcore import algorithms, presets
 from pgcore.cli.eval import evaluate
 
@@ -59,18 +62,22 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100, help="fresh evaluation episodes per seed")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="instead of the preset's")
     parser.add_argument("--json", action="store_true", help="print one JSON object per seed")
+    parser.add_argument("--peer", action="store_true", help="train Stable-Baselines3 or sb3-contrib instead")
     args = parser.parse_args()
 
     preset = presets.find(args.algorithm, args.env_id)
     overrides = dict(item.split("=", 1) for item in args.set)
     arguments = {**preset.arguments, **{name: _value(text) for name, text in overrides.items()}}
     total_timesteps = args.total_timesteps or preset.total_timesteps
+    train = train_and_evaluate
+    if args.peer:
+        train, arguments = learning_peers.train_and_evaluate, learning_peers.SETTINGS[args.algorithm, args.env_id]
     first, _, last = args.seeds.partition("-")
     print(f"{args.algorithm} on {args.env_id}: total_timesteps={total_timesteps} {arguments}", flush=True)
 
     scores = []
     for seed in range(int(first), int(last or first) + 1):
-        result = train_and_evaluate(
+        result = train(
             args.algorithm,
             args.env_id,
             seed,

@@ -18,6 +18,13 @@
 
 namespace pgcore {
 
+// Asks for the cache line of `p`, which is going to be read or written soon.
+inline void prefetch([[maybe_unused]] const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p);
+#endif
+}
+
 // Memory on cache-line boundaries. Kernels copy what they multiply into such buffers, so that their
 // results cannot depend on how the caller's memory happens to be aligned.
 template <class T>

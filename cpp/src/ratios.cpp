@@ -78,6 +78,11 @@ void weighted_reward_to_go(Index num_rows, Index num_columns, const T* rewards, 
         x = r[i] + gamma * cut.follow(i, T(0));
         c = cut.inside(i, gamma * rho(i));
       }
+      void prefetch(Index i) const {
+        cut.prefetch(i);
+        pgcore::prefetch(r + i);
+        pgcore::prefetch(log_ratio + i);
+      }
       void emit(Index, T, T) const {}
     };
     scan::detail::solve(num_rows, num_columns,

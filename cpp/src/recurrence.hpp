@@ -6,9 +6,8 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
+#include "composed.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/scan.hpp"
 #include "vecmath.hpp"
@@ -48,6 +47,10 @@ struct CutView {
     return vecmath::bit_cast<T>(
         static_cast<Int>((vecmath::bit_cast<Int>(next) & mask) | (vecmath::bit_cast<Int>(tail[i]) & ~mask)));
   }
+  void prefetch(Index i) const {
+    if constexpr (HasEnds) pgcore::prefetch(ends + i);
+    if constexpr (HasTail) pgcore::prefetch(tail + i);
+  }
 };
 
 template <class T, class F>
@@ -61,16 +64,8 @@ void with_cuts(const Cuts<T>& cuts, F&& f) {
   }
 }
 
-inline constexpr Index min_column = 512;  // shorter columns take the plain recursion
-inline constexpr Index column_block =
-    720;  // scratch in the first-level cache, x and c not a multiple of 4 KiB apart
-
-template <class T>
-bool all_finite(const T* y, Index count) {
-  typename vecmath::Format<T>::Int outside = 0;  // of the scalar's size, so that the loop vectorises
-  for (Index k = 0; k < count; ++k) outside |= !(std::abs(y[k]) <= std::numeric_limits<T>::max());
-  return outside == 0;
-}
+inline constexpr Index min_column = 512;     // shorter columns take the plain recursion
+inline constexpr Index column_block = 1024;  // what it reads, composes and writes fits the first-level cache
 
 // Rows [first, last) by the definition, one after another.
 template <class T, class Step>
@@ -79,50 +74,25 @@ void solve_plain(Index first, Index last, const Step& step, T* y) {
   for (Index t = last - 1; t >= first; --t) y[t] = next = step(t, next);
 }
 
-// Composes the maps y ↦ x_t + c_t y of rows t, t + d, t + 2d and t + 3d, for every t.
-template <class T>
-void compose_four(Index d, Index count, T* x, T* c) {
-  PGCORE_INDEPENDENT
-  for (Index k = 0; k < count; ++k) {
-    const T c0 = c[k], c1 = c[k + d], c2 = c[k + 2 * d], c3 = c[k + 3 * d];
-    const T x2 = multiply_add(c2, x[k + 3 * d], x[k + 2 * d]);
-    x[k] = multiply_add(c0, multiply_add(c1, x2, x[k + d]), x[k]);
-    c[k] = (c0 * c1) * (c2 * c3);
-  }
-}
-
-// One column, whose last row is known. The plain recursion waits for a multiplication and an addition at
-// every row. Here the maps y_t = x_t + c_t y_{t+1} of 16 rows are composed first, in whole-vector work whose
-// rows do not wait for each other; then y_t = x_t + c_t y_{t+16} takes 16 rows a step. Composition multiplies
-// coefficients that the definition never multiplies by 0·∞, so a block with a value that isn't finite is done
-// again by the definition.
+// One column, whose last row is known, in blocks: rows' maps are laid out in scratch and composed there,
+// while the rows of the next block are on their way from memory.
 template <class T, class Step>
 void solve_column(Index num_rows, const Step& step, T* y) {
-  constexpr Index window = 16;
-  alignas(64) T x[column_block + window], c[column_block + window];
+  alignas(64) T x[column_block], c[column_block];
   for (Index last = num_rows - 1; last > 0;) {
-    const Index first = std::max<Index>(0, last - column_block);
-    const Index count = last - first;
-    if (num_rows < min_column) {
-      solve_plain(first, last, step, y);
-    } else {
+    const Index first = std::max<Index>(0, last - column_block), count = last - first;
+    bool solved = false;
+    if (num_rows >= min_column) {
       PGCORE_INDEPENDENT
       for (Index k = 0; k < count; ++k) step.affine(first + k, x[k], c[k]);
-      std::fill(x + count, x + count + window, T(0));  // the identity map beyond the block
-      std::fill(c + count, c + count + window, T(1));
-      compose_four(1, count, x, c);
-      compose_four(4, count, x, c);
-      T* block = y + first;
-      alignas(64) T next[window];
-      std::fill(next, next + window, y[last]);
-      Index k = count - window;
-      for (; k >= 0; k -= window) {
-        for (Index j = 0; j < window; ++j) next[j] = multiply_add(c[k + j], next[j], x[k + j]);
-        std::copy(next, next + window, block + k);
-      }
-      for (Index j = -k; j < window; ++j) block[k + j] = multiply_add(c[k + j], next[j], x[k + j]);
-      if (!all_finite(block, count + 1)) solve_plain(first, last, step, y);
+      solved = solve_composed(count, x, c, y[last], y + first, [=](Index k) {
+        if (const Index t = first + k - column_block; t >= 0) {
+          step.prefetch(t);
+          prefetch(y + t);
+        }
+      });
     }
+    if (!solved) solve_plain(first, last, step, y);
     PGCORE_INDEPENDENT
     for (Index t = first; t < last; ++t) step.emit(t, y[t + 1], y[t]);
     last = first;

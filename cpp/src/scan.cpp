@@ -17,6 +17,10 @@ void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Cut
         x = r[i] + gamma * cut.follow(i, T(0));
         c = cut.inside(i, gamma);
       }
+      void prefetch(Index i) const {
+        cut.prefetch(i);
+        pgcore::prefetch(r + i);
+      }
       void emit(Index, T, T) const {}
     };
     detail::solve(num_rows, num_columns, Step{view, rewards, cuts.last_tail, gamma}, out);
@@ -43,6 +47,11 @@ void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, c
       void affine(Index i, T& x, T& c) const {
         x = delta(i);
         c = cut.inside(i, decay);
+      }
+      void prefetch(Index i) const {
+        cut.prefetch(i);
+        pgcore::prefetch(r + i);
+        pgcore::prefetch(v + i);
       }
       void emit(Index i, T, T advantage) const { targets[i] = advantage + v[i]; }
     };
@@ -78,6 +87,12 @@ void vtrace(Index num_rows, Index num_columns, const T* rewards, const T* values
         const T ratio = vecmath::exp(log_ratio[i]);
         c = cut.inside(i, gamma * clipped(ratio, c_clip));
         x = corrected(i, ratio) - c * cut.inside(i, v[i + stride]);
+      }
+      void prefetch(Index i) const {
+        cut.prefetch(i);
+        pgcore::prefetch(r + i);
+        pgcore::prefetch(v + i);
+        pgcore::prefetch(log_ratio + i);
       }
       void emit(Index i, T next, T) const {
         const T rho = clipped(vecmath::exp(log_ratio[i]), rho_clip);

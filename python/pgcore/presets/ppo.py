@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pgcore.presets import Preset
 
+_MUJOCO = {
+    "normalize_observations": True,
+    "learning_rate_schedule": "linear",
+}
+
 PRESETS = {
     "CartPole-v1": Preset(
         total_timesteps=19400,
@@ -37,4 +42,7 @@ PRESETS = {
             "learning_rate_schedule": "linear",
         },
     ),
+    "HalfCheetah-v5": Preset(total_timesteps=300_000, hyperparameters=_MUJOCO),
+    "Hopper-v5": Preset(total_timesteps=300_000, hyperparameters=_MUJOCO),
+    "Swimmer-v5": Preset(total_timesteps=300_000, hyperparameters={**_MUJOCO, "gamma": 0.9999}),
 }

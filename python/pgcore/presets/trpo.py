@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from pgcore.presets import Preset
 
+_MUJOCO = {
+    "n_steps": 1024,
+    "normalize_observations": True,
+    "n_critic_updates": 20,
+    "batch_size": 128,
+}
+
 PRESETS = {
     "CartPole-v1": Preset(
         total_timesteps=19400,
@@ -24,5 +31,14 @@ PRESETS = {
         total_timesteps=98000,
         num_envs=4,
         hyperparameters={"batch_size": 64, "n_steps": 512, "gamma": 0.9, "normalize_observations": True},
+    ),
+    "HalfCheetah-v5": Preset(
+        total_timesteps=300_000,
+        num_envs=2,
+        hyperparameters={**_MUJOCO, "target_kl": 0.04},
+    ),
+    "Hopper-v5": Preset(total_timesteps=300_000, num_envs=2, hyperparameters=_MUJOCO),
+    "Swimmer-v5": Preset(
+        total_timesteps=300_000, num_envs=2, hyperparameters={**_MUJOCO, "gamma": 0.9999}
     ),
 }
