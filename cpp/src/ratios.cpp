@@ -1,51 +1,88 @@
 #include "pgcore/ratios.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+#include <numeric>
+#include <type_traits>
 
 #include "recurrence.hpp"
-#include "sums.hpp"
 
 namespace pgcore::ratios {
 namespace {
 
+constexpr Index columns_per_block = 256;
+
 // One tile of columns; running sums in double, because products over thousands of steps are sums of logs.
-template <class T>
-void cumulate(Index num_rows, Index num_columns, Index first, Index count, const T* log_ratios,
-              const bool* ends, Direction direction, T* out) {
-  SmallBuffer<double> sum(count);
-  const auto ends_at = [=](Index t, Index n) {
-    return t + 1 == num_rows || (ends && ends[t * num_columns + n]);
+// `count` is a number, or a type that says 1, for a single column whose sum stays in a register.
+template <class T, class Count, class Cut>
+void cumulate(Index num_rows, Index num_columns, Index first, Count count, const T* log_ratios,
+              const Cut& cut, Direction direction, T* out) {
+  double sum[columns_per_block] = {};
+  const auto for_row = [&](Index t, auto&& f) {
+    if constexpr (!std::is_same_v<Count, Index>) return f(t, sum[0]);
+    const Index row = t * num_columns + first;
+    PGCORE_INDEPENDENT
+    for (Index n = 0; n < count; ++n) f(row + n, sum[n]);
   };
-  std::fill(sum.data(), sum.data() + count, 0.0);
   if (direction == Direction::future) {
     for (Index t = num_rows - 1; t >= 0; --t) {
-      const Index row = t * num_columns + first;
-      for (Index n = 0; n < count; ++n) {
-        const double after = ends_at(t, first + n) ? 0.0 : sum[n];
-        out[row + n] = static_cast<T>(after);
-        sum[n] = after + static_cast<double>(log_ratios[row + n]);
-      }
+      for_row(t, [&](Index i, double& s) {
+        const double after = cut.inside(i, s);
+        out[i] = static_cast<T>(after);
+        s = after + static_cast<double>(log_ratios[i]);
+      });
     }
     return;
   }
   for (Index t = 0; t < num_rows; ++t) {
-    const Index row = t * num_columns + first;
-    for (Index n = 0; n < count; ++n) {
-      const double until = sum[n] + static_cast<double>(log_ratios[row + n]);
-      out[row + n] = static_cast<T>(until);
-      sum[n] = ends_at(t, first + n) ? 0.0 : until;
-    }
+    for_row(t, [&](Index i, double& s) {
+      const double until = s + static_cast<double>(log_ratios[i]);
+      out[i] = static_cast<T>(until);
+      s = cut.inside(i, until);
+    });
   }
   if (direction == Direction::past) return;
-  for (Index t = num_rows - 2; t >= 0;
-       --t) {  // every step gets its piece's total, which stands at the piece's end
-    const Index row = t * num_columns + first;
+  // Every step gets its piece's total, which stands at the piece's end.
+  for (Index t = num_rows - 2; t >= 0; --t) {
+    for_row(t, [&](Index i, double&) {
+      const T own = out[i], next = out[i + num_columns];
+      out[i] = cut.at_end(i) ? own : next;
+    });
+  }
+}
+
+// The largest finite or infinite number of each column.
+template <class T>
+void column_maxima(Index num_rows, Index num_columns, Index count, const T* x, T* largest) {
+  std::fill(largest, largest + count, -std::numeric_limits<T>::infinity());
+  for (Index t = 0; t < num_rows; ++t) {
+    PGCORE_INDEPENDENT
     for (Index n = 0; n < count; ++n) {
-      if (!ends_at(t, first + n)) out[row + n] = out[row + num_columns + n];
+      const T value = x[t * num_columns + n];
+      largest[n] = value > largest[n] ? value : largest[n];
     }
   }
+}
+
+// Σw and Σw² of each column, w = e^(x − largest); equal infinities weigh 1, −∞ weighs 0.
+template <class T>
+void add_moments(Index num_rows, Index num_columns, Index count, const T* x, const T* largest, double* sum,
+                 double* squares) {
+  for (Index t = 0; t < num_rows; ++t) {
+    PGCORE_INDEPENDENT
+    for (Index n = 0; n < count; ++n) {
+      const T value = x[t * num_columns + n];
+      double w = vecmath::exp(static_cast<double>(value) - static_cast<double>(largest[n]));
+      w = value == largest[n] ? 1.0 : w;
+      w = value == -std::numeric_limits<T>::infinity() ? 0.0 : w;
+      sum[n] += w;
+      squares[n] += w * w;
+    }
+  }
+}
+
+double sample_size(double sum, double squares) {
+  return squares == 0 ? 0.0 : sum * sum / squares;
 }
 
 }  // namespace
@@ -53,12 +90,17 @@ void cumulate(Index num_rows, Index num_columns, Index first, Index count, const
 template <class T>
 void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratios, const bool* ends,
                            Direction direction, T* out) {
-  constexpr Index columns_per_block = 256;
   const Index num_blocks = (num_columns + columns_per_block - 1) / columns_per_block;
   parallel::for_blocks(num_blocks, num_rows * num_columns >= parallel::min_scalars, [&](Index block) {
-    const Index first = block * columns_per_block;
-    cumulate(num_rows, num_columns, first, std::min(columns_per_block, num_columns - first), log_ratios, ends,
-             direction, out);
+    const Index first = block * columns_per_block, count = std::min(columns_per_block, num_columns - first);
+    scan::detail::with_cuts(scan::Cuts<double>{ends, nullptr, nullptr}, [&](auto cut) {
+      if (num_columns == 1) {
+        constexpr std::integral_constant<Index, 1> one;
+        cumulate(num_rows, one, 0, one, log_ratios, cut, direction, out);
+      } else {
+        cumulate(num_rows, num_columns, first, count, log_ratios, cut, direction, out);
+      }
+    });
   });
 }
 
@@ -92,19 +134,30 @@ void weighted_reward_to_go(Index num_rows, Index num_columns, const T* rewards, 
 
 template <class T>
 void effective_sample_size(Index num_rows, Index num_columns, const T* log_weights, T* out) {
-  constexpr T infinity = std::numeric_limits<T>::infinity();
-  for (Index n = 0; n < num_columns; ++n) {
-    const auto at = [=](Index t) { return log_weights[t * num_columns + n]; };
-    T largest = -infinity;
-    for (Index t = 0; t < num_rows; ++t) largest = at(t) > largest ? at(t) : largest;
-    const auto weight = [=](Index t) {
-      if (largest == infinity && !std::isnan(at(t))) return at(t) == infinity ? 1.0 : 0.0;
-      if (at(t) == -infinity) return 0.0;
-      return static_cast<double>(vecmath::exp(static_cast<double>(at(t)) - static_cast<double>(largest)));
-    };
-    const double sum = lane_sum(num_rows, weight);
-    const double squares = lane_sum(num_rows, [=](Index t) { return weight(t) * weight(t); });
-    out[n] = static_cast<T>(squares == 0 ? 0.0 : sum * sum / squares);
+  if (num_columns == 1) {  // taken as 16 columns, so that rows need not wait for each other
+    constexpr Index lanes = 16;
+    const Index whole = num_rows / lanes, rest = num_rows % lanes;
+    const T* tail = log_weights + whole * lanes;
+    T largest[lanes], last[lanes];
+    double sum[lanes] = {}, squares[lanes] = {};
+    column_maxima(whole, lanes, lanes, log_weights, largest);
+    column_maxima(1, lanes, rest, tail, last);
+    const T top = std::max(*std::max_element(largest, largest + lanes),
+                           rest == 0 ? largest[0] : *std::max_element(last, last + rest));
+    std::fill(largest, largest + lanes, top);
+    add_moments(whole, lanes, lanes, log_weights, largest, sum, squares);
+    add_moments(1, lanes, rest, tail, largest, sum, squares);
+    out[0] = static_cast<T>(
+        sample_size(std::accumulate(sum, sum + lanes, 0.0), std::accumulate(squares, squares + lanes, 0.0)));
+    return;
+  }
+  for (Index first = 0; first < num_columns; first += columns_per_block) {
+    const Index count = std::min(columns_per_block, num_columns - first);
+    T largest[columns_per_block];
+    double sum[columns_per_block] = {}, squares[columns_per_block] = {};
+    column_maxima(num_rows, num_columns, count, log_weights + first, largest);
+    add_moments(num_rows, num_columns, count, log_weights + first, largest, sum, squares);
+    for (Index n = 0; n < count; ++n) out[first + n] = static_cast<T>(sample_size(sum[n], squares[n]));
   }
 }
 

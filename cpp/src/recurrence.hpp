@@ -25,6 +25,10 @@ struct CutView {
   const T* tail;
   using Int = typename vecmath::Format<T>::Int;
 
+  bool at_end([[maybe_unused]] Index i) const {
+    if constexpr (HasEnds) return ends[i] != 0;
+    return false;
+  }
   // All bits set where step i does not end its piece. Selecting by bits is what compilers always turn into
   // vector code; two conditionals on the same flag become a branch.
   Int inner(Index i) const {

@@ -152,12 +152,14 @@ class Algorithm(ABC, Generic[ConfigT]):
         self._rng, self._predict_rng = np.random.default_rng(rng), np.random.default_rng(predict_rng)
         self._predictor = Predictor(observation_space, action_space)
         if policy is None:
+            spread = {"init_log_std": config.init_log_std} if isinstance(action_space, gym.spaces.Box) else {}
             policy = policies.for_spaces(
                 self._predictor.obs_dim,
                 action_space,
                 hidden=hidden,
                 activation=activation,
                 seed=integer_seed(policy_seed),
+                **spread,
             )
         self._predictor.check_fit(policy)
         if config.normalize_observations and policy.normalizer is None:

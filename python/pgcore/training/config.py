@@ -79,6 +79,8 @@ class Config:
     """Discount factor."""
     normalize_observations: bool = False
     """Standardise observations with running statistics, clipped at 10 and stored with the model."""
+    init_log_std: float = 0.0
+    """Log standard deviation of the actions before training, where they are continuous."""
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self), include_extras=True)
