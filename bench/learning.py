@@ -71,7 +71,10 @@ def main() -> None:
     total_timesteps = args.total_timesteps or preset.total_timesteps
     train = train_and_evaluate
     if args.peer:
-        train, arguments = learning_peers.train_and_evaluate, learning_peers.SETTINGS[args.algorithm, args.env_id]
+        train, arguments = (
+            learning_peers.train_and_evaluate,
+            learning_peers.SETTINGS[args.algorithm, args.env_id],
+        )
     first, _, last = args.seeds.partition("-")
     print(f"{args.algorithm} on {args.env_id}: total_timesteps={total_timesteps} {arguments}", flush=True)
 

@@ -1,6 +1,6 @@
-"""The other side of learning.py: Stable-Baselines3's PPO and sb3-contrib's TRPO, with RL Zoo's tuned settings.
+"""The other side of learning.py: Stable-Baselines3's PPO and sb3-contrib's TRPO, as their zoo tuned them.
 
-Settings are those that RL Baselines3 Zoo 2.x publishes for the environment's previous version (v4), which differs
+Settings are those that RL Baselines3 Zoo publishes for the environment's previous version (v4), which differs
 from v5 in details of reward and observation.
 """
 
@@ -11,7 +11,12 @@ from typing import Any
 
 __all__ = ["SETTINGS", "train_and_evaluate"]
 
-_WIDE = {"log_std_init": -2, "ortho_init": False, "activation": "ReLU", "net_arch": {"pi": [256, 256], "vf": [256, 256]}}
+_WIDE = {
+    "log_std_init": -2,
+    "ortho_init": False,
+    "activation": "ReLU",
+    "net_arch": {"pi": [256, 256], "vf": [256, 256]},
+}
 _TRPO = {
     "num_envs": 2,
     "n_steps": 1024,

@@ -99,6 +99,7 @@ def _preset(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) ->
         env_id=tyro.MISSING,
         total_timesteps=preset.total_timesteps,
         num_envs=preset.num_envs,
+        backend=preset.backend,
         hidden=preset.hidden,
         hyperparameters=make_config(kind.config_class, preset.hyperparameters),
     )

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Preset", "available", "find"]
 
@@ -25,6 +25,8 @@ class Preset:
         Environment steps to learn for.
     num_envs
         Copies of the environment.
+    backend
+        How to step them; ``"native"`` where the environment brings its own vector code.
     hidden
         Hidden layers of the policy, and of the value network if there is one.
     hyperparameters
@@ -33,13 +35,15 @@ class Preset:
 
     total_timesteps: int
     num_envs: int = 1
+    backend: Literal["sync", "native"] = "sync"
     hidden: tuple[int, ...] = (64, 64)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What to call the algorithm with, besides the environment."""
-        return {"num_envs": self.num_envs, "hidden": self.hidden, **self.hyperparameters}
+        environments = {"num_envs": self.num_envs, "backend": self.backend}
+        return {**environments, "hidden": self.hidden, **self.hyperparameters}
 
 
 def available(algorithm: str) -> dict[str, Preset]:

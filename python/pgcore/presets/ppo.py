@@ -12,9 +12,10 @@ _MUJOCO = {
 PRESETS = {
     "CartPole-v1": Preset(
         total_timesteps=19400,
-        num_envs=8,
+        num_envs=16,
+        backend="native",
         hyperparameters={
-            "n_steps": 64,
+            "n_steps": 32,
             "learning_rate": 0.001,
             "learning_rate_schedule": "linear",
         },

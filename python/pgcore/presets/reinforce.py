@@ -8,6 +8,7 @@ PRESETS = {
     "CartPole-v1": Preset(
         total_timesteps=94_900,
         num_envs=8,
+        backend="native",
         hidden=(32, 32),
         hyperparameters={"n_steps": 128, "gamma": 1.0, "learning_rate": 5e-3},
     ),

@@ -15,6 +15,7 @@ PRESETS = {
     "CartPole-v1": Preset(
         total_timesteps=19400,
         num_envs=8,
+        backend="native",
         hyperparameters={"n_steps": 128, "batch_size": 64},
     ),
     "Acrobot-v1": Preset(
@@ -38,7 +39,5 @@ PRESETS = {
         hyperparameters={**_MUJOCO, "target_kl": 0.04},
     ),
     "Hopper-v5": Preset(total_timesteps=300_000, num_envs=2, hyperparameters=_MUJOCO),
-    "Swimmer-v5": Preset(
-        total_timesteps=300_000, num_envs=2, hyperparameters={**_MUJOCO, "gamma": 0.9999}
-    ),
+    "Swimmer-v5": Preset(total_timesteps=300_000, num_envs=2, hyperparameters={**_MUJOCO, "gamma": 0.9999}),
 }

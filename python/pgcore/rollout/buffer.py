@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 class StepBuffer:
-    """Time-major arrays of N environments' steps, kept from one rollout to the next.
+    """Time-major arrays of N environments' steps, for one rollout.
 
     ``obs[t]`` is what ``actions[t]`` answers; the last observations of a rollout of length T are ``obs[T]``.
 
@@ -58,6 +58,25 @@ class StepBuffer:
             self.terminated = _grown(self.terminated, num_steps)
             self.done = _grown(self.done, num_steps)
             self.recorded = _grown(self.recorded, num_steps)
+
+    def hand_over(self, name: str, length: int, rows: NDArray[np.intp] | None) -> Array:
+        """Return an array's first ``length`` steps, environment by environment, and forget it.
+
+        Forgetting one by one keeps a rollout from being in memory twice.
+
+        Parameters
+        ----------
+        name
+            Attribute.
+        length
+            Vector steps of the rollout.
+        rows
+            Of the (N·length, …) result, those to return; None for all.
+        """
+        array: Array = getattr(self, name)
+        delattr(self, name)
+        flat = array[:length].swapaxes(0, 1).reshape(length * array.shape[1], *array.shape[2:])
+        return flat if rows is None else flat.take(rows, axis=0)
 
 
 def _grown(array: Array, num_rows: int) -> Array:

@@ -109,12 +109,9 @@ class Collector:
         self.episode_lengths: list[int] = []
         self.num_env_steps = 0
         self._seed = seed
-        self._buffer = StepBuffer(
-            self.num_envs, policy.obs_dim, tuple(policy.action_shape), policy.dtype, policy.action_dtype
-        )
+        self._last_obs = np.empty((self.num_envs, policy.obs_dim), policy.dtype)
         self._tracker = EpisodeTracker(self.num_envs)
         self._can_go_on = False
-        self._length = 0  # vector steps of the rollout that is in the buffer
         self._num_idle = np.zeros(self.num_envs, np.int64)
         self._has_idled = False
         self._columns = np.arange(self.num_envs)
@@ -148,57 +145,61 @@ class Collector:
         self._finals.clear()
         self._num_idle[:] = 0
         self._has_idled = False
-        if going_on:
-            self._buffer.obs[0] = self._buffer.obs[self._length]
-        else:
+        if not going_on:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
-        self._length = self._play_episodes(n_steps) if whole_episodes else self._play_steps(n_steps)
-        self.num_env_steps = self._length * self.num_envs - int(self._num_idle.sum())
-        batch = self._make_batch()
+        policy = self.policy
+        buffer = StepBuffer(
+            self.num_envs, policy.obs_dim, tuple(policy.action_shape), policy.dtype, policy.action_dtype
+        )
+        buffer.obs[0] = self._last_obs
+        play = self._play_episodes if whole_episodes else self._play_steps
+        length = play(buffer, n_steps)
+        self._last_obs[:] = buffer.obs[length]
+        self.num_env_steps = length * self.num_envs - int(self._num_idle.sum())
+        batch = self._make_batch(buffer, length)
         # Only now: a rollout that an exception broke off (Ctrl-C is one) has lost the thread of its episodes.
         self._can_go_on = not whole_episodes
         return batch
 
     def _begin_episodes(self, *, draw_seed: bool) -> None:
-        """Put first observations into the buffer's first row."""
+        """Reset all environments; their first observations are the last ones seen."""
         if draw_seed:
             seed: int | None = int(self.rng.integers(2**31 - self.num_envs))  # environment i gets seed + i
         else:
             seed, self._seed = self._seed, None
-        self._stepper.reset(self._buffer.obs[0], seed=seed)
+        self._stepper.reset(self._last_obs, seed=seed)
         self._tracker.reset()
 
-    def _play_steps(self, n_steps: int) -> int:
+    def _play_steps(self, buffer: StepBuffer, n_steps: int) -> int:
         if n_steps == 1 and self._stepper.all_idle:
             n_steps = 2  # or there would be no transition at all
-        self._buffer.reserve(n_steps)
+        buffer.reserve(n_steps)
         noise = self.policy.draw_noise(self.rng, n_steps, self.num_envs)
         for t in range(n_steps):
-            self._advance(t, noise)
+            self._advance(buffer, t, noise)
         return n_steps
 
-    def _play_episodes(self, n_steps: int) -> int:
+    def _play_episodes(self, buffer: StepBuffer, n_steps: int) -> int:
         # How much noise is drawn depends on n_steps and the episodes alone, never on the past of this object.
         noise = self.policy.draw_noise(self.rng, max(n_steps, _MIN_NOISE_STEPS), self.num_envs)
-        self._buffer.reserve(len(noise))
+        buffer.reserve(len(noise))
         num_recorded = np.zeros(self.num_envs, np.int64)
         playing = np.ones(self.num_envs, np.bool_)
         t = 0
         while playing.any():
             if t == len(noise):
                 noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
-                self._buffer.reserve(len(noise))
-            step = self._advance(t, noise)
-            recorded = self._buffer.recorded[t]
+                buffer.reserve(len(noise))
+            step = self._advance(buffer, t, noise)
+            recorded = buffer.recorded[t]
             recorded &= playing
             num_recorded += recorded
             playing &= ~(step.done & (num_recorded >= n_steps))
             t += 1
         return t
 
-    def _advance(self, t: int, noise: Array) -> Step:
+    def _advance(self, buffer: StepBuffer, t: int, noise: Array) -> Step:
         """Make one vector step and write it down."""
-        buffer = self._buffer
         # A step that only resets uses up no noise, so that an episode doesn't depend on how it was reset.
         row = noise[t - self._num_idle, self._columns] if self._has_idled else noise[t]
         actions = self.policy.act(buffer.obs[t], row)
@@ -217,49 +218,52 @@ class Collector:
             self._finals.append((t, step.cut, step.final_obs))
         return step
 
-    def _make_batch(self) -> Batch:
+    def _make_batch(self, buffer: StepBuffer, length: int) -> Batch:
         """Transpose the buffer: recorded steps only, environment by environment, in time order."""
-        buffer, length = self._buffer, self._length
-        envs, times = np.divmod(np.flatnonzero(buffer.recorded[:length].T), length)
-        rows = times * self.num_envs + envs
+        truncated_obs = self._truncated_obs(buffer.recorded)
+        num_recorded = np.count_nonzero(buffer.recorded[:length], axis=0)
+        recorded = buffer.hand_over("recorded", length, None)
+        rows = None if recorded.all() else np.flatnonzero(recorded)  # of (N·length,) steps
+        del recorded
 
-        def flat(array: Array) -> Array:
-            steps: Array = array[:length].reshape(length * self.num_envs, *array.shape[2:])
-            return steps.take(rows, axis=0)
-
-        done, terminated, rewards = flat(buffer.done), flat(buffer.terminated), flat(buffer.rewards)
+        done = buffer.hand_over("done", length, rows)
         ends = done.copy()
-        ends[:-1] |= envs[1:] != envs[:-1]
-        ends[-1:] = True
+        ends[np.cumsum(num_recorded)[num_recorded > 0] - 1] = True
         piece_ends = np.flatnonzero(ends)
-        piece_envs, piece_done = envs[piece_ends], done[piece_ends]
+        piece_envs, piece_times = np.divmod(piece_ends if rows is None else rows[piece_ends], length)
+        piece_done = done[piece_ends]
+
+        rewards = buffer.hand_over("rewards", length, rows)
+        self._count_episodes(rewards, piece_ends, piece_envs, piece_done, piece_times)
+        rewards = rewards.astype(buffer.obs.dtype, copy=False)
+        terminated = buffer.hand_over("terminated", length, rows)
 
         tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)
         tail_obs[~piece_done] = buffer.obs[length, piece_envs[~piece_done]]
-        tail_obs[piece_done & ~terminated[piece_ends]] = self._truncated_obs()
+        tail_obs[piece_done & ~terminated[piece_ends]] = truncated_obs
 
-        self._count_episodes(rewards, piece_ends, piece_envs, piece_done, times[piece_ends])
-        obs, actions = flat(buffer.obs), flat(buffer.actions)
+        actions = buffer.hand_over("actions", length, rows)
+        obs = buffer.hand_over("obs", length, rows)
         return Batch(
             obs,
             actions,
-            rewards.astype(buffer.obs.dtype, copy=False),
+            rewards,
             ends,
             terminated=terminated,
             tail_obs=tail_obs,
             log_probs=self.policy.log_prob(obs, actions),
         )
 
-    def _truncated_obs(self) -> Array:
+    def _truncated_obs(self, recorded: NDArray[np.bool_]) -> Array:
         """Last observations of the recorded episodes that the environment truncated, in the batch's order."""
         if not self._finals:
-            return np.empty((0, self._buffer.obs.shape[2]), self._buffer.obs.dtype)
+            return self._last_obs[:0]
         times = np.concatenate([np.full(len(envs), t) for t, envs, _ in self._finals])
         envs = np.concatenate([envs for _, envs, _ in self._finals])
         obs = np.concatenate([obs for _, _, obs in self._finals])
         order = np.lexsort((times, envs))
-        recorded: Array = obs[order[self._buffer.recorded[times, envs][order]]]
-        return recorded
+        kept: Array = obs[order[recorded[times, envs][order]]]
+        return kept
 
     def _count_episodes(
         self,
