@@ -43,8 +43,8 @@ def main() -> None:
         solved += score >= arguments.threshold
         print(f"seed {seed}: {seconds[-1]:.2f} s, scores {score:.1f}", flush=True)
     print(
-        f"{arguments.algorithm} on {arguments.env_id}: median {statistics.median(seconds):.2f} s from process "
-        f"start, {solved} of {arguments.seeds} score at least {arguments.threshold:g}"
+        f"{arguments.algorithm} on {arguments.env_id}: median {statistics.median(seconds):.2f} s from "
+        f"process start, {solved} of {arguments.seeds} score at least {arguments.threshold:g}"
     )
 
 

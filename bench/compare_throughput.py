@@ -1,15 +1,17 @@
-"""Environment steps per second of whole training runs, beside Stable-Baselines3 (rows E1 to E3).
+"""Environment steps per second of whole training runs, beside other libraries (rows E1 to E5).
 
     python bench/compare_throughput.py ppo-cartpole trpo-cartpole trpo-halfcheetah
+    python bench/compare_throughput.py trpo-envpool ppo-pendulum
 
 Both sides get the same environment, number of copies, steps and passes; theirs are their defaults. Runs take
 turns in one process; what is printed is each one's median. Needs the ``peers`` extra for the other side, and
-prints ours alone without it.
+prints ours alone without it. RLtools is compiled at its first run, which is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -34,14 +36,30 @@ class Contest:
     ours: dict[str, Any]
     theirs: dict[str, Any]
     algorithm: str
+    peer: str = "Stable-Baselines3"
+    backend: str = "sync"
 
 
 PPO = {"n_steps": 256, "batch_size": 64, "n_epochs": 10, "learning_rate": 3e-4}
 TRPO = {"n_steps": 2048, "batch_size": 128, "n_critic_updates": 10, "cg_max_steps": 15, "learning_rate": 1e-3}
+RLTOOLS = {  # what rltools.PPO does unless told otherwise
+    "n_steps": 64,
+    "batch_size": 64,
+    "n_epochs": 10,
+    "learning_rate": 1e-3,
+    "ent_coef": 0.01,
+    "init_log_std": math.log(0.5),
+    "hidden": (64, 64),
+    "activation": "relu",
+}
 CONTESTS = {
     "ppo-cartpole": Contest("CartPole-v1", 8, 20_480, PPO, PPO, "PPO"),
     "trpo-cartpole": Contest("CartPole-v1", 8, 32_768, TRPO, TRPO, "TRPO"),
-    "trpo-halfcheetah": Contest("HalfCheetah-v5", 1, 8_192, TRPO, TRPO, "TRPO"),
+    "trpo-halfcheetah": Contest("HalfCheetah-v5", 1, 16_384, TRPO, TRPO, "TRPO"),
+    "trpo-envpool": Contest(
+        "HalfCheetah-v5", 8, 65_536, {**TRPO, "n_steps": 256}, {}, "TRPO", peer="", backend="envpool"
+    ),
+    "ppo-pendulum": Contest("Pendulum-v1", 64, 98_304, RLTOOLS, {}, "PPO", peer="RLtools"),
 }
 
 
@@ -56,7 +74,7 @@ def ours(contest: Contest, backend: str) -> Train:
     return run
 
 
-def theirs(contest: Contest) -> Train | None:
+def stable_baselines(contest: Contest) -> Train | None:
     package = harness.optional("stable_baselines3" if contest.algorithm == "PPO" else "sb3_contrib")
     common = harness.optional("stable_baselines3.common.env_util")
     if package is None or common is None:
@@ -72,13 +90,44 @@ def theirs(contest: Contest) -> Train | None:
     return run
 
 
+def rltools(contest: Contest) -> Train | None:
+    package = harness.optional("rltools")
+    if package is None:
+        return None
+    module = package.PPO(
+        lambda: gym.wrappers.RescaleAction(gym.make(contest.env_id), -1.0, 1.0),
+        enable_evaluation=False,
+        TOTAL_STEP_LIMIT=contest.steps,
+        interface_name="compare_throughput",
+    )
+
+    def run() -> int:
+        state = module.State(0)
+        while not state.step():
+            pass
+        return contest.steps
+
+    return run
+
+
+PEERS = {"Stable-Baselines3": stable_baselines, "RLtools": rltools}
+
+
 def stepping(contest: Contest) -> Train:
     """The environments alone, with random actions drawn beforehand."""
 
     def run() -> int:
-        env = gym.make_vec(contest.env_id, contest.num_envs, vectorization_mode="sync")
-        env.reset(seed=0)
-        actions = [env.action_space.sample() for _ in range(100)]
+        if contest.backend == "envpool":
+            import envpool
+
+            env = envpool.make(contest.env_id, env_type="gymnasium", num_envs=contest.num_envs)
+            env.reset()
+            space = gym.vector.utils.batch_space(env.action_space, contest.num_envs)
+        else:
+            env = gym.make_vec(contest.env_id, contest.num_envs, vectorization_mode="sync")
+            env.reset(seed=0)
+            space = env.action_space
+        actions = [space.sample() for _ in range(100)]
         num = contest.steps // contest.num_envs
         for t in range(num):
             env.step(actions[t % 100])
@@ -100,12 +149,12 @@ def main() -> None:
     for name in arguments.contests:
         contest = CONTESTS[name]
         runs: dict[str, Train] = {
-            "pgcore": ours(contest, "native" if arguments.native else "sync"),
+            "pgcore": ours(contest, "native" if arguments.native else contest.backend),
             "stepping alone": stepping(contest),
         }
-        peer = theirs(contest)
+        peer = PEERS[contest.peer](contest) if contest.peer else None
         if peer is not None:
-            runs["SB3"] = peer
+            runs[contest.peer] = peer
         rates: dict[str, list[float]] = {side: [] for side in runs}
         for _ in range(arguments.rounds):
             for side, run in runs.items():

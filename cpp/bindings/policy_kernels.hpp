@@ -38,9 +38,7 @@ class PolicyKernels {
 
   template <class A>
   void log_prob(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
-    const Index B = rows(obs);
-    const T* p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
     const auto a = view(actions, B);
     T* y = output("out", out, B);
     const release_gil guard;
@@ -49,9 +47,8 @@ class PolicyKernels {
   template <class A>
   void sample(const Reals& theta, const Reals& obs, const Reals& noise, A& actions,
               std::optional<Reals>& log_probs) {
-    const Index B = rows(obs);
-    const T *p = parameters(theta), *z = input("noise", noise, B, width());
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
+    const T* z = input("noise", noise, B, width());
     const auto a = view_out(actions, B);
     T* y = log_probs ? output("log_probs", *log_probs, B) : nullptr;
     const release_gil guard;
@@ -59,33 +56,26 @@ class PolicyKernels {
   }
   template <class A>
   void mode(const Reals& theta, const Reals& obs, A& actions) {
-    const Index B = rows(obs);
-    const T* p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
     const auto a = view_out(actions, B);
     const release_gil guard;
     policy_.mode(p, B, x, a);
   }
   void entropy(const Reals& theta, const Reals& obs, Reals& out) {
-    const Index B = rows(obs);
-    const T* p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
     T* y = output("out", out, B);
     const release_gil guard;
     policy_.entropy(p, B, x, y);
   }
   void entropy_gradient(const Reals& theta, const Reals& obs, Reals& out) {
-    const Index B = rows(obs);
-    const T* p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
     T* y = output("out", out, num_params());
     const release_gil guard;
     policy_.entropy_gradient(p, B, x, y);
   }
   void kl(const Reals& theta_old, const Reals& theta, const Reals& obs, Reals& out) {
-    const Index B = rows(obs);
-    const T *old = parameters(theta_old), *p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
+    const T* old = parameters(theta_old);
     T* y = output("out", out, B);
     const release_gil guard;
     policy_.kl(old, p, B, x, y);
@@ -93,9 +83,8 @@ class PolicyKernels {
   template <class A>
   void score_product(const Reals& theta, const Reals& obs, const A& actions, const Reals& weights,
                      Reals& out) {
-    const Index B = rows(obs);
-    const T *p = parameters(theta), *w = input("weights", weights, B);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
+    const T* w = input("weights", weights, B);
     const auto a = view(actions, B);
     T* y = output("out", out, num_params());
     const release_gil guard;
@@ -103,9 +92,7 @@ class PolicyKernels {
   }
   template <class A>
   void scores(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
-    const Index B = rows(obs);
-    const T* p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
     const auto a = view(actions, B);
     T* y = output("out", out, B, num_params());
     const release_gil guard;
@@ -115,9 +102,7 @@ class PolicyKernels {
   template <class A>
   void episode_scores(const Reals& theta, const Reals& obs, const A& actions,
                       const Array<std::int64_t>& starts, Reals& out) {
-    const Index B = rows(obs);
-    const T* p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
     const auto a = view(actions, B);
     check_ndim("starts", starts, 1);
     const Index episodes = std::max<Index>(0, starts.shape(0) - 1);
@@ -131,9 +116,7 @@ class PolicyKernels {
   }
   template <class A>
   void score_sq_norms(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
-    const Index B = rows(obs);
-    const T* p = parameters(theta);
-    const Inputs<T> x = inputs(obs);
+    const auto [B, p, x] = arguments(theta, obs);
     const auto a = view(actions, B);
     T* y = output("out", out, B);
     const release_gil guard;
@@ -150,6 +133,16 @@ class PolicyKernels {
     return obs.shape(0);
   }
   const T* parameters(const Reals& theta) const { return input("params", theta, num_params()); }
+  // What nearly every call begins with.
+  struct Arguments {
+    Index B;
+    const T* params;
+    Inputs<T> inputs;
+  };
+  Arguments arguments(const Reals& theta, const Reals& obs) const {
+    const Index B = rows(obs);
+    return {B, parameters(theta), inputs(obs)};
+  }
   // Read with the GIL held, so that no other thread is replacing the scaling.
   Inputs<T> inputs(const Reals& obs) const { return {obs.data(), scaling_}; }
   CheckedActions<T> view(const Reals& actions, Index B) const {

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from pgcore.presets import Preset
 
-_MUJOCO = {
-    "normalize_observations": True,
-    "learning_rate_schedule": "linear",
-}
-
 PRESETS = {
     "CartPole-v1": Preset(
         total_timesteps=19400,
@@ -43,7 +38,41 @@ PRESETS = {
             "learning_rate_schedule": "linear",
         },
     ),
-    "HalfCheetah-v5": Preset(total_timesteps=300_000, hyperparameters=_MUJOCO),
-    "Hopper-v5": Preset(total_timesteps=300_000, hyperparameters=_MUJOCO),
-    "Swimmer-v5": Preset(total_timesteps=300_000, hyperparameters={**_MUJOCO, "gamma": 0.9999}),
+    "HalfCheetah-v5": Preset(
+        total_timesteps=300_000,
+        hyperparameters={
+            "n_steps": 512,
+            "gamma": 0.98,
+            "gae_lambda": 0.92,
+            "normalize_observations": True,
+            "init_log_std": -2.0,
+            "learning_rate": 2e-4,
+            "n_epochs": 20,
+            "clip_range": 0.1,
+            "max_grad_norm": 0.8,
+            "ent_coef": 0.0004,
+        },
+    ),
+    "Hopper-v5": Preset(
+        total_timesteps=300_000,
+        num_envs=2,
+        hyperparameters={
+            "n_steps": 1024,
+            "normalize_observations": True,
+            "init_log_std": -1.0,
+            "learning_rate_schedule": "linear",
+        },
+    ),
+    "Swimmer-v5": Preset(
+        total_timesteps=300_000,
+        num_envs=4,
+        hyperparameters={
+            "n_steps": 1024,
+            "gamma": 0.9999,
+            "gae_lambda": 0.98,
+            "normalize_observations": True,
+            "learning_rate": 6e-4,
+            "batch_size": 256,
+        },
+    ),
 }
