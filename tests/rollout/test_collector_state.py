@@ -201,7 +201,7 @@ def test_an_interrupted_rollout_begins_anew(broken):
     assert env.reset_seeds[1] not in (None, 11)  # not the same episodes once more
 
 
-def test_shorter_and_longer_rollouts_on_one_buffer():
+def test_shorter_and_longer_rollouts_follow_each_other():
     env = ToyVectorEnv([[(100, TERMINATED)]] * 2, AutoresetMode.SAME_STEP)
     collector = collector_for(env)
     seen = [collector.collect(n).episode(0).obs[:, 2] for n in (5, 2, 30, 1, 7)]

@@ -159,6 +159,13 @@ def test_given_models_are_used():
     assert not np.array_equal(policy.params, before)
 
 
+def test_the_initial_spread_of_continuous_actions():
+    model = Sketch("Pendulum-v1", init_log_std=-1.5)
+    assert model.policy.params[-1] == -1.5
+    discrete = Sketch("CartPole-v1", init_log_std=-1.5)  # has none
+    np.testing.assert_array_equal(discrete.policy.params, Sketch("CartPole-v1").policy.params)
+
+
 def test_policies_that_do_not_fit_are_refused_at_once():
     with pytest.raises(ValueError, match=r"^policy: expected obs_dim 4 to fit the environment, got 3$"):
         REINFORCE("CartPole-v1", policy=CategoricalPolicy(3, 2))

@@ -1,4 +1,4 @@
-"""Presets of `pgcore.PPO`, tuned on seeds from 100, measured on seeds 0 to 9 (bench/learning.py)."""
+"""Presets of `pgcore.PPO`, tuned on seeds from 100, measured on others (bench/learning.py, docs/results.md)."""
 
 from __future__ import annotations
 
