@@ -1,4 +1,4 @@
-"""Presets of `pgcore.PPO`, tuned on seeds from 100, measured on others (bench/learning.py, docs/results.md)."""
+"""Presets of `pgcore.PPO`, tuned on seeds from 100, measured on others (docs/results.md)."""
 
 from __future__ import annotations
 
