@@ -12,7 +12,7 @@ _MUJOCO = {
 
 PRESETS = {
     "CartPole-v1": Preset(
-        total_timesteps=19400,
+        total_timesteps=18900,
         num_envs=8,
         backend="native",
         hyperparameters={"n_steps": 128, "batch_size": 64},
