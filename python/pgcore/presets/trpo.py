@@ -1,4 +1,7 @@
-"""Presets of `pgcore.TRPO`, tuned on seeds from 100, measured on others (docs/results.md)."""
+"""Presets of `pgcore.TRPO`, tuned on seeds from 100, measured on others (docs/results.md).
+
+Those for HalfCheetah-v5 and Hopper-v5 are still to be measured on other seeds.
+"""
 
 from __future__ import annotations
 
