@@ -48,7 +48,7 @@ void test_nan_stays_in_its_piece() {
 }  // namespace
 
 int main() {
-  for (const Index rows : {1, 2, 511, 512, 513, 735, 736, 737, 5000}) {
+  for (const Index rows : {1, 2, 511, 512, 513, 1024, 1025, 1026, 5000}) {
     for (const Index columns : {1, 3, 64, 300}) {
       if (rows * columns > 200000) continue;
       for (const double rate : {0.0, 0.01, 0.5}) {

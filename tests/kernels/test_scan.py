@@ -17,7 +17,7 @@ from pgcore.kernels import gae, reward_to_go, vtrace
 
 SHAPES = [(0,), (1,), (2,), (3,), (17,), (100,), (0, 3), (4, 0), (1, 1), (1, 5), (5, 1), (7, 3), (33, 17)]
 # Around the lengths at which the kernel changes its ways with one column, and rows wider than a block.
-LONG_SHAPES = [(511,), (512,), (720,), (721,), (736,), (5003,), (1300, 1), (600, 2), (9, 300)]
+LONG_SHAPES = [(511,), (512,), (1024,), (1025,), (1026,), (1041,), (5003,), (1300, 1), (600, 2), (9, 300)]
 
 
 def problem(
