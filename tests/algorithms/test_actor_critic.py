@@ -274,13 +274,14 @@ def test_trpo_subsamples():
     assert np.abs(results[2] - results[0]).max() > 0
 
 
-# ---- PPO ----
+# ---- actor and critic at the same time ----
 
 
-def test_actor_and_critic_side_by_side_give_the_same_bits():
+@pytest.mark.parametrize("algorithm", [NPG, TRPO, PPO])
+def test_actor_and_critic_side_by_side_give_the_same_bits(algorithm):
     results = []
     for parallel in (True, False):
-        model = PPO("CartPole-v1", num_envs=2, n_steps=100, parallel_critic=parallel).learn(600)
+        model = algorithm("CartPole-v1", num_envs=2, n_steps=100, parallel_critic=parallel).learn(600)
         results.append((model.policy.params, model.critic.state()))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     for name, value in results[0][1].items():

@@ -181,6 +181,9 @@ def test_sampling_is_acting_on_drawn_noise(family: str, dtype: np.dtype) -> None
     noise = p.policy.draw_noise(np.random.default_rng(9), 1, 33)
     assert noise.shape[:2] == (1, 33)
     assert_same_bits(p.policy.act(p.obs, noise[0]), actions)
+    out = np.full_like(actions, 7)
+    assert p.policy.act(p.obs, noise[0], out=out) is out
+    assert_same_bits(out, actions)
     again, _ = p.policy.sample(p.obs, np.random.default_rng(9))
     assert_same_bits(again, actions)
     different, _ = p.policy.sample(p.obs, np.random.default_rng(10))

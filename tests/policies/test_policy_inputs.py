@@ -413,6 +413,16 @@ FLOATS = "float32 or float64 (or integers)"
             ValueError,
             "noise: expected shape (5, 2), got (4, 2)",
         ),
+        (
+            lambda: GAUSSIAN.act(OBS, np.zeros((5, 2), np.float32), out=np.empty((5, 2))),
+            TypeError,
+            "out: expected float32, got float64",
+        ),
+        (
+            lambda: CHOICE.act(OBS, np.zeros((5, 1), np.float32), out=np.empty((5, 1), np.int64)),
+            ValueError,
+            "out: expected shape (5,), got (5, 1)",
+        ),
     ],
 )
 def test_wrong_arguments(function: Callable[[], Any], error: type[Exception], message: str) -> None:

@@ -166,6 +166,7 @@ class ToyVectorEnv(VectorEnv[Any, Any, Any]):
             self.at[i] += 1
             if self.at[i] == length:
                 terminated[i], truncated[i] = how in (TERMINATED, BOTH), how in (TRUNCATED, BOTH)
+        actions[...] = 0  # what it was sent is its own
         done = terminated | truncated
         obs, info = self._observe(), {}
         if self.mode is AutoresetMode.SAME_STEP and done.any():
@@ -218,15 +219,14 @@ class FakePolicy:
         self.noise_shapes.append((num_steps, num_envs))
         return rng.standard_normal((num_steps, num_envs, *self.action_shape)).astype(self.dtype) * self.noisy
 
-    def act(self, obs: Any, noise: Any) -> Any:
+    def act(self, obs: Any, noise: Any, *, out: Any) -> Any:
         assert obs.dtype == self.dtype
         assert obs.flags.c_contiguous
         assert noise.shape == (len(obs), *self.action_shape)
         self.acted_on.append(obs.copy())
         noisy = self.mean(obs) + noise
-        if self.num_actions is None:
-            return noisy
-        return np.floor(np.abs(noisy * 7)).astype(np.int64) % self.num_actions
+        out[...] = noisy if self.num_actions is None else np.floor(np.abs(noisy * 7)) % self.num_actions
+        return out
 
     def mean(self, obs: Any) -> Any:
         mean = np.sin(self._normalized(obs).sum(axis=1) * self.dtype.type(0.7))

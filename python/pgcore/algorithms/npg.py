@@ -13,7 +13,7 @@ from pgcore.training.natural_gradient import NaturalGradient, NaturalGradientCon
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
-    from pgcore.training.actor_critic import FloatArray
+    from pgcore.training.actor_critic import Advantages, FloatArray
 
 __all__ = ["NPG", "NPGConfig"]
 
@@ -52,11 +52,10 @@ class NPG(NaturalGradient[NPGConfig]):
 
     config_class = NPGConfig
 
-    def update(self, batch: Batch) -> dict[str, float]:
-        """Take one step along the natural gradient, then let the critic learn."""
+    def improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+        """Take one step along the natural gradient."""
         cfg, policy, old = self.config, self.policy, self.policy.params
-        advantages, estimate = self.advantages(batch)
-        direction = self.direction(batch, advantages)
+        direction = self.direction(batch, self.advantages(estimate))
         budget = scheduled(cfg.target_kl, cfg.step_schedule, self.progress)
         alpha = direction.step_size(budget)
         if cfg.step_rule == "fixed":
@@ -78,7 +77,6 @@ class NPG(NaturalGradient[NPGConfig]):
             "predicted_kl": predicted_kl,
             "kl_divergence_loss": kl,
             "predicted_improvement": alpha * direction.slope,
-            **self.critic_logs(batch, estimate),
         }
 
     def _kl_of_step(self, batch: Batch, old: FloatArray, step: FloatArray) -> float:

@@ -13,15 +13,14 @@ from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, Schedu
 from pgcore.training.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
-    Advantages,
     gradient_statistics,
     policy_gradient,
 )
-from pgcore.training.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
     from pgcore.training import Component
+    from pgcore.training.actor_critic import Advantages
 
 __all__ = ["PPO", "PPOConfig"]
 
@@ -56,8 +55,6 @@ class PPOConfig(ActorCriticConfig):
     """Minibatch of the value network, in place of batch_size."""
     n_critic_updates: PositiveInt | None = None
     """Passes of the value network over each batch, in place of n_epochs."""
-    parallel_critic: bool = True
-    """Fit the value network on a second thread. The numbers are the same."""
 
     def critic_options(self) -> dict[str, Any]:
         """Return the policy's settings, but for what is said of the critic alone."""
@@ -106,18 +103,8 @@ class PPO(ActorCritic[PPOConfig]):
         """Save the optimizer and the penalty's weight too."""
         return {**super().components(), "optimizer": self.ascent, "kl_coef": self.kl_coef}
 
-    def update(self, batch: Batch) -> dict[str, float]:
-        """Improve actor and critic, side by side if there are two threads for it."""
-        cfg = self.config
-        estimate = Advantages.of(batch, self.critic, gamma=cfg.gamma, gae_lambda=cfg.gae_lambda)
-        if not cfg.parallel_critic:
-            return {**self._improve_policy(batch, estimate), **self.critic_logs(batch, estimate)}
-        actor, critic = side_by_side(
-            lambda: self._improve_policy(batch, estimate), lambda: self.critic_logs(batch, estimate)
-        )
-        return {**actor, **critic}
-
-    def _improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+    def improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+        """Make ``n_epochs`` passes of minibatch Adam over the batch, fewer where `target_kl` says so."""
         cfg, policy = self.config, self.policy
         advantages = estimate.advantages.astype(policy.dtype, copy=False)
         gradient = policy_gradient(policy, batch.obs, batch.actions, advantages, cfg.ent_coef)

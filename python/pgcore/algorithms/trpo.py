@@ -18,7 +18,7 @@ from pgcore.training.natural_gradient import (
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
-    from pgcore.training.actor_critic import FloatArray
+    from pgcore.training.actor_critic import Advantages, FloatArray
 
 __all__ = ["TRPO", "TRPOConfig"]
 
@@ -57,10 +57,10 @@ class TRPO(NaturalGradient[TRPOConfig]):
 
     config_class = TRPOConfig
 
-    def update(self, batch: Batch) -> dict[str, float]:
-        """Take the longest step that the trust region allows, then let the critic learn."""
+    def improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+        """Take the longest step that the trust region allows."""
         cfg, policy, old = self.config, self.policy, self.policy.params
-        advantages, estimate = self.advantages(batch)
+        advantages = self.advantages(estimate)
         direction = self.direction(batch, advantages)
         longest = direction.step_size(cfg.target_kl)
 
@@ -98,5 +98,4 @@ class TRPO(NaturalGradient[TRPOConfig]):
             "line_search_steps": search.steps,
             "line_search_reason": int(search.reason),
             "is_line_search_success": float(search.reason == LineSearchReason.ACCEPTED),
-            **self.critic_logs(batch, estimate),
         }

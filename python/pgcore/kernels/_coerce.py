@@ -193,8 +193,8 @@ def cuts(
     raise ValueError(f"tail_values: expected shape {shape} or {shape[1:]}, got {tail_values.shape}")
 
 
-def output(name: str, out: object, like: FloatArray) -> FloatArray:
-    """Return an array to write results of the shape and dtype of `like` into: a new one, or `out` if it fits.
+def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array to write results into: a new one, or `out` if it fits.
 
     Raises
     ------
@@ -204,12 +204,12 @@ def output(name: str, out: object, like: FloatArray) -> FloatArray:
         If it has another shape, or is not C-contiguous, aligned and writeable.
     """
     if out is None:
-        return np.empty_like(like)
+        return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{name}: expected a numpy array, got {type(out).__name__}")
-    if out.dtype != like.dtype:
-        raise TypeError(f"{name}: expected {like.dtype}, got {out.dtype}")
-    check_shape(name, out, like.shape)
+    if out.dtype != dtype:
+        raise TypeError(f"{name}: expected {dtype}, got {out.dtype}")
+    check_shape(name, out, shape)
     if out.flags.num & _OUTPUT == _OUTPUT:
         return out
     lacks = next(flag for flag in ("writeable", "contiguous", "aligned") if not getattr(out.flags, flag))

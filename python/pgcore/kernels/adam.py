@@ -81,7 +81,7 @@ def adam_step(
     if theta.ndim != 1:
         raise ValueError(f"theta: expected shape (P,), got {theta.shape}")
     for name, array in moments_and_theta:
-        output(name, array, theta)
+        output(name, array, theta.shape, theta.dtype)
     for (name, array), (other, memory) in combinations(moments_and_theta, 2):
         if np.may_share_memory(array, memory):
             raise ValueError(f"{other}: expected memory of its own, got that of {name}")

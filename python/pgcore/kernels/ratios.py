@@ -74,7 +74,7 @@ def cumulative_log_ratios(
     code = _DIRECTIONS.get(direction) if isinstance(direction, str) else None
     if code is None:
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
-    result = output("out", out, log_rho)
+    result = output("out", out, log_rho.shape, log_rho.dtype)
     end, _ = cuts(ends, None, log_rho.shape)
     # The kernel reads rows again after it has written others, so what shares memory is computed aside.
     target = np.empty_like(log_rho) if out is not None and overlaps(out, log_rho, end) else result

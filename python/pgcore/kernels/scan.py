@@ -73,7 +73,7 @@ def reward_to_go(
     """
     r, tail = float_arrays(("rewards", "tail_values"), (rewards, tail_values), last_optional=True)
     gamma = real("gamma", gamma)
-    result = output("out", out, r)
+    result = output("out", out, r.shape, r.dtype)
     end, tail = cuts(ends, tail, r.shape)
     # The kernel reads rows again after it has written others, so what shares memory is computed aside.
     target = np.empty_like(r) if out is not None and overlaps(out, r, end, tail) else result

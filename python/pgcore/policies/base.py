@@ -19,6 +19,7 @@ from pgcore.kernels._coerce import (
     int_array,
     integer,
     integers,
+    output,
     real,
 )
 from pgcore.policies.fisher import Fisher
@@ -141,7 +142,7 @@ class Policy(ABC):
             return rng.standard_normal(shape, self.dtype.type)
         return rng.random(shape, self.dtype.type)
 
-    def act(self, obs: ArrayLike, noise: FloatArray) -> NDArray[Any]:
+    def act(self, obs: ArrayLike, noise: FloatArray, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Sample an action for each observation with given noise; one compiled call.
 
         Parameters
@@ -150,6 +151,8 @@ class Policy(ABC):
             Shape (B, obs_dim).
         noise
             One step of `draw_noise`, shape (B, width).
+        out
+            C-contiguous array of ``action_dtype`` and the result's shape to write into.
 
         Returns
         -------
@@ -158,9 +161,10 @@ class Policy(ABC):
         """
         obs = self._obs(obs)
         noise = float_array("noise", noise, self.dtype)
-        actions = np.empty((len(obs), self._width), self.action_dtype)
-        self._core.sample(self._params, obs, noise, actions, None)
-        return actions.reshape(len(obs), *self.action_shape)
+        actions = output("out", out, (len(obs), *self.action_shape), self.action_dtype)
+        rows = actions if self.action_shape else actions[:, None]
+        self._core.sample(self._params, obs, noise, rows, None)
+        return actions
 
     def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[Any], FloatArray]:
         """Sample an action for each observation.
@@ -182,9 +186,9 @@ class Policy(ABC):
     def mode(self, obs: ArrayLike) -> NDArray[Any]:
         """Return the most probable action for each observation, shape (B, \\*action_shape)."""
         obs = self._obs(obs)
-        actions = np.empty((len(obs), self._width), self.action_dtype)
-        self._core.mode(self._params, obs, actions)
-        return actions.reshape(len(obs), *self.action_shape)
+        actions = np.empty((len(obs), *self.action_shape), self.action_dtype)
+        self._core.mode(self._params, obs, actions if self.action_shape else actions[:, None])
+        return actions
 
     # The distribution
 

@@ -46,7 +46,7 @@ class StepBuffer:
         self.terminated = np.empty((0, num_envs), np.bool_)
         self.done = np.empty((0, num_envs), np.bool_)
         self.recorded = np.empty((0, num_envs), np.bool_)
-        """Which steps belong into the batch."""
+        """Which steps belong into the batch: all, unless it is said otherwise."""
 
     def reserve(self, num_steps: int) -> None:
         """Make room for ``num_steps`` steps, keeping what is there."""
@@ -57,7 +57,9 @@ class StepBuffer:
             self.rewards = _grown(self.rewards, num_steps)
             self.terminated = _grown(self.terminated, num_steps)
             self.done = _grown(self.done, num_steps)
+            num_kept = len(self.recorded)
             self.recorded = _grown(self.recorded, num_steps)
+            self.recorded[num_kept:] = True
 
     def hand_over(self, name: str, length: int, rows: NDArray[np.intp] | None) -> Array:
         """Return an array's first ``length`` steps, environment by environment, and forget it.

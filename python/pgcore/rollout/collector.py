@@ -32,7 +32,7 @@ class ActingPolicy(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]: ...
     def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int, /) -> Array: ...
-    def act(self, obs: Array, noise: Array, /) -> Array: ...
+    def act(self, obs: Array, noise: Array, /, *, out: Array) -> Array: ...
     def log_prob(self, obs: Array, actions: Array, /) -> Array: ...
 
 
@@ -202,15 +202,12 @@ class Collector:
         """Make one vector step and write it down."""
         # A step that only resets uses up no noise, so that an episode doesn't depend on how it was reset.
         row = noise[t - self._num_idle, self._columns] if self._has_idled else noise[t]
-        actions = self.policy.act(buffer.obs[t], row)
-        buffer.actions[t] = actions  # before the environment gets to see, and perhaps to change, them
+        actions = self.policy.act(buffer.obs[t], row, out=buffer.actions[t])
         step = self._stepper.step(actions, buffer.obs[t + 1])
         buffer.rewards[t] = step.rewards
         buffer.terminated[t] = step.terminated
         buffer.done[t] = step.done
-        if step.idle is None:
-            buffer.recorded[t] = True
-        else:
+        if step.idle is not None:
             np.logical_not(step.idle, out=buffer.recorded[t])
             self._num_idle += step.idle
             self._has_idled = True

@@ -159,7 +159,7 @@ class ActionAdapter:
         self._bounds: tuple[Array, Array] | None = None
         self._start: Array | None = None
         if isinstance(space, spaces.Box) and space.dtype.kind == "f":
-            self._bounds = space.low.reshape(-1), space.high.reshape(-1)
+            self._bounds = space.low.reshape(1, -1), space.high.reshape(1, -1)
             self._env_shape, self._dtype = space.shape, space.dtype
             self.action_shape: tuple[int, ...] = (space.low.size,)
         elif isinstance(space, spaces.Discrete):
@@ -178,6 +178,7 @@ class ActionAdapter:
             )
         if self._start is not None and not self._start.any():
             self._start = None
+        self._same_shape = self.action_shape == self._env_shape
 
     def to_env(self, actions: Array) -> Array:
         """Return the environments' actions for a batch of the policy's, as in the table above.
@@ -190,7 +191,7 @@ class ActionAdapter:
         Returns
         -------
         numpy.ndarray
-            Shape (N, *space.shape), in the space's dtype. May be ``actions`` itself where nothing changes.
+            Shape (N, *space.shape), in the space's dtype; never ``actions`` itself.
 
         Raises
         ------
@@ -205,7 +206,11 @@ class ActionAdapter:
             actions = np.minimum(np.maximum(actions, low), high)  # np.clip goes through more Python
         elif self._start is not None:
             actions = actions + self._start
-        return actions.astype(self._dtype, copy=False).reshape(len(actions), *self._env_shape)
+        else:
+            actions = actions.copy()  # an environment may change what it is given
+        if actions.dtype is not self._dtype:
+            actions = actions.astype(self._dtype)
+        return actions if self._same_shape else actions.reshape(len(actions), *self._env_shape)
 
     def single(self, action: Array) -> Any:
         """Return one environment's action for one of the policy's, of shape ``action_shape``."""
@@ -242,7 +247,7 @@ class _Numbers:
 
     def write(self, values: Array, out: Array) -> None:
         self.check(values, len(out))
-        out[...] = values.reshape(out.shape)
+        out[...] = values if values.ndim == 2 else values.reshape(out.shape)
 
 
 class _OneHot:

@@ -12,6 +12,7 @@ from pgcore.baselines import ValueNetwork
 from pgcore.kernels import gae, reward_to_go
 from pgcore.training.algorithm import Algorithm, ConfigT
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
+from pgcore.training.side_by_side import side_by_side
 from pgcore.training.statistics import explained_variance, standardize
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class ActorCriticConfig(Config, ABC):
     """Standardise the advantages (over the whole batch, unless an algorithm says otherwise)."""
     ent_coef: NonNegativeFloat = 0.0
     """Weight of the entropy bonus."""
+    parallel_critic: bool = True
+    """Fit the critic on a second thread. The numbers are the same."""
 
     @abstractmethod
     def critic_options(self) -> dict[str, Any]:
@@ -98,7 +101,10 @@ def gradient_statistics(
 
 
 class ActorCritic(Algorithm[ConfigT]):
-    """An algorithm that improves a policy by advantages from a critic; a subclass writes `update`."""
+    """An algorithm that improves a policy by advantages from a critic.
+
+    A subclass writes `improve_policy`. The critic learns at the same time, on another thread.
+    """
 
     critic: Baseline
     config: Any
@@ -116,14 +122,31 @@ class ActorCritic(Algorithm[ConfigT]):
                 f"LinearFeatures) unless whole_episodes is True, got {self.critic!r}"
             )
 
-    def advantages(self, batch: Batch) -> tuple[FloatArray, Advantages]:
-        """Return the batch's advantages as the configuration wants them used, and how they came about."""
+    @abstractmethod
+    def improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+        """Improve the policy by one batch; return numbers for the log.
+
+        This may run at the same time as the critic's fit, and must leave the critic alone.
+        """
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Let actor and critic learn, both from the critic's values as they were before the batch."""
         cfg = self.config
         estimate = Advantages.of(batch, self.critic, gamma=cfg.gamma, gae_lambda=cfg.gae_lambda)
-        normalized = standardize(estimate.advantages) if cfg.normalize_advantage else estimate.advantages
-        return normalized.astype(self.policy.dtype, copy=False), estimate
+        if not cfg.parallel_critic:
+            return {**self.improve_policy(batch, estimate), **self.fit_critic(batch, estimate)}
+        actor, critic = side_by_side(
+            lambda: self.improve_policy(batch, estimate), lambda: self.fit_critic(batch, estimate)
+        )
+        return {**actor, **critic}
 
-    def critic_logs(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
+    def advantages(self, estimate: Advantages) -> FloatArray:
+        """Return the batch's advantages in the policy's dtype, standardised if the configuration says so."""
+        cfg = self.config
+        normalized = standardize(estimate.advantages) if cfg.normalize_advantage else estimate.advantages
+        return normalized.astype(self.policy.dtype, copy=False)
+
+    def fit_critic(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
         """Let the critic learn the batch's targets; return its numbers for the log."""
         return {
             "explained_variance": explained_variance(estimate.values, estimate.targets),

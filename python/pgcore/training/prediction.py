@@ -37,7 +37,7 @@ class Predictor:
         self._box_shape = observation_space.shape if isinstance(observation_space, gym.spaces.Box) else None
         self._bounds: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
-            self._bounds = action_space.low, action_space.high
+            self._bounds = action_space.low[None], action_space.high[None]
 
     def check_fit(self, policy: Policy) -> None:
         """Raise a `ValueError` if ``policy`` is not one for these spaces."""
@@ -85,7 +85,8 @@ class Predictor:
         else:
             actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0])
         if self._bounds is not None and actions.dtype == self._bounds[0].dtype:
-            actions = actions.clip(*self._bounds)  # what the adapter does, in one call
+            low, high = self._bounds  # what the adapter does, without its checks
+            actions = np.minimum(np.maximum(actions, low), high)
         else:
             actions = self._actions.to_env(actions)
         return actions[0] if single else actions
