@@ -6,6 +6,9 @@
 Both sides get the same environment, number of copies, steps and passes; theirs are their defaults. Runs take
 turns in one process; what is printed is each one's median. Needs the ``peers`` extra for the other side, and
 prints ours alone without it. RLtools is compiled at its first run, which is not counted.
+
+"Stepping alone" takes random actions. Where the simulation takes longer the more the body moves, as MuJoCo's
+does, that is faster than stepping with the policy's actions: "in env.step" is the share of our own run's time.
 """
 
 from __future__ import annotations
@@ -63,12 +66,24 @@ CONTESTS = {
 }
 
 
-def ours(contest: Contest, backend: str) -> Train:
+def ours(contest: Contest, backend: str, shares: list[float]) -> Train:
     def run() -> int:
+        started, inside = time.perf_counter(), 0.0
         kind = getattr(pgcore, contest.algorithm)
         model = kind(contest.env_id, num_envs=contest.num_envs, backend=backend, **contest.ours)
+        step = model.env.step
+
+        def timed_step(actions: Any) -> Any:
+            nonlocal inside
+            before = time.perf_counter()
+            result = step(actions)
+            inside += time.perf_counter() - before
+            return result
+
+        model.env.step = timed_step
         steps: int = model.learn(contest.steps).num_timesteps
         model.close()
+        shares.append(inside / (time.perf_counter() - started))
         return steps
 
     return run
@@ -148,8 +163,9 @@ def main() -> None:
     print(harness.describe(pgcore.get_num_threads(), "float32"))
     for name in arguments.contests:
         contest = CONTESTS[name]
+        shares: list[float] = []
         runs: dict[str, Train] = {
-            "pgcore": ours(contest, "native" if arguments.native else contest.backend),
+            "pgcore": ours(contest, "native" if arguments.native else contest.backend, shares),
             "stepping alone": stepping(contest),
         }
         peer = PEERS[contest.peer](contest) if contest.peer else None
@@ -164,6 +180,7 @@ def main() -> None:
         cells = [
             f"{side} {rate:,.0f} steps/s ({medians['pgcore'] / rate:.2f}×)" for side, rate in medians.items()
         ]
+        cells.append(f"{statistics.median(shares):.0%} of ours in env.step")
         print(f"{name}: " + ", ".join(cells), flush=True)
 
 

@@ -35,6 +35,11 @@ class Predictor:
         self._actions = ActionAdapter(action_space)
         self.obs_dim = self._observations.dim
         self._box_shape = observation_space.shape if isinstance(observation_space, gym.spaces.Box) else None
+        self._is_plain_choice = (
+            isinstance(action_space, gym.spaces.Discrete)
+            and action_space.start == 0
+            and action_space.dtype == np.int64
+        )
         self._bounds: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
             self._bounds = action_space.low[None], action_space.high[None]
@@ -87,7 +92,7 @@ class Predictor:
         if self._bounds is not None and actions.dtype == self._bounds[0].dtype:
             low, high = self._bounds  # what the adapter does, without its checks
             actions = np.minimum(np.maximum(actions, low), high)
-        else:
+        elif not self._is_plain_choice:
             actions = self._actions.to_env(actions)
         return actions[0] if single else actions
 
