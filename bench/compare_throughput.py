@@ -8,7 +8,7 @@ turns in one process; what is printed is each one's median. Needs the ``peers`` 
 prints ours alone without it. RLtools is compiled at its first run, which is not counted.
 
 "Stepping alone" takes random actions. Where the simulation takes longer the more the body moves, as MuJoCo's
-does, that is faster than stepping with the policy's actions: "in env.step" is the share of our own run's time.
+does, that is faster than stepping with the policy's actions: "in env.step" is the share of our run's time.
 """
 
 from __future__ import annotations
