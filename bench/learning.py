@@ -44,7 +44,7 @@ def train_and_evaluate(
     algorithm: str, env_id: str, seed: int, *, total_timesteps: int, arguments: dict[str, Any], episodes: int
 ) -> dict[str, Any]:
     """One seed: what ``pgcore train`` does, without the files."""
-    kind = getattr(algorithms, {name.lower(): name for name in algorithms.__all__}[algorithm])
+    kind = getattr(algorithms, algorithms.COMMANDS[algorithm])
     started = time.perf_counter()
     model = kind(env_id, seed=seed, **arguments).learn(total_timesteps)
     seconds = time.perf_counter() - started

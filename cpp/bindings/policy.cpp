@@ -21,8 +21,8 @@ void bind_for_actions(py::class_<PolicyKernels<T>>& c) {
       .def("scores", &K::template scores<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
            py::arg("actions").noconvert(), py::arg("out").noconvert())
       .def("episode_scores", &K::template episode_scores<A>, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("starts").noconvert(),
-           py::arg("out").noconvert())
+           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("weights").noconvert(),
+           py::arg("starts").noconvert(), py::arg("out").noconvert())
       .def("score_sq_norms", &K::template score_sq_norms<A>, py::arg("params").noconvert(),
            py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("out").noconvert());
 }

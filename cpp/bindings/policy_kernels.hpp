@@ -100,9 +100,10 @@ class PolicyKernels {
   }
   // `starts` has E + 1 entries that do not decrease, from 0 to B.
   template <class A>
-  void episode_scores(const Reals& theta, const Reals& obs, const A& actions,
+  void episode_scores(const Reals& theta, const Reals& obs, const A& actions, const Optional<T>& weights,
                       const Array<std::int64_t>& starts, Reals& out) {
     const auto [B, p, x] = arguments(theta, obs);
+    const T* w = input("weights", weights, B);
     const auto a = view(actions, B);
     check_ndim("starts", starts, 1);
     const Index episodes = std::max<Index>(0, starts.shape(0) - 1);
@@ -112,7 +113,7 @@ class PolicyKernels {
     if (!valid) throw py::value_error("starts: expected row numbers from 0 to " + std::to_string(B));
     T* y = output("out", out, episodes, num_params());
     const release_gil guard;
-    policy_.episode_scores(p, x, a, episodes, first.data(), y);
+    policy_.episode_scores(p, x, a, w, episodes, first.data(), y);
   }
   template <class A>
   void score_sq_norms(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {

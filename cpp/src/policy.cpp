@@ -122,8 +122,8 @@ void Policy<T>::scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T>
 }
 
 template <class T>
-void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, Index num_episodes,
-                               const Index* starts, T* out) {
+void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, const T* weights,
+                               Index num_episodes, const Index* starts, T* out) {
   auto& p = *passes_;
   const Index P = num_params();
   const bool worthwhile =
@@ -135,7 +135,7 @@ void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> 
     std::fill_n(sum, P, T(0));
     for (Index first = starts[e]; first < starts[e + 1]; first += Network<T>::block_rows) {
       const Index rows = std::min(Network<T>::block_rows, starts[e + 1] - first);
-      p.add_scores(theta, first, rows, obs, actions, nullptr, *block, sum);
+      p.add_scores(theta, first, rows, obs, actions, weights, *block, sum);
     }
     std::copy_n(sum, P, out + e * P);
   });

@@ -4,9 +4,12 @@ Submodules and names load at first use, so that ``import pgcore`` costs little m
 
 - `pgcore.kernels`: fast functions on arrays; `pgcore.reference`: the same in plain NumPy;
 - `pgcore.policies`, `pgcore.baselines`: models with analytic score functions; `pgcore.Batch`: data;
-- `pgcore.rollout`: experience from gymnasium vector environments;
-- `pgcore.REINFORCE`, `pgcore.NPG`, `pgcore.TRPO`, `pgcore.PPO`: training; `pgcore.load`,
-  `pgcore.evaluate_policy`.
+- `pgcore.rollout`: experience from gymnasium vector environments; `pgcore.envs`: environments with exact
+  answers;
+- `pgcore.estimators`: the policy gradient in every form, with its statistics;
+- `pgcore.REINFORCE`, `pgcore.NPG`, `pgcore.TRPO`, `pgcore.PPO`, `pgcore.OffPolicyPG`,
+  `pgcore.BehaviourCloning`: training;
+  `pgcore.load`, `pgcore.evaluate_policy`.
 """
 
 from __future__ import annotations
@@ -17,16 +20,18 @@ from typing import TYPE_CHECKING, Any
 from pgcore._version import __version__
 
 if TYPE_CHECKING:
-    from pgcore import baselines, kernels, policies, reference, rollout
+    from pgcore import baselines, envs, estimators, kernels, policies, reference, rollout
     from pgcore._build_info import build_info
     from pgcore._dispatch import get_num_threads, set_num_threads
-    from pgcore.algorithms import NPG, PPO, REINFORCE, TRPO
+    from pgcore.algorithms import NPG, PPO, REINFORCE, TRPO, BehaviourCloning, OffPolicyPG
     from pgcore.batch import Batch
     from pgcore.training import evaluate_policy, load
 
 _HOME = {
     "Batch": "pgcore.batch",
+    "BehaviourCloning": "pgcore.algorithms",
     "NPG": "pgcore.algorithms",
+    "OffPolicyPG": "pgcore.algorithms",
     "PPO": "pgcore.algorithms",
     "REINFORCE": "pgcore.algorithms",
     "TRPO": "pgcore.algorithms",
@@ -36,7 +41,7 @@ _HOME = {
     "load": "pgcore.training",
     "set_num_threads": "pgcore._dispatch",
 }
-_SUBMODULES = ("baselines", "kernels", "policies", "reference", "rollout")
+_SUBMODULES = ("baselines", "envs", "estimators", "kernels", "policies", "reference", "rollout")
 
 __all__ = [
     "NPG",
@@ -44,9 +49,13 @@ __all__ = [
     "REINFORCE",
     "TRPO",
     "Batch",
+    "BehaviourCloning",
+    "OffPolicyPG",
     "__version__",
     "baselines",
     "build_info",
+    "envs",
+    "estimators",
     "evaluate_policy",
     "get_num_threads",
     "kernels",

@@ -5,13 +5,13 @@ import pytest
 from pgcore import REINFORCE, algorithms, presets
 from pgcore.training import make_config
 
-ALGORITHMS = [name.lower() for name in algorithms.__all__]
+ALGORITHMS = list(algorithms.COMMANDS)
 ALL = [(name, env_id) for name in ALGORITHMS for env_id in presets.available(name)]
 
 
 @pytest.mark.parametrize(("algorithm", "env_id"), ALL)
 def test_presets_are_valid(algorithm, env_id):
-    kind = getattr(algorithms, {name.lower(): name for name in algorithms.__all__}[algorithm])
+    kind = getattr(algorithms, algorithms.COMMANDS[algorithm])
     preset = presets.find(algorithm, env_id)
     config = make_config(kind.config_class, preset.hyperparameters)
     assert preset.total_timesteps > 0

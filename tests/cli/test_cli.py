@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pgcore
-from pgcore import presets
+from pgcore import algorithms, presets
 from pgcore.cli import main
 
 TRAIN = ["train", "reinforce", "--env-id", "CartPole-v1"]
@@ -329,7 +329,7 @@ def test_earlier_runs_are_never_overwritten(run, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["fly"], "COMMAND: expected one of train, eval, info, got 'fly'"),
-        (["train", "sarsa"], "ALGO: expected one of npg, ppo, reinforce, trpo, got 'sarsa'"),
+        (["train", "sarsa"], f"ALGO: expected one of {', '.join(algorithms.COMMANDS)}, got 'sarsa'"),
         (["train", "reinforce"], "--env-id"),
         (
             [*TRAIN, "--learning-rat", "3"],
@@ -439,7 +439,7 @@ def test_info(capsys):
     info = json.loads(capsys.readouterr().out)
     assert info["version"] == pgcore.__version__
     assert info["variant"] == pgcore.build_info()["variant"]
-    assert info["algorithms"] == ["npg", "ppo", "reinforce", "trpo"]
+    assert info["algorithms"] == list(algorithms.COMMANDS)
     assert "CartPole-v1" in info["presets"]["reinforce"]
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()

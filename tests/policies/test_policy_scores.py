@@ -121,6 +121,19 @@ def test_episode_scores_are_segment_sums(family: str, last_flag: bool, dtype: np
     assert_close(p.policy.episode_scores(*p.data, ends.astype(int)), np.array(expected, p.policy.dtype))
 
 
+@pytest.mark.light
+@every_family
+def test_weights_multiply_the_scores_of_their_steps(family: str, dtype: np.dtype) -> None:
+    p = problem(family, 600, dtype=dtype)
+    ends = np.isin(np.arange(600), [3, 4, 400, 599])
+    weights = np.random.default_rng(0).normal(size=600).astype(dtype)
+    rows = p.policy.scores(*p.data).astype(np.float64) * weights[:, None]
+    expected = np.add.reduceat(rows, [0, 4, 5, 401])
+    assert_close(p.policy.episode_scores(*p.data, ends, weights), np.asarray(expected, p.policy.dtype))
+    with pytest.raises(ValueError, match=r"weights: expected shape \(600,\), got \(3,\)"):
+        p.policy.episode_scores(*p.data, ends, [1, 2, 3])
+
+
 def test_an_episode_alone_has_the_same_score() -> None:
     p = problem("full", 40)
     ends = np.isin(np.arange(40), [9, 24])

@@ -65,10 +65,10 @@ class Policy {
                      T* out);
   // (B, P): one score a row.
   void scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out);
-  // (E, P): scores summed inside each episode, whose first rows are starts[0 … E − 1] and whose end is
-  // starts[E].
-  void episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, Index num_episodes,
-                      const Index* starts, T* out);
+  // (E, P): Σ w_i ∇ log π_i inside each episode, whose first rows are starts[0 … E − 1] and whose end is
+  // starts[E]; no weights are ones.
+  void episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, const T* weights,
+                      Index num_episodes, const Index* starts, T* out);
   // (B,): ‖∇ log π‖², never forming the rows.
   void score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out);
 

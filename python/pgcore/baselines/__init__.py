@@ -8,6 +8,7 @@ from typing import Any
 from pgcore.baselines.averages import AverageReturn, Constant, TimeDependent
 from pgcore.baselines.base import Baseline
 from pgcore.baselines.linear import LinearFeatures
+from pgcore.baselines.optimal import OptimalBaseline, OptimalPerComponent, OptimalScalar
 from pgcore.baselines.value_network import ValueNetwork
 
 __all__ = [
@@ -15,13 +16,25 @@ __all__ = [
     "Baseline",
     "Constant",
     "LinearFeatures",
+    "OptimalBaseline",
+    "OptimalPerComponent",
+    "OptimalScalar",
     "TimeDependent",
     "ValueNetwork",
     "from_config",
 ]
 
 _KINDS: dict[str, type[Baseline]] = {
-    kind.__name__: kind for kind in (Constant, AverageReturn, TimeDependent, LinearFeatures, ValueNetwork)
+    kind.__name__: kind
+    for kind in (
+        Constant,
+        AverageReturn,
+        TimeDependent,
+        LinearFeatures,
+        ValueNetwork,
+        OptimalScalar,
+        OptimalPerComponent,
+    )
 }
 
 

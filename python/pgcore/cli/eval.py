@@ -96,7 +96,7 @@ def evaluate(
     finally:
         env.close()
     return {
-        "algorithm": type(model).__name__.lower(),
+        "algorithm": model.command,
         "env_id": env_id,
         "num_timesteps": model.num_timesteps,
         "mean_reward": float(np.mean(returns)),

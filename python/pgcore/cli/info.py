@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _collect() -> dict[str, Any]:
-    names = [name.lower() for name in algorithms.__all__]
+    names = list(algorithms.COMMANDS)
     return {
         **build_info(),
         "python": platform.python_version(),

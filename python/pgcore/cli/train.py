@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 import tyro
 
@@ -21,6 +22,7 @@ from pgcore.cli.parse import option_value, parse, require_at_least
 from pgcore.cli.run_directory import RunDirectory
 from pgcore.cli.signals import Interrupted, ignored_signals, raising_signals
 from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger, load, make_config
+from pgcore.training.datasets import MINARI
 
 __all__ = ["TrainArguments", "run"]
 
@@ -62,9 +64,37 @@ class TrainArguments(Generic[ConfigT]):
         require_at_least(self, total_timesteps=1, seed=0, num_envs=1, save_freq=1, eval_episodes=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReuseArguments(TrainArguments[ConfigT]):
+    """What ``pgcore train offpolicy`` can be told."""
+
+    demonstrations: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Recorded steps to learn from too, a .npz file that says their log_probs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # In full, so that the run can be resumed from another directory.
+        if isinstance(self.demonstrations, str) and not self.demonstrations.startswith(MINARI):
+            object.__setattr__(self, "demonstrations", os.path.abspath(self.demonstrations))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloneArguments(ReuseArguments[ConfigT]):
+    """What ``pgcore train bc`` can be told."""
+
+    demonstrations: Annotated[str, tyro.conf.arg(metavar="FILE")] = tyro.MISSING
+    """Recorded steps to learn from, a .npz file; or minari:ID, a Minari dataset on this machine."""
+    total_timesteps: int = 100_000
+    """Demonstrated steps to show the policy; divided by those in the file, epochs."""
+    num_envs: Annotated[int, tyro.conf.Suppress] = 1  # none is stepped
+    """Copies of the environment."""
+    save_freq: int = 50_000
+    """Demonstrated steps between two checkpoints."""
+
+
 def run(arguments: list[str]) -> int:
     """Run the command and return its exit status."""
-    names = {name.lower(): name for name in algorithms.__all__}
+    names = algorithms.COMMANDS
     prog = "pgcore train"
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: {prog} ALGO --env-id ID [OPTIONS]\n\nALGO is one of: {', '.join(names)}")
@@ -78,7 +108,7 @@ def run(arguments: list[str]) -> int:
     resuming = "--resume" in rest
     default = _resumed(algorithm, kind, rest) if resuming else _preset(algorithm, kind, rest)
     args: TrainArguments[Any] = parse(
-        TrainArguments[kind.config_class],  # type: ignore[name-defined]  # made at run time, for tyro
+        _arguments_class(algorithm)[kind.config_class],  # type: ignore[index]  # made at run time, for tyro
         rest,
         prog=f"{prog} {algorithm}",
         description=f"Train a policy with {names[algorithm]}, evaluate it, keep all in a run directory.",
@@ -89,14 +119,24 @@ def run(arguments: list[str]) -> int:
     return _train(algorithm, kind, args)
 
 
+def _arguments_class(algorithm: str) -> type[TrainArguments[Any]]:
+    return {"bc": CloneArguments, "offpolicy": ReuseArguments}.get(algorithm, TrainArguments)
+
+
 def _preset(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -> TrainArguments[Any]:
     """Defaults for the environment that ``arguments`` name."""
     env_id = option_value(arguments, "env-id")
     preset = presets.available(algorithm).get(env_id or "")
+    make = _arguments_class(algorithm)
+    required: dict[str, Any] = {
+        field.name: tyro.MISSING
+        for field in dataclasses.fields(make)
+        if field.default is dataclasses.MISSING and field.name != "hyperparameters"
+    }
     if preset is None:
-        return TrainArguments(env_id=tyro.MISSING, hyperparameters=kind.config_class())
-    return TrainArguments(
-        env_id=tyro.MISSING,
+        return make(**required, hyperparameters=kind.config_class())
+    return make(
+        **required,
         total_timesteps=preset.total_timesteps,
         num_envs=preset.num_envs,
         backend=preset.backend,
@@ -116,7 +156,7 @@ def _resumed(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -
     config.pop("pgcore_version", None)
     with one_line_errors(TypeError, ValueError, KeyError):
         hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
-        return TrainArguments(
+        return _arguments_class(algorithm)(
             **{**config, "hidden": tuple(config["hidden"])}, hyperparameters=hyperparameters, out=Path(out)
         )
 
@@ -197,8 +237,15 @@ def _closing(model: Algorithm[Any]) -> Iterator[None]:
 
 
 def _model(kind: type[Algorithm[Any]], args: TrainArguments[Any], directory: RunDirectory) -> Algorithm[Any]:
+    data: dict[str, Any] = {}
+    if isinstance(args, ReuseArguments) and args.demonstrations is not None:
+        data["demonstrations"] = args.demonstrations
     if args.resume and directory.model_file.exists():
-        return load(directory.model_file, env=args.env_id)
+        model: Any = load(directory.model_file)
+        if data:
+            model.set_demonstrations(**data)
+        model.set_env(args.env_id)
+        return cast(Algorithm[Any], model)
     return kind(
         args.env_id,
         seed=args.seed,
@@ -206,6 +253,7 @@ def _model(kind: type[Algorithm[Any]], args: TrainArguments[Any], directory: Run
         backend=args.backend,
         hidden=args.hidden,
         activation=args.activation,
+        **data,
         **dataclasses.asdict(args.hyperparameters),
     )
 

@@ -237,19 +237,25 @@ class Policy(ABC):
         self._core.scores(self._params, obs, actions, out)
         return out
 
-    def episode_scores(self, obs: ArrayLike, actions: ArrayLike, ends: ArrayLike) -> FloatArray:
-        """Return the scores summed inside each episode, shape (E, P).
+    def episode_scores(
+        self, obs: ArrayLike, actions: ArrayLike, ends: ArrayLike, weights: ArrayLike | None = None
+    ) -> FloatArray:
+        r"""Return :math:`\sum_t w_t \nabla\log\pi(a_t\mid o_t)` of each episode, shape (E, P).
 
         ``ends``, shape (B,), is true at each episode's last step; the last row always counts as an end.
+        ``weights``, shape (B,), are ones by default.
         """
         obs, actions = self._data(obs, actions)
+        if weights is not None:
+            weights = float_array("weights", weights, self.dtype)
+            check_shape("weights", weights, (len(obs),))
         flags = bool_array("ends", ends, (len(obs),))
         last = np.flatnonzero(flags)
         starts = np.concatenate([[0], last + 1]).astype(np.int64)
         if starts[-1] != len(obs):
             starts = np.append(starts, len(obs))
         out = np.empty((len(starts) - 1, self.num_params), self.dtype)
-        self._core.episode_scores(self._params, obs, actions, starts, out)
+        self._core.episode_scores(self._params, obs, actions, weights, starts, out)
         return out
 
     def score_sq_norms(self, obs: ArrayLike, actions: ArrayLike) -> FloatArray:

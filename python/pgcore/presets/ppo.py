@@ -61,12 +61,7 @@ PRESETS = {
     "Hopper-v5": Preset(
         total_timesteps=300_000,
         num_envs=2,
-        hyperparameters={
-            "n_steps": 1024,
-            "normalize_observations": True,
-            "init_log_std": -1.0,
-            "learning_rate_schedule": "linear",
-        },
+        hyperparameters={"n_steps": 1024, "gae_lambda": 0.9, "normalize_observations": True},
     ),
     "Swimmer-v5": Preset(
         total_timesteps=300_000,

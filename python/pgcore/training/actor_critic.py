@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from pgcore.baselines import ValueNetwork
-from pgcore.kernels import gae, reward_to_go
+from pgcore.estimators.terms import on_policy_terms
+from pgcore.kernels import gae
 from pgcore.training.algorithm import Algorithm, ConfigT
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.side_by_side import side_by_side
@@ -64,8 +65,7 @@ class Advantages(NamedTuple):
     def of(batch: Batch, critic: Baseline, *, gamma: float, gae_lambda: float) -> Advantages:
         """Estimate them with a critic that has not seen the batch; its value continues truncated pieces."""
         tails = critic.tail_values(batch)
-        returns = reward_to_go(batch.rewards, gamma, ends=batch.ends, tail_values=tails)
-        values = critic.values(batch, returns)
+        values = critic.values(batch, on_policy_terms(batch, tails, form="reward_to_go", gamma=gamma).returns)
         advantages, targets = gae(
             batch.rewards, values, gamma, gae_lambda, ends=batch.ends, tail_values=tails
         )

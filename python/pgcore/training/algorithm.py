@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +15,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from pgcore import policies, presets
+from pgcore.kernels._coerce import integer
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import Collector, close_vector_env, make_vector_env
 from pgcore.training import persistence
@@ -25,6 +25,7 @@ from pgcore.training.persistence import WINDOW, EnvLike
 from pgcore.training.prediction import Predictor
 from pgcore.training.registry import register
 from pgcore.training.seeding import checked_seed, integer_seed
+from pgcore.training.statistics import mean_or_nan
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -80,11 +81,13 @@ class Algorithm(ABC, Generic[ConfigT]):
     """
 
     config_class: ClassVar[type[Config]] = Config
+    command: ClassVar[str]  # what the command line and the presets call it
     config: ConfigT
     env: VectorEnv[Any, Any, Any] | None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.command = cls.__dict__.get("command", cls.__name__.lower())
         register(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -234,8 +237,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         """
         if self.env is None:
             raise ValueError("env: expected an environment to learn in, got None; call set_env")
-        if operator.index(total_timesteps) < 0:
-            raise ValueError(f"total_timesteps: expected an integer >= 0, got {total_timesteps}")
+        integer("total_timesteps", total_timesteps, minimum=0)
         callbacks = as_callbacks(callback)
         if reset_num_timesteps:
             self.num_timesteps = self.num_iterations = 0
@@ -273,15 +275,18 @@ class Algorithm(ABC, Generic[ConfigT]):
         self.num_timesteps += self._collector.num_env_steps
         return batch
 
+    def observe(self, batch: Batch) -> None:
+        """Merge a batch's observations into the normaliser's statistics, after the update."""
+        if self.config.normalize_observations and self.policy.normalizer is not None:
+            self.policy.normalizer.update(batch.obs)
+
     def _iterate(self) -> dict[str, float]:
         """One iteration, all or nothing."""
         before = persistence.snapshot(self)
         try:
             batch = self.collect()
             logs = self.update(batch)
-            # Only now: actions were sampled, and must be scored, under the statistics from before the batch.
-            if self.config.normalize_observations and self.policy.normalizer is not None:
-                self.policy.normalizer.update(batch.obs)
+            self.observe(batch)  # only now: actions are scored under the statistics that sampled them
             self.num_iterations += 1
             self.num_updates += 1
         except BaseException:
@@ -292,8 +297,8 @@ class Algorithm(ABC, Generic[ConfigT]):
 
     def _log(self, train_logs: dict[str, float], num_steps: int, elapsed: float) -> None:
         self.logs = {
-            "rollout/ep_rew_mean": _mean(self._episode_returns),
-            "rollout/ep_len_mean": _mean(self._episode_lengths),
+            "rollout/ep_rew_mean": mean_or_nan(self._episode_returns),
+            "rollout/ep_len_mean": mean_or_nan(self._episode_lengths),
             "time/iterations": self.num_iterations,
             "time/fps": int(num_steps / max(elapsed, 1e-9)),
             "time/time_elapsed": round(elapsed, 3),
@@ -391,9 +396,5 @@ class Algorithm(ABC, Generic[ConfigT]):
         ValueError
             If no preset is shipped for that environment.
         """
-        preset = presets.find(cls.__name__.lower(), env_id)
+        preset = presets.find(cls.command, env_id)
         return cls(env_id, seed=seed, **{**preset.arguments, **overrides})
-
-
-def _mean(values: deque[Any]) -> float:
-    return float(np.mean(values)) if values else float("nan")

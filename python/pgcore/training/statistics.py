@@ -1,12 +1,13 @@
-"""Numbers about a batch that every algorithm with a critic needs."""
+"""Numbers about batches and episodes that every algorithm needs."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["explained_variance", "standardize"]
+__all__ = ["explained_variance", "mean_or_nan", "standardize"]
 
 FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -68,3 +69,12 @@ def explained_variance(values: FloatArray, returns: FloatArray) -> float:
     if variance == 0.0:
         return float("nan")
     return 1.0 - float(np.var(exact - values)) / variance
+
+
+def mean_or_nan(values: Collection[float]) -> float:
+    """Return the mean, NaN where there is nothing to average.
+
+    >>> mean_or_nan([1.0, 2.0]), mean_or_nan([])
+    (1.5, nan)
+    """
+    return float(np.mean(np.fromiter(values, np.float64, len(values)))) if values else float("nan")

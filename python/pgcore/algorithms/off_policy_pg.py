@@ -1,0 +1,160 @@
+"""OffPolicyPG: the policy gradient from the last few batches, weighed by importance (lecture, part 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pgcore.batch import Batch
+from pgcore.estimators.off_policy import off_policy_terms
+from pgcore.estimators.weights import log_ratios
+from pgcore.kernels import cumulative_log_ratios, effective_sample_size
+from pgcore.training import PositiveFloat, PositiveInt
+from pgcore.training.config import UnitInterval
+from pgcore.training.datasets import check_fit, load
+from pgcore.training.policy_gradient import BaselineName, PolicyGradient, PolicyGradientConfig
+from pgcore.training.replay import Replay
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pgcore.training import Component
+    from pgcore.training.datasets import DataLike
+    from pgcore.training.optimizers import FloatArray
+    from pgcore.training.persistence import EnvLike
+
+__all__ = ["OffPolicyPG", "OffPolicyPGConfig"]
+
+
+@dataclass(frozen=True)
+class OffPolicyPGConfig(PolicyGradientConfig):
+    """Hyperparameters of `OffPolicyPG`; the shared ones are in `PolicyGradientConfig`."""
+
+    form: Literal["trajectory", "per_decision", "past_only", "action_only"] = "action_only"
+    """Which ratios weigh a step; all but action_only weigh whole pasts and need short episodes."""
+    self_normalize: bool = False
+    """Divide the weights at each time by their mean."""
+    clip: PositiveFloat | None = None
+    """Larger weights count as this."""
+    baseline: BaselineName = "value_network"
+    """What is subtracted from the return; anything else can be given as critic=."""
+    learning_rate: PositiveFloat = 3e-3
+    """Step size."""
+    n_batches: PositiveInt = 4
+    """Batches to learn from at most, the newest among them."""
+    n_gradient_steps: PositiveInt = 10
+    """Steps up the gradient in every iteration, at most."""
+    min_ess: UnitInterval = 0.8
+    """Reuse a batch, or go on stepping, while the weights' effective sample size is at least this share."""
+
+
+class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
+    r"""Policy gradient that takes several steps on each batch, and goes back to earlier ones.
+
+    .. math:: \nabla J(\theta) \approx \frac1N \sum_{i=1}^N \sum_t W_{i,t}\,
+              \nabla\log\pi_\theta(a_{i,t}\mid o_{i,t}) \,(G_{i,t} - b_{i,t})
+
+    over the newest batch, those of the last ``n_batches`` whose effective sample size is still at least
+    ``min_ess`` of their steps, and recorded demonstrations under the same condition. W_t is made of the
+    ratios ρ_t = π_θ(a_t∣o_t)/μ(a_t∣o_t) to whatever policy μ acted, as ``form`` says; the default, the
+    first-order form, weighs a step by its own ratio alone. Stepping ends early when the newest batch's
+    effective sample size falls under ``min_ess``.
+
+    Parameters
+    ----------
+    env
+        As for `pgcore.training.Algorithm`.
+    demonstrations
+        A `pgcore.Batch` with ``log_probs``, or a file of one: episodes of another policy to learn from too.
+        Where the teacher's probabilities are unknown, clone it (`pgcore.BehaviourCloning`) and take the
+        clone's. Not saved with the model.
+    **arguments
+        The others of `pgcore.training.Algorithm`, and the hyperparameters in `OffPolicyPGConfig`.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        For demonstrations that cannot be read, don't fit the spaces, or lack ``log_probs``.
+
+    Notes
+    -----
+    Levine & Koltun (2013); lecture, part 4.
+
+    Examples
+    --------
+    >>> model = OffPolicyPG("CartPole-v1", num_envs=4, n_steps=64, seed=0).learn(1000)
+    >>> model.num_timesteps >= 1000
+    True
+    """
+
+    config_class = OffPolicyPGConfig
+    command = "offpolicy"
+    demonstrations: Batch | None = None
+
+    def __init__(self, env: EnvLike, *, demonstrations: DataLike | None = None, **arguments: Any) -> None:
+        super().__init__(env, **arguments)
+        try:
+            if demonstrations is not None:
+                self.set_demonstrations(demonstrations)
+        except BaseException:
+            if isinstance(env, str):
+                self.close()  # nobody else knows it
+            raise
+
+    def set_demonstrations(self, demonstrations: DataLike) -> None:
+        """Learn from these too from now on."""
+        batch = load(demonstrations, self.observation_space)
+        check_fit(batch, self.policy.obs_dim, self.action_space)
+        if batch.log_probs is None:
+            raise ValueError(
+                "demonstrations: expected a batch with the log_probs of its actions, got none; "
+                "BehaviourCloning makes a policy that can say them"
+            )
+        self.demonstrations = batch
+
+    def setup(self) -> None:
+        """Make the optimizer and room for batches."""
+        super().setup()
+        self.replay = Replay(self.config.n_batches - 1)
+
+    def components(self) -> dict[str, Component]:
+        """Save the batches too."""
+        return {**super().components(), "replay": self.replay}
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Take up to ``n_gradient_steps`` steps on all that still counts, then let the baseline learn."""
+        cfg = self.config
+        earlier = [*self.replay.batches, *([] if self.demonstrations is None else [self.demonstrations])]
+        reused = [other for other in earlier if self.share(other) >= cfg.min_ess]
+        data = Batch.concatenate([batch, *reused])
+        self.replay.add(batch)
+        tails = self.critic.tail_values(data)
+        logs, num_steps, share = {}, 0, 1.0
+        while num_steps < cfg.n_gradient_steps and share >= cfg.min_ess:
+            terms, _ = off_policy_terms(
+                self.policy,
+                data,
+                tails,
+                form=cfg.form,
+                gamma=cfg.gamma,
+                discount_states=cfg.discount_states,
+                self_normalize=cfg.self_normalize,
+                clip=cfg.clip,
+            )
+            logs = self.ascend(data, terms)
+            num_steps, share = num_steps + 1, self.share(batch)
+        return {
+            **logs,
+            "n_gradient_steps": num_steps,
+            "n_batches": 1 + len(reused),
+            "effective_sample_size": share,
+            **self.fit_critic(batch),
+        }
+
+    def share(self, batch: Batch) -> float:
+        """Return the effective sample size of a batch's weights under the policy, as a share of its steps."""
+        logs: FloatArray = log_ratios(self.policy, batch)
+        if self.config.form != "action_only":
+            direction = "trajectory" if self.config.form == "trajectory" else "past"
+            logs = cumulative_log_ratios(logs, ends=batch.ends, direction=direction)
+        return float(effective_sample_size(logs)) / batch.num_steps

@@ -1,0 +1,317 @@
+"""Estimators for data that other policies have made: importance sampling and its approximations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate
+from pgcore.estimators.on_policy import check_batch, moments_of
+from pgcore.estimators.terms import StepTerms, check_form, on_policy_terms, state_discounts
+from pgcore.estimators.weights import (
+    OnLowESS,
+    Weights,
+    check_effective_sample_size,
+    importance_weights,
+    log_ratios,
+)
+from pgcore.kernels import cumulative_log_ratios, weighted_reward_to_go
+from pgcore.kernels._coerce import check_shape, float_array, real
+
+if TYPE_CHECKING:
+    from pgcore.baselines import Baseline
+    from pgcore.batch import Batch
+    from pgcore.policies import Policy
+
+__all__ = [
+    "OFF_POLICY_FORMS",
+    "OffPolicyGradientEstimate",
+    "ReturnEstimate",
+    "importance_weighted_return",
+    "off_policy_gradient",
+    "off_policy_terms",
+]
+
+Array = NDArray[np.float64]
+FloatArray = NDArray[np.floating[Any]]
+OffPolicyForm = Literal["trajectory", "per_decision", "past_only", "action_only", "marginal"]
+
+OFF_POLICY_FORMS = ("trajectory", "per_decision", "past_only", "action_only", "marginal")
+_MAX_RETURN = 1e130  # what a product of later ratios may do to a return, short of infinity
+
+
+@dataclass(frozen=True)
+class OffPolicyGradientEstimate(GradientEstimate):
+    """A `GradientEstimate` from weighted episodes.
+
+    The standard error is the spread of the weighted gradients; with ``self_normalize`` it takes the sum of
+    the weights for a constant.
+    """
+
+    effective_sample_size: Array
+    """(ΣW)²/ΣW² over the episodes, at every time, shape (T_max,)."""
+    max_weight_share: Array
+    """The largest weight's share in their sum, at every time, (T_max,)."""
+
+
+class ReturnEstimate(NamedTuple):
+    """A policy's expected return, estimated from others' data."""
+
+    value: float
+    """J."""
+    standard_error: float
+    """From the spread over episodes; NaN for one."""
+    effective_sample_size: float
+    """(ΣW)²/ΣW² of the whole trajectories' weights."""
+
+
+def off_policy_gradient(
+    policy: Policy,
+    batch: Batch,
+    *,
+    form: OffPolicyForm,
+    baseline: Baseline | None = None,
+    gamma: float = 1.0,
+    discount_states: bool = False,
+    self_normalize: bool = False,
+    clip: float | None = None,
+    state_log_ratios: ArrayLike | None = None,
+    ess_threshold: float = 0.1,
+    on_low_ess: OnLowESS = "warn",
+    max_bytes: float = MAX_BYTES,
+) -> OffPolicyGradientEstimate:
+    r"""Estimate a policy's gradient from episodes that other policies have made.
+
+    .. math::
+        \nabla J(\theta') \approx \frac1N \sum_i \sum_t W_{i,t}\,
+        \nabla\log\pi_{\theta'}(a_{i,t}\mid o_{i,t})\,(G_{i,t} - b_{i,t}),
+        \qquad \rho_t = \frac{\pi_{\theta'}(a_t\mid o_t)}{\mu(a_t\mid o_t)}
+
+    =================  =========================  ==========================================  ========
+    form               W_t                        G_t                                         unbiased
+    =================  =========================  ==========================================  ========
+    ``trajectory``     ρ_0 ⋯ ρ_{T−1}              R(τ)                                        yes
+    ``per_decision``   ρ_0 ⋯ ρ_t                  r_t + ρ_{t+1}(r_{t+1} + ρ_{t+2}(…))         yes
+    ``past_only``      ρ_0 ⋯ ρ_t                  r_t + r_{t+1} + …                           no
+    ``action_only``    ρ_t                        r_t + r_{t+1} + …                           no
+    ``marginal``       d_θ'(s_t)/d_μ(s_t) · ρ_t   r_t + r_{t+1} + …                           no
+    =================  =========================  ==========================================  ========
+
+    ``past_only`` drops the ratios of the future and converges to Σ_t E_{π'}[∇log π'·Q^μ]; so does
+    ``marginal``, with less variance; ``action_only``, the first-order form, also takes the states as μ visits
+    them. All agree with the on-policy gradient where both policies are the same.
+
+    Parameters
+    ----------
+    policy
+        π_θ', whose gradient it is.
+    batch
+        With the behaviour policy's ``log_probs``; for several behaviour policies see `mixture_log_probs`.
+    form
+        As in the table.
+    baseline, gamma, discount_states, max_bytes
+        As in `policy_gradient`; returns are discounted, and ``discount_states`` multiplies W_t by γᵗ (not
+        that of ``trajectory``, whose R is discounted already).
+    self_normalize
+        Replace W_{i,t} by N W_{i,t}/Σ_j W_{j,t}: biased, consistent, of less variance. An episode that has
+        ended keeps its last weight in that sum; for ``action_only`` the sum and N are over the episodes that
+        are alive at t.
+    clip
+        Use min(W, clip), before normalising.
+    state_log_ratios
+        For ``marginal``: log d_θ'(s_t)/d_μ(s_t), shape (B,).
+    ess_threshold, on_low_ess
+        Where the effective sample size at some step is under this fraction of the episodes: ``"warn"`` (an
+        `EffectiveSampleSizeWarning`), ``"raise"`` a `ValueError`, or ``"ignore"``.
+
+    Returns
+    -------
+    OffPolicyGradientEstimate
+        Weights never overflow: they are handled in logs, and those above e³⁰⁰ count as e³⁰⁰.
+
+    Raises
+    ------
+    ValueError
+        For an empty batch, one without ``log_probs``, an unknown form, ``clip`` not positive,
+        ``state_log_ratios`` given without ``marginal`` or the other way round.
+
+    Notes
+    -----
+    Lecture, part 4; Precup et al. (2000) for per-decision weights.
+
+    Examples
+    --------
+    >>> from pgcore import Batch
+    >>> from pgcore.policies import CategoricalPolicy
+    >>> policy = CategoricalPolicy(1, 2, hidden=(), dtype="float64")
+    >>> policy.params = [0.0, 0.0, 0.0, 0.0]
+    >>> batch = Batch(obs=np.zeros((2, 1)), actions=[0, 1], rewards=[1.0, 0.0], ends=[1, 1],
+    ...               log_probs=np.log([0.25, 0.75]))
+    >>> estimate = off_policy_gradient(policy, batch, form="per_decision")
+    >>> estimate.gradient.tolist()
+    [0.0, 0.0, 0.5, -0.5]
+    >>> estimate.effective_sample_size.round(3).tolist()
+    [1.6]
+    """
+    baseline = check_batch(batch, baseline)
+    terms, weights = off_policy_terms(
+        policy,
+        batch,
+        baseline.tail_values(batch),
+        form=form,
+        gamma=gamma,
+        discount_states=discount_states,
+        self_normalize=self_normalize,
+        clip=clip,
+        state_log_ratios=state_log_ratios,
+    )
+    check_effective_sample_size(weights, ess_threshold, on_low_ess)
+    return OffPolicyGradientEstimate(
+        **moments_of(policy, batch, terms, baseline, max_bytes).statistics(),
+        effective_sample_size=weights.effective_sample_size,
+        max_weight_share=weights.max_weight_share,
+    )
+
+
+def off_policy_terms(
+    policy: Policy,
+    batch: Batch,
+    tail_values: FloatArray,
+    *,
+    form: OffPolicyForm,
+    gamma: float,
+    discount_states: bool = False,
+    self_normalize: bool = False,
+    clip: float | None = None,
+    state_log_ratios: ArrayLike | None = None,
+) -> tuple[StepTerms, Weights]:
+    """Return the terms of an off-policy form, W_t γᵗ and G_t in doubles, and the weights' diagnostics.
+
+    Arguments are those of `off_policy_gradient`, ``tail_values`` those of `on_policy_terms`.
+    """
+    check_form(form, OFF_POLICY_FORMS)
+    gamma = real("gamma", gamma, minimum=0.0)
+    if clip is not None and not real("clip", clip) > 0:
+        raise ValueError(f"clip: expected a positive number or None, got {clip}")
+    if (state_log_ratios is not None) != (form == "marginal"):
+        expected = "one number a step" if form == "marginal" else "None"
+        got = "None" if state_log_ratios is None else "an array"
+        raise ValueError(f"state_log_ratios: expected {expected} for form {form!r}, got {got}")
+    log_rho = log_ratios(policy, batch)
+    if form == "trajectory":
+        log_weights = cumulative_log_ratios(log_rho, ends=batch.ends, direction="trajectory")
+    elif form in ("per_decision", "past_only"):
+        log_weights = cumulative_log_ratios(log_rho, ends=batch.ends)
+    elif form == "action_only":
+        log_weights = log_rho
+    else:
+        assert state_log_ratios is not None
+        log_states = float_array("state_log_ratios", state_log_ratios)
+        check_shape("state_log_ratios", log_states, log_rho.shape)
+        log_weights = log_rho + log_states
+    weights = importance_weights(
+        log_weights, batch, clip=clip, self_normalize=self_normalize, alive_only=form == "action_only"
+    )
+    batch, tails = batch.replace(rewards=batch.rewards.astype(np.float64)), tail_values.astype(np.float64)
+    if form == "per_decision":
+        returns = weighted_reward_to_go(
+            batch.rewards,
+            np.maximum(log_rho, -700.0),  # a ratio of exactly 0 would make NaN of an infinite future
+            gamma,
+            ends=batch.ends,
+            tail_values=tails,
+        )
+        returns = np.clip(returns, -_MAX_RETURN, _MAX_RETURN)
+        terms = StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
+    else:
+        counterpart = "trajectory" if form == "trajectory" else "reward_to_go"
+        terms = on_policy_terms(batch, tails, form=counterpart, gamma=gamma, discount_states=discount_states)
+    return terms._replace(factors=terms.factors * weights.values), weights
+
+
+def importance_weighted_return(
+    policy: Policy,
+    batch: Batch,
+    *,
+    gamma: float = 1.0,
+    per_decision: bool = True,
+    self_normalize: bool = False,
+    ess_threshold: float = 0.1,
+    on_low_ess: OnLowESS = "warn",
+) -> ReturnEstimate:
+    r"""Estimate a policy's expected return from episodes that other policies have made.
+
+    .. math::
+        J(\theta') \approx \frac1N \sum_i \sum_t \gamma^t W_{i,t}\, r_{i,t}, \qquad
+        W_t = \begin{cases} \rho_0 \cdots \rho_t & \text{per decision} \\
+                            \rho_0 \cdots \rho_{T-1} & \text{else} \end{cases}
+
+    Parameters
+    ----------
+    policy, batch, gamma, ess_threshold, on_low_ess
+        As in `off_policy_gradient`. What follows a truncated piece counts nothing.
+    per_decision
+        Weigh each reward by the ratios up to its own step, not by the whole trajectory's.
+    self_normalize
+        Divide the weights at each time by their mean. The standard error is then that of the ratio, to first
+        order.
+
+    Returns
+    -------
+    ReturnEstimate
+        A named tuple (value, standard_error, effective_sample_size).
+
+    Raises
+    ------
+    ValueError
+        For an empty batch or one without ``log_probs``.
+
+    Notes
+    -----
+    Lecture, part 4; Precup et al. (2000).
+
+    Examples
+    --------
+    >>> from pgcore import Batch
+    >>> from pgcore.policies import CategoricalPolicy
+    >>> policy = CategoricalPolicy(1, 2, hidden=(), dtype="float64")
+    >>> policy.params = [0.0, 0.0, 0.0, 0.0]
+    >>> batch = Batch(obs=np.zeros((2, 1)), actions=[0, 1], rewards=[1.0, 0.0], ends=[1, 1],
+    ...               log_probs=np.log([0.25, 0.75]))
+    >>> value, standard_error, effective_sample_size = importance_weighted_return(policy, batch)
+    >>> value, standard_error, round(effective_sample_size, 3)
+    (1.0, 1.0, 1.6)
+    """
+    check_batch(batch, None)
+    gamma = real("gamma", gamma, minimum=0.0)
+    direction = "past" if per_decision else "trajectory"
+    log_weights = cumulative_log_ratios(log_ratios(policy, batch), ends=batch.ends, direction=direction)
+    weights = importance_weights(
+        log_weights, batch, clip=None, self_normalize=self_normalize, alive_only=False
+    )
+    check_effective_sample_size(weights, ess_threshold, on_low_ess)
+    rewards = batch.rewards.astype(np.float64) * np.power(gamma, batch.step_in_piece)
+    terms = np.add.reduceat(weights.values * rewards, batch.piece_starts)
+    count, value = len(terms), float(terms.mean())
+    if self_normalize:
+        terms = _deviations(batch, rewards, weights, log_weights[batch.piece_ends])
+    deviation = float(np.sqrt(np.square(terms - terms.mean()).sum() / (count - 1))) if count > 1 else math.nan
+    return ReturnEstimate(value, deviation / math.sqrt(count), float(weights.effective_sample_size[-1]))
+
+
+def _deviations(batch: Batch, rewards: Array, weights: Weights, log_last: FloatArray) -> Array:
+    """What each episode adds to a sum of ratios, to first order: Σ_t W_t (r_t − J_t), shape (E,).
+
+    J_t is the weighted mean at t; an episode that has ended goes on with its last weight and no reward.
+    """
+    time = batch.step_in_piece
+    means = np.bincount(time, weights=weights.values * rewards) / batch.num_episodes
+    terms: Array = np.add.reduceat(weights.values * (rewards - means[time]), batch.piece_starts)
+    for t, mean in enumerate(means):
+        ended = np.flatnonzero(batch.piece_lengths <= t)
+        terms[ended] -= np.exp(log_last[ended] - weights.log_mean[t]) * mean
+    return terms

@@ -1,0 +1,364 @@
+"""Recorded experience: a `Batch` in a file, Minari's datasets, and endless epochs over either."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from pgcore.batch import Batch
+from pgcore.rollout import ActionAdapter, ObservationAdapter
+
+if TYPE_CHECKING:
+    import minari
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MINARI",
+    "DataLike",
+    "Demonstrations",
+    "check_fit",
+    "from_minari",
+    "load",
+    "load_batch",
+    "save_batch",
+]
+
+DataLike: TypeAlias = "Batch | str | os.PathLike[str]"
+
+FORMAT_VERSION = 1
+MINARI = "minari:"
+"""What the name of a Minari dataset begins with, where a file could stand too."""
+
+_VERSION = "pgcore_batch_version"
+_REQUIRED = ("obs", "actions", "rewards", "ends")
+_OPTIONAL = ("terminated", "tail_obs", "log_probs")
+_CORRUPT = (
+    *(EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
+)
+
+
+def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
+    """Write a batch to one file, all or nothing.
+
+    The file is what `numpy.savez` writes, an array for each field of the batch that is not None, and
+    ``np.load(path)`` reads it. It is written beside its place and renamed into it.
+
+    Parameters
+    ----------
+    path
+        Where to; ``.npz`` is added to a name without a suffix. Missing directories are made.
+    batch
+        What to write.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> path = save_batch("two_steps", Batch([[1.0], [2.0]], [0, 1], [1.0, 1.0], [False, True]))
+    >>> load_batch(path)
+    Batch(num_steps=2, num_episodes=1, num_truncated=0)
+    """
+    target = _with_suffix(Path(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fields = {name: getattr(batch, name) for name in (*_REQUIRED, *_OPTIONAL)}
+    arrays: dict[str, Any] = {name: array for name, array in fields.items() if array is not None}
+    arrays[_VERSION] = np.array(FORMAT_VERSION)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def load_batch(path: str | os.PathLike[str]) -> Batch:
+    """Read a batch that `save_batch` wrote, or any ``.npz`` file with arrays of the same names.
+
+    Parameters
+    ----------
+    path
+        The file, with or without its ``.npz``. It has ``obs``, ``actions``, ``rewards`` and ``ends``, and may
+        have ``terminated``, ``tail_obs`` and ``log_probs``; each means what it means to `Batch`.
+
+    Returns
+    -------
+    Batch
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is something else, is damaged, or comes from a newer version.
+    """
+    source = Path(path) if Path(path).exists() else _with_suffix(Path(path))
+    if not source.is_file():
+        raise FileNotFoundError(f"path: expected a file with a batch, got {source}, which is no file")
+    try:
+        arrays = _read_arrays(source)
+        version = int(arrays.pop(_VERSION, np.array(FORMAT_VERSION)))
+        missing = [name for name in _REQUIRED if name not in arrays]
+        if missing:
+            raise ValueError(f"no array {missing[0]!r} in it")
+        if version > FORMAT_VERSION:
+            raise ValueError(f"format version {version}; this pgcore reads up to {FORMAT_VERSION}")
+        return Batch(**{name: arrays[name] for name in (*_REQUIRED, *_OPTIONAL) if name in arrays})
+    except _CORRUPT as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"path: expected a file with a batch, got {source} ({reason})") from error
+
+
+def load(source: DataLike, observation_space: gym.Space[Any] | None = None) -> Batch:
+    """Return recorded experience, wherever it is.
+
+    Parameters
+    ----------
+    source
+        A batch, which is returned as it is; a file for `load_batch`; or ``"minari:{dataset id}"``, a dataset
+        that Minari has on this machine.
+    observation_space
+        For `from_minari`.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    ImportError
+        If it is a Minari dataset and Minari is not installed.
+    ValueError, OSError
+        If there is nothing to be read, or no batch in it.
+    """
+    if isinstance(source, Batch):
+        return source
+    if isinstance(source, str) and source.startswith(MINARI):
+        return from_minari(_minari_dataset(source.removeprefix(MINARI)), observation_space)
+    if isinstance(source, str | os.PathLike):
+        return load_batch(source)
+    raise TypeError(f"demonstrations: expected a Batch, a file or 'minari:<dataset id>', got {source!r}")
+
+
+def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any] | None = None) -> Batch:
+    """Return all episodes of a Minari dataset as one batch, a piece each.
+
+    Observations are flattened as a `Collector` does it, `Dict` and `Tuple` spaces too. Actions become those
+    of a policy: flat, and for spaces with a ``start`` counted from 0. An episode's last observation is its
+    piece's tail; an episode that was neither terminated nor truncated counts as truncated.
+
+    Parameters
+    ----------
+    dataset
+        What ``minari.load_dataset`` returns, whole or filtered.
+    observation_space
+        The environment's, whose order the parts of a `Dict` take; by default the dataset's own, which forgets
+        that order on disk.
+
+    Raises
+    ------
+    ValueError
+        If it has no steps, observations that aren't of the space, or spaces without a fixed-size flat form.
+    """
+    space = dataset.observation_space if observation_space is None else observation_space
+    flatten = ObservationAdapter(space)
+    dtype = np.float64 if space.dtype == np.float64 else np.float32
+    pieces = []
+    for episode in dataset.iterate_episodes():
+        length = len(episode.rewards)
+        if not length:
+            continue
+        obs = flatten(episode.observations, dtype)
+        ends = np.arange(length) == length - 1
+        pieces.append(
+            Batch(
+                obs[:length],
+                _from_env(dataset.action_space, episode.actions),
+                episode.rewards,
+                ends,
+                terminated=ends & np.asarray(episode.terminations, np.bool_),
+                tail_obs=obs[length:],
+            )
+        )
+    if not pieces:
+        raise ValueError("dataset: expected at least one step, got none")
+    return Batch.concatenate(pieces)
+
+
+def check_fit(batch: Batch, obs_dim: int, action_space: gym.Space[Any]) -> None:
+    """Raise a `ValueError` unless a policy for these spaces could have met and done what is in ``batch``.
+
+    Parameters
+    ----------
+    batch
+        Demonstrations.
+    obs_dim
+        Length of a flattened observation.
+    action_space
+        Of one environment. Real actions may lie outside a `Box`: a policy's do too, before they are clipped.
+        Choices are counted from 0, whatever the space's ``start``.
+    """
+    rows = batch.num_steps
+    if not rows:
+        raise ValueError("demonstrations: expected at least one step, got none")
+    shapes = {"obs": (rows, obs_dim), "actions": (rows, *ActionAdapter(action_space).action_shape)}
+    for name, expected in shapes.items():
+        array = getattr(batch, name)
+        if array.shape != expected:
+            raise ValueError(f"demonstrations: expected {name} of shape {expected}, got {array.shape}")
+        if not np.isfinite(array).all():
+            row = int(np.argmin(np.isfinite(array.reshape(rows, -1)).all(axis=1)))
+            raise ValueError(f"demonstrations: expected finite {name}, got {array[row]} in row {row}")
+    if isinstance(action_space, gym.spaces.Box):
+        return
+    if batch.actions.dtype.kind not in "biu":
+        raise ValueError(f"demonstrations: expected integers as actions, got {batch.actions.dtype}")
+    num_choices = _num_choices(action_space)
+    good = ((batch.actions >= 0) & (batch.actions < num_choices)).reshape(rows, -1).all(axis=1)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(
+            f"demonstrations: expected actions from 0 to {num_choices - 1}, got {batch.actions[row]} "
+            f"in row {row}"
+        )
+
+
+class Demonstrations:
+    """Recorded steps to learn from, shuffled anew in every epoch, and some to validate with.
+
+    Epochs follow each other without end, and any stretch of them can be had at any time: there is no state
+    to save, a run that is resumed asks for what comes next.
+
+    Parameters
+    ----------
+    batch
+        All that was recorded, at least one step.
+    validation_fraction
+        Share of the episode pieces to hold out, drawn at random; rounded, but at least one and not all of
+        them. (Whole pieces: steps of one episode resemble each other too much to stand on both sides.)
+    seed
+        Of that draw and of the epochs' orders.
+
+    Attributes
+    ----------
+    batch
+        As given.
+    rows
+        Row numbers of the steps to learn from: an epoch, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If ``validation_fraction`` is not 0 and there is one piece only.
+
+    Examples
+    --------
+    >>> recorded = Batch(np.zeros((3, 1)), actions=[0, 1, 2], rewards=np.ones(3), ends=[False, False, True])
+    >>> demonstrations = Demonstrations(recorded, seed=0)
+    >>> sorted(demonstrations.take(3, 6).actions.tolist())  # the second epoch
+    [0, 1, 2]
+    """
+
+    def __init__(self, batch: Batch, validation_fraction: float = 0.0, *, seed: int) -> None:
+        pieces = batch.num_episodes
+        if validation_fraction > 0 and pieces < 2:
+            raise ValueError(
+                f"validation_fraction: expected 0 with a single episode, got {validation_fraction}"
+            )
+        num_held_out = (
+            min(max(round(validation_fraction * pieces), 1), pieces - 1) if validation_fraction else 0
+        )
+        rng = np.random.default_rng(seed)
+        chosen = np.isin(np.arange(pieces), rng.permutation(pieces)[:num_held_out])
+        held_out = np.repeat(chosen, batch.piece_lengths)
+        self.batch, self.seed = batch, seed
+        self.rows = np.flatnonzero(~held_out)
+        self._held_out = rng.permutation(np.flatnonzero(held_out))
+        self._latest = -1, self.rows
+
+    def take(self, start: int, stop: int) -> Batch:
+        """Return steps number ``start`` to ``stop`` − 1 of all epochs, each as a piece of its own."""
+        stretches = []
+        while start < stop:
+            epoch, first = divmod(start, len(self.rows))
+            stretches.append(self._epoch(epoch)[first : first + stop - start])
+            start += len(stretches[-1])
+        return self._steps(np.concatenate(stretches))
+
+    def validation(self, most: int) -> Batch | None:
+        """Return the steps that are held out, at most the first ``most`` of them; None if there are none."""
+        rows = self._held_out[:most]
+        return self._steps(rows) if len(rows) else None
+
+    def _steps(self, rows: NDArray[np.int64]) -> Batch:
+        data = self.batch
+        return Batch(data.obs[rows], data.actions[rows], data.rewards[rows], np.ones(len(rows), np.bool_))
+
+    def _epoch(self, epoch: int) -> NDArray[np.int64]:
+        if self._latest[0] != epoch:
+            self._latest = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+        return self._latest[1]
+
+
+def _with_suffix(path: Path) -> Path:
+    return path if path.suffix else path.with_name(path.name + ".npz")
+
+
+def _read_arrays(source: Path) -> dict[str, NDArray[Any]]:
+    with open(source, "rb") as file:  # given a path, np.load would leave a damaged file open
+        content = np.load(file, allow_pickle=False)
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with content:
+            return {name: content[name] for name in (_VERSION, *_REQUIRED, *_OPTIONAL) if name in content}
+
+
+def _minari_dataset(dataset_id: str) -> minari.MinariDataset:
+    try:
+        import minari
+    except ImportError as error:
+        raise ImportError(
+            f"demonstrations: expected Minari to read {MINARI}{dataset_id} with, got none ({error}): "
+            "pip install 'pgcore[minari]'"
+        ) from error
+    try:
+        return minari.load_dataset(dataset_id)
+    except (OSError, ValueError) as error:  # not there; not an id
+        raise ValueError(
+            f"demonstrations: expected a Minari dataset on this machine, got {dataset_id!r} ({error}); "
+            f"'minari download {dataset_id}' fetches one that is public"
+        ) from error
+
+
+def _from_env(space: gym.Space[Any], actions: Any) -> NDArray[Any]:
+    """What `ActionAdapter.to_env` would turn into ``actions``, but for clipping."""
+    array = np.asarray(actions)
+    if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
+        array = array - space.start
+    return array.reshape(len(array), *ActionAdapter(space).action_shape)
+
+
+def _num_choices(space: gym.Space[Any]) -> Any:
+    """How many values a choice has; an array for several choices."""
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return np.asarray(space.nvec).ravel()
+    return int(space.n) if isinstance(space, gym.spaces.Discrete) else 2

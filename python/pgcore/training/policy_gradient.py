@@ -1,0 +1,131 @@
+"""What algorithms share that step up Σ_t c_t (G_t − b_t) ∇log π_t: configuration, baseline, one step."""
+
+from __future__ import annotations
+
+from abc import ABC
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent, ValueNetwork
+from pgcore.kernels import reward_to_go
+from pgcore.training.algorithm import Algorithm
+from pgcore.training.config import Config, PositiveFloat, PositiveInt
+from pgcore.training.optimizers import OptimizerName, ScheduleName, clip_norm, make_optimizer, scheduled
+from pgcore.training.statistics import explained_variance, standardize
+
+if TYPE_CHECKING:
+    from pgcore.baselines import Baseline
+    from pgcore.batch import Batch
+    from pgcore.estimators.terms import StepTerms
+    from pgcore.training.optimizers import FloatArray
+    from pgcore.training.persistence import Component
+
+__all__ = ["BaselineName", "PolicyGradient", "PolicyGradientConfig"]
+
+BaselineName = Literal["none", "average_return", "time_dependent", "linear", "value_network"]
+
+
+@dataclass(frozen=True)
+class PolicyGradientConfig(Config):
+    """Hyperparameters of every `PolicyGradient`; the shared ones are in `pgcore.training.Config`."""
+
+    n_steps: PositiveInt = 1024
+    """Steps per environment and iteration (the least number of them, as long as whole_episodes is on)."""
+    whole_episodes: bool = True
+    """Begin every batch with fresh episodes and play them out."""
+    discount_states: bool = False
+    """Weight step t by gamma^t, as the discounted objective's gradient has it (R already contains it)."""
+    baseline: BaselineName = "time_dependent"
+    """What is subtracted from the return; anything else can be given as critic=."""
+    normalize_advantage: bool = True
+    """Standardise the advantages over the whole batch."""
+    mean_over: Literal["episodes", "steps"] = "episodes"
+    """Divide the batch's summed gradient by its episodes, 1/N as in the lecture, or by its steps, 1/B."""
+    optimizer: OptimizerName = "adam"
+    """Rule that turns the gradient into a step uphill."""
+    learning_rate: PositiveFloat = 1e-2
+    """Step size."""
+    learning_rate_schedule: ScheduleName = "constant"
+    """Keep the step size, or let it fall to zero at the end of training."""
+    max_grad_norm: PositiveFloat | None = None
+    """Longer gradients are scaled down to this norm."""
+    critic_learning_rate: PositiveFloat = 1e-3
+    """Adam step size of the value network."""
+    n_critic_updates: PositiveInt = 10
+    """Passes of the value network over each batch."""
+    batch_size: PositiveInt = 64
+    """Minibatch of the value network."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.discount_states and not self.whole_episodes:
+            raise ValueError("discount_states: expected False unless whole_episodes is True, got True")
+
+
+PolicyGradientConfigT = TypeVar("PolicyGradientConfigT", bound=PolicyGradientConfig)
+
+
+class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
+    """An algorithm that weighs steps by returns less a baseline; a subclass writes `update`."""
+
+    critic: Baseline
+    config: Any
+
+    def setup(self) -> None:
+        """Make the optimizer."""
+        if self.critic.needs_whole_episodes and not self.config.whole_episodes:
+            raise ValueError(
+                "baseline: expected one that can value what follows a cut episode ('linear', "
+                f"'value_network') unless whole_episodes is True, got {self.critic!r}"
+            )
+        self.optimizer = make_optimizer(self.config.optimizer)
+
+    def components(self) -> dict[str, Component]:
+        """Save the optimizer too."""
+        return {**super().components(), "optimizer": self.optimizer}
+
+    def default_critic(self, seed: int) -> Baseline:
+        """Return the baseline that the configuration names."""
+        cfg = self.config
+        if cfg.baseline == "value_network":
+            return ValueNetwork(
+                hidden=self.hidden,
+                activation=self.activation,
+                learning_rate=cfg.critic_learning_rate,
+                n_epochs=cfg.n_critic_updates,
+                batch_size=cfg.batch_size,
+                seed=seed,
+            )
+        if cfg.baseline == "linear":
+            return LinearFeatures()
+        if cfg.baseline == "time_dependent":
+            return TimeDependent()
+        return AverageReturn() if cfg.baseline == "average_return" else Constant(0.0)
+
+    def ascend(self, batch: Batch, terms: StepTerms) -> dict[str, float]:
+        """Take a step along the mean of Σ_t c_t (G_t − b_t) ∇log π_t; return numbers for the log."""
+        cfg, policy = self.config, self.policy
+        values = self.critic.values(batch, terms.returns)  # from before its fit to this batch
+        advantages: FloatArray = terms.returns - values
+        if cfg.normalize_advantage:
+            advantages = standardize(advantages)
+        total = policy.score_product(batch.obs, batch.actions, terms.factors * advantages)
+        mean = total / (batch.num_episodes if cfg.mean_over == "episodes" else batch.num_steps)
+        gradient, norm = clip_norm(mean, cfg.max_grad_norm)
+        learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)
+        entropy = float(np.mean(policy.entropy(batch.obs)))
+        policy.params = self.optimizer.ascend(policy.params, gradient, learning_rate)
+        return {
+            "gradient_norm": norm,
+            "entropy": entropy,
+            "explained_variance": explained_variance(values, terms.returns),
+            "learning_rate": learning_rate,
+        }
+
+    def fit_critic(self, batch: Batch) -> dict[str, float]:
+        """Let the baseline learn the rewards-to-go, whatever the form: its value may continue a piece."""
+        tails = self.critic.tail_values(batch)
+        returns = reward_to_go(batch.rewards, self.config.gamma, ends=batch.ends, tail_values=tails)
+        return self.critic.fit(batch, returns)

@@ -1,0 +1,46 @@
+"""`Replay`: the last few batches, kept for learning from them again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pgcore.batch import Batch
+
+__all__ = ["Replay"]
+
+_FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+
+
+class Replay:
+    """The last ``capacity`` batches, oldest first; saved with the model.
+
+    Examples
+    --------
+    >>> replay = Replay(2)
+    >>> for reward in (1.0, 2.0, 3.0):
+    ...     replay.add(Batch([[0.0]], [0], [reward], [True]))
+    >>> [batch.rewards.tolist() for batch in replay.batches]
+    [[2.0], [3.0]]
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.batches: deque[Batch] = deque(maxlen=capacity)
+
+    def add(self, batch: Batch) -> None:
+        """Take in a batch, and forget the oldest if there are too many."""
+        self.batches.append(batch)
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the batches' arrays, which nobody can change, by number and name."""
+        fields = ((i, name, getattr(batch, name)) for i, batch in enumerate(self.batches) for name in _FIELDS)
+        return {f"{i}.{name}": array for i, name, array in fields if array is not None}
+
+    def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Take over batches that `state` returned."""
+        self.batches.clear()
+        for i in range(len({name.partition(".")[0] for name in state})):
+            self.batches.append(Batch(**{name: state.get(f"{i}.{name}") for name in _FIELDS}))  # type: ignore[arg-type]

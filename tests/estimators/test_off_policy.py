@@ -1,0 +1,424 @@
+"""Off-policy estimators against sums over all trajectories, and weights against explicit loops."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from tiny_world import (
+    NEXT,
+    START,
+    Trajectory,
+    batch_of,
+    exact_gradient,
+    exact_return,
+    expectation,
+    log_probs,
+    make_policy,
+    probability,
+    step_scores,
+    trajectories,
+)
+
+from oracles import assert_close
+from pgcore import Batch
+from pgcore.baselines import AverageReturn, Constant, OptimalPerComponent, OptimalScalar, TimeDependent
+from pgcore.estimators import (
+    EffectiveSampleSizeWarning,
+    importance_weighted_return,
+    mixture_log_probs,
+    off_policy_gradient,
+    policy_gradient,
+)
+from pgcore.policies import GaussianPolicy
+
+FORMS = ("trajectory", "per_decision", "past_only", "action_only")
+HORIZON = 3
+TARGET, BEHAVIOUR = make_policy(0), make_policy(1, spread=0.8)
+
+
+def recorded(policy, *episodes):
+    batch = batch_of(*episodes)
+    return batch.replace(log_probs=policy.log_prob(batch.obs, batch.actions))
+
+
+def gradient(*episodes, behaviour=BEHAVIOUR, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EffectiveSampleSizeWarning)
+        return off_policy_gradient(TARGET, recorded(behaviour, *episodes), **options).gradient
+
+
+def ratios(t):
+    return np.exp(log_probs(TARGET.params, t) - log_probs(BEHAVIOUR.params, t))
+
+
+# ---- expectations over all trajectories ----
+
+
+@pytest.mark.parametrize("form", ["trajectory", "per_decision"])
+@pytest.mark.parametrize("baseline", [None, Constant(1.3)])
+@pytest.mark.parametrize("gamma", [1.0, 0.8])
+def test_exact_forms_are_unbiased(form, baseline, gamma):
+    mean = expectation(
+        lambda t: gradient(t, form=form, baseline=baseline, gamma=gamma, discount_states=True),
+        BEHAVIOUR,
+        HORIZON,
+    )
+    assert_close(mean, exact_gradient(TARGET, HORIZON, gamma), 1e-12)
+
+
+@pytest.mark.parametrize("form", ["trajectory", "per_decision"])
+@pytest.mark.parametrize("kind", [AverageReturn, TimeDependent, OptimalScalar, OptimalPerComponent])
+def test_baselines_from_the_other_episodes_leave_them_unbiased(form, kind):
+    mean = expectation(lambda *t: gradient(*t, form=form, baseline=kind()), BEHAVIOUR, 2, count=2)
+    assert_close(mean, exact_gradient(TARGET, 2), 1e-12)
+
+
+def played_by(policies, t):
+    """Probability that a different policy takes each action."""
+    logs = [log_probs(policy.params, t)[i] for i, policy in enumerate(policies[: len(t)])]
+    return t.chance * math.exp(sum(logs))
+
+
+def first_order(share_of_past):
+    """Σ_t E[∇log π'_t G_t] where one policy plays up to t, the target at t, the behaviour after it."""
+    total = 0.0
+    for t in trajectories(HORIZON):
+        scores = step_scores(TARGET, t)
+        for time in range(len(t)):
+            who = [share_of_past] * time + [TARGET] + [BEHAVIOUR] * (len(t) - time - 1)
+            total = total + played_by(who, t) * t.rewards[time:].sum() * scores[time]
+    return total
+
+
+def test_past_only_evaluates_the_behaviour_policys_future():
+    mean = expectation(lambda t: gradient(t, form="past_only"), BEHAVIOUR, HORIZON)
+    assert_close(mean, first_order(TARGET), 1e-12)
+    assert np.linalg.norm(mean - exact_gradient(TARGET, HORIZON)) > 1e-2
+
+
+def test_action_only_also_takes_the_behaviour_policys_states():
+    mean = expectation(lambda t: gradient(t, form="action_only"), BEHAVIOUR, HORIZON)
+    assert_close(mean, first_order(BEHAVIOUR), 1e-12)
+    assert np.linalg.norm(mean - first_order(TARGET)) > 1e-2
+
+
+def state_marginals(policy):
+    """P(s_t = s), shape (HORIZON, 3); less than 1 in all where episodes have ended."""
+    marginals = np.zeros((HORIZON, 3))
+    marginals[0, list(START)] = list(START.values())
+    acts = {
+        (state, action): math.exp(log_probs(policy.params, Trajectory(1.0, (state,), (action,)))[0])
+        for state, action in NEXT
+    }
+    for time in range(1, HORIZON):
+        for pair, following in NEXT.items():
+            for after, p in following:
+                if after is not None:
+                    marginals[time, after] += marginals[time - 1, pair[0]] * acts[pair] * p
+    return marginals
+
+
+def test_marginal_is_past_only_with_the_states_summed_out():
+    new, old = state_marginals(TARGET), state_marginals(BEHAVIOUR)
+    assert_close(new[0], old[0], 1e-15)
+
+    def by_states(t):
+        time = np.arange(len(t))
+        ratio = np.log(new[time, t.states] / old[time, t.states])
+        return gradient(t, form="marginal", state_log_ratios=ratio)
+
+    assert_close(expectation(by_states, BEHAVIOUR, HORIZON), first_order(TARGET), 1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("self_normalize", [True, False])
+def test_every_form_is_the_on_policy_one_where_the_policies_are_the_same(form, self_normalize):
+    chosen = [trajectories(HORIZON)[i] for i in (0, 5, 9, 12, 20)]
+    on_policy = "trajectory" if form == "trajectory" else "reward_to_go"
+    for baseline in (None, TimeDependent(), OptimalScalar()):
+        found = off_policy_gradient(
+            TARGET, recorded(TARGET, *chosen), form=form, baseline=baseline, self_normalize=self_normalize
+        )
+        expected = policy_gradient(TARGET, batch_of(*chosen), form=on_policy, baseline=baseline)
+        assert_close(found.gradient, expected.gradient, 1e-13)
+        assert_close(found.standard_error, expected.standard_error, 1e-13)
+        sizes = found.effective_sample_size
+        if form != "action_only":
+            assert_close(sizes, np.full(HORIZON, 5.0), 1e-13)
+            assert_close(found.max_weight_share, np.full(HORIZON, 0.2), 1e-13)
+        else:
+            alive = [sum(len(t) > time for t in chosen) for time in range(HORIZON)]
+            assert_close(sizes, np.array(alive, float), 1e-13)
+
+
+@pytest.mark.parametrize("per_decision", [True, False])
+def test_the_weighted_return_is_unbiased(per_decision):
+    for gamma in (1.0, 0.8):
+        mean = expectation(
+            lambda t, g=gamma: (
+                importance_weighted_return(
+                    TARGET, recorded(BEHAVIOUR, t), gamma=g, per_decision=per_decision
+                ).value
+            ),
+            BEHAVIOUR,
+            HORIZON,
+        )
+        assert_close(mean, exact_return(TARGET, HORIZON, gamma), 1e-12)
+
+
+# ---- several behaviour policies ----
+
+
+def test_a_mixture_of_policies_is_weighed_as_one():
+    """With episodes from several policies, E over the mixture of any exact form is the target's gradient."""
+    others, shares = [make_policy(1), make_policy(2), make_policy(3)], np.array([0.5, 0.3, 0.2])
+    for form in ("trajectory", "per_decision"):
+        total = 0.0
+        for t in trajectories(HORIZON):
+            q = sum(a * probability(p, t) for a, p in zip(shares, others, strict=True))
+            batch = batch_of(t)
+            batch = batch.replace(log_probs=mixture_log_probs(others, batch, proportions=10 * shares))
+            assert_close(batch.log_probs.sum(), math.log(q / t.chance), 1e-12)
+            total = total + q * off_policy_gradient(TARGET, batch, form=form, on_low_ess="ignore").gradient
+        assert_close(total, exact_gradient(TARGET, HORIZON), 1e-12)
+
+
+def test_a_mixture_of_several_episodes_is_each_ones_own():
+    others = [make_policy(1), make_policy(2)]
+    chosen = [trajectories(HORIZON)[i] for i in (3, 8, 14)]
+    together = mixture_log_probs(others, batch_of(*chosen))
+    alone = np.concatenate([mixture_log_probs(others, batch_of(t)) for t in chosen])
+    assert_close(together, alone, 1e-14)
+
+
+# ---- weights by explicit loops ----
+
+
+def by_loops(batch, log_rho, form, *, clip, self_normalize, gamma=0.9):
+    """Weights, effective sizes and largest shares by the definition, W_t and G_t for each step."""
+    starts, lengths = batch.piece_starts, batch.piece_lengths
+    count, horizon = len(starts), lengths.max()
+    rho = [np.exp(log_rho[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
+    raw = []
+    for r in rho:
+        if form == "trajectory":
+            w = np.full(len(r), r.prod())
+        else:
+            w = r.copy() if form == "action_only" else np.cumprod(r)
+        raw.append(w if clip is None else np.minimum(w, clip))
+    weights = [w.copy() for w in raw]
+    sizes, shares = [], []
+    for t in range(horizon):
+        group = [i for i in range(count) if t < lengths[i] or form != "action_only"]
+        current = np.array([raw[i][min(t, lengths[i] - 1)] for i in group])
+        sizes.append(current.sum() ** 2 / (current**2).sum())
+        shares.append(current.max() / current.sum())
+        for i in range(count):
+            if self_normalize and t < lengths[i]:
+                weights[i][t] = len(group) * raw[i][t] / current.sum()
+    returns = []
+    for s, n, r in zip(starts, lengths, rho, strict=True):
+        rewards = batch.rewards[s : s + n]
+        for t in range(n):
+            later = np.ones(n - t)
+            if form == "per_decision":
+                later[1:] = np.cumprod(r[t + 1 :])
+            first = 0 if form == "trajectory" else t
+            if form == "trajectory":
+                later = np.ones(n)
+            returns.append(np.sum(gamma ** np.arange(n - first) * later * rewards[first:]))
+    return np.concatenate(weights), np.array(returns), np.array(sizes), np.array(shares)
+
+
+@pytest.fixture
+def gaussian_batch():
+    rng = np.random.default_rng(4)
+    policy = GaussianPolicy(2, 1, hidden=(3,), dtype="float64", seed=3)
+    ends = np.isin(np.arange(30), [4, 5, 13, 21, 29])
+    obs, actions = rng.normal(size=(30, 2)), rng.normal(size=(30, 1))
+    log_rho = rng.normal(scale=0.6, size=30)
+    batch = Batch(obs, actions, rng.normal(size=30), ends, log_probs=policy.log_prob(obs, actions) - log_rho)
+    return policy, batch, log_rho
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("clip", [None, 1.4])
+@pytest.mark.parametrize("self_normalize", [True, False])
+@pytest.mark.parametrize("discount_states", [True, False])
+def test_weights_and_their_diagnostics(gaussian_batch, form, clip, self_normalize, discount_states):
+    policy, batch, log_rho = gaussian_batch
+    w, returns, sizes, shares = by_loops(batch, log_rho, form, clip=clip, self_normalize=self_normalize)
+    found = off_policy_gradient(
+        policy,
+        batch,
+        form=form,
+        gamma=0.9,
+        baseline=Constant(0.7),
+        clip=clip,
+        self_normalize=self_normalize,
+        discount_states=discount_states,
+        on_low_ess="ignore",
+    )
+    discounts = 0.9**batch.step_in_piece if discount_states and form != "trajectory" else 1.0
+    expected = policy.score_product(batch.obs, batch.actions, discounts * w * (returns - 0.7)) / 5
+    assert_close(found.gradient, expected, 1e-12)
+    assert_close(found.effective_sample_size, sizes, 1e-12)
+    assert_close(found.max_weight_share, shares, 1e-12)
+
+
+def test_optimal_baselines_see_the_weights(gaussian_batch):
+    policy, batch, log_rho = gaussian_batch
+    w, returns, _, _ = by_loops(batch, log_rho, "per_decision", clip=None, self_normalize=False, gamma=1.0)
+    h = policy.episode_scores(batch.obs, batch.actions, batch.ends, w * returns)
+    g = policy.episode_scores(batch.obs, batch.actions, batch.ends, w)
+    b = (h * g).sum() / (g * g).sum()
+    found = off_policy_gradient(
+        policy, batch, form="per_decision", baseline=OptimalScalar(leave_one_out=False), on_low_ess="ignore"
+    )
+    assert_close(found.gradient, (h - b * g).mean(axis=0), 1e-12)
+
+
+@pytest.mark.parametrize("per_decision", [True, False])
+def test_the_self_normalised_return_and_its_error(gaussian_batch, per_decision):
+    """The value by the definition; the standard error against the derivative of the ratios, numerically."""
+    policy, batch, log_rho = gaussian_batch
+    form = "past_only" if per_decision else "trajectory"
+    w, _, sizes, _ = by_loops(batch, log_rho, form, clip=None, self_normalize=False)
+    starts, lengths = batch.piece_starts, batch.piece_lengths
+    discounted = batch.rewards * 0.9**batch.step_in_piece
+
+    def value(copies):
+        """With each episode counted so many times."""
+        total = 0.0
+        for t in range(lengths.max()):
+            last = np.array([w[s + min(t, n - 1)] for s, n in zip(starts, lengths, strict=True)])
+            alive = lengths > t
+            rewards = np.array([discounted[s + t] if a else 0.0 for s, a in zip(starts, alive, strict=True)])
+            total += (copies * last * rewards).sum() / (copies * last).sum()
+        return total
+
+    found = importance_weighted_return(
+        policy, batch, gamma=0.9, per_decision=per_decision, self_normalize=True, on_low_ess="ignore"
+    )
+    assert_close(found.value, value(np.ones(5)), 1e-12)
+    eps = 1e-5
+    influence = np.array([(value(1 + eps * e) - value(1 - eps * e)) / (2 * eps) for e in np.eye(5)])
+    expected = math.sqrt((influence**2).sum() * 5 / 4)
+    assert_close(found.standard_error, expected, 1e-7)
+    assert_close(found.effective_sample_size, sizes[-1], 1e-12)
+    plain = importance_weighted_return(
+        policy, batch, gamma=0.9, per_decision=per_decision, on_low_ess="ignore"
+    )
+    rows = np.add.reduceat(w * discounted, starts)
+    assert_close(plain.value, rows.mean(), 1e-12)
+    assert_close(plain.standard_error, rows.std(ddof=1) / math.sqrt(5), 1e-12)
+
+
+# ---- extremes ----
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("self_normalize", [True, False])
+@pytest.mark.parametrize("size", [90.0, 800.0, -800.0])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_never_overflow(form, self_normalize, size, dtype):
+    """Trap 13: exp(89) is infinite in float32, exp(710) in float64."""
+    policy = GaussianPolicy(2, 1, hidden=(), dtype=dtype, seed=0)
+    rng = np.random.default_rng(0)
+    obs, actions = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
+    log_rho = np.where(np.arange(12) % 5 == 1, size, 0.1)
+    batch = Batch(
+        obs,
+        actions,
+        rng.normal(size=12),
+        np.arange(12) % 4 == 3,
+        log_probs=policy.log_prob(obs, actions) - log_rho,
+    )
+    found = off_policy_gradient(policy, batch, form=form, self_normalize=self_normalize, on_low_ess="ignore")
+    assert np.isfinite(found.gradient).all()
+    assert np.isfinite(found.standard_error).all()
+    assert (found.effective_sample_size >= 1 - 1e-12).all()
+    assert (found.effective_sample_size <= 3 + 1e-12).all()
+
+
+def test_weights_that_all_vanish_give_nothing():
+    batch = recorded(BEHAVIOUR, *trajectories(2)[:3]).replace(log_probs=np.full(6, np.inf))
+    found = off_policy_gradient(TARGET, batch, form="per_decision", self_normalize=True, on_low_ess="ignore")
+    assert (found.gradient == 0).all()
+    assert (found.effective_sample_size == 0).all()
+
+
+# ---- warnings and errors ----
+
+
+@pytest.fixture
+def lopsided():
+    """Ten episodes, of which one has all the weight at the second step."""
+    episode = next(t for t in trajectories(2) if len(t) == 2)
+    batch = recorded(TARGET, *[episode] * 10)
+    logs = batch.log_probs.copy()
+    logs[1] -= 50
+    return batch.replace(log_probs=logs)
+
+
+def test_too_few_episodes_with_weight_are_told(lopsided):
+    message = (
+        r"effective sample size: 1 of 10 episodes at step 1, where the largest weight has 100% of the sum"
+    )
+    with pytest.warns(EffectiveSampleSizeWarning, match=message):
+        off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2)
+    with pytest.raises(ValueError, match=message):
+        off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2, on_low_ess="raise")
+    with pytest.warns(EffectiveSampleSizeWarning, match=message):
+        importance_weighted_return(TARGET, lopsided, ess_threshold=0.2)
+    off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.05)  # no warning
+    off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2, on_low_ess="ignore")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"form": "td"}, "form: expected one of 'trajectory', 'per_decision', 'past_only'"),
+        ({"form": "trajectory", "clip": 0}, "clip: expected a positive number or None, got 0"),
+        (
+            {"form": "trajectory", "on_low_ess": "cry"},
+            "on_low_ess: expected one of 'warn', 'raise', 'ignore'",
+        ),
+        ({"form": "trajectory", "ess_threshold": -1}, "ess_threshold: expected a finite number >= 0, got -1"),
+        ({"form": "marginal"}, "state_log_ratios: expected one number a step for form 'marginal', got None"),
+        (
+            {"form": "trajectory", "state_log_ratios": [0.0]},
+            "state_log_ratios: expected None for form 'trajectory', got an array",
+        ),
+        (
+            {"form": "marginal", "state_log_ratios": [0.0]},
+            r"state_log_ratios: expected shape \(20,\), got \(1,\)",
+        ),
+    ],
+)
+def test_wrong_arguments(lopsided, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        off_policy_gradient(TARGET, lopsided, **arguments)
+
+
+def test_the_behaviour_policy_must_be_known(lopsided):
+    for call in (
+        lambda b: off_policy_gradient(TARGET, b, form="trajectory"),
+        lambda b: importance_weighted_return(TARGET, b),
+    ):
+        with pytest.raises(
+            ValueError, match="log_probs: expected the behaviour policy's in the batch, got None"
+        ):
+            call(lopsided.replace(log_probs=None))
+
+
+def test_mixtures_need_policies_and_positive_proportions(lopsided):
+    with pytest.raises(ValueError, match="policies: expected at least one, got none"):
+        mixture_log_probs([], lopsided)
+    with pytest.raises(ValueError, match="proportions: expected positive numbers"):
+        mixture_log_probs([TARGET, BEHAVIOUR], lopsided, proportions=[1, 0])
+    with pytest.raises(ValueError, match=r"proportions: expected shape \(2,\), got \(1,\)"):
+        mixture_log_probs([TARGET, BEHAVIOUR], lopsided, proportions=[1])
