@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": _TRAINING,
     "algorithms": _TRAINING,
     "cli": _EVERYTHING,
+    "__main__": {"cli"},
     "plots": _EVERYTHING,
     "__init__": _EVERYTHING,
 }

@@ -20,7 +20,7 @@ def blocks(readme: str, language: str) -> list[str]:
 def test_python_examples_run(readme, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     examples = blocks(readme, "python")
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         # The same code for fewer steps and episodes.
         quick = example.replace("100_000", "3_000").replace("n_eval_episodes=100", "n_eval_episodes=2")

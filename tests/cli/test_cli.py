@@ -21,7 +21,7 @@ QUICK = ["--total-timesteps", "600", "--n-steps", "20", "--num-envs", "2", "--ev
 
 def command(*arguments, cwd=None, env=None, **options):
     return subprocess.run(
-        [sys.executable, "-m", "pgcore.cli", *arguments],
+        [sys.executable, "-m", "pgcore", *arguments],
         cwd=cwd,
         env={**os.environ, **(env or {})},
         capture_output=True,
@@ -147,7 +147,7 @@ def test_a_table_on_a_terminal(tmp_path):
     leader, follower = pty.openpty()
     environment = {**os.environ, "COLUMNS": "80", "LINES": "30", "TERM": "xterm"}
     with subprocess.Popen(
-        [sys.executable, "-m", "pgcore.cli", *TRAIN, *QUICK, "--out", str(tmp_path / "run")],
+        [sys.executable, "-m", "pgcore", *TRAIN, *QUICK, "--out", str(tmp_path / "run")],
         stdout=follower,
         stderr=subprocess.PIPE,
         env=environment,
@@ -189,7 +189,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     steps = ["--total-timesteps", "12000"]
     with subprocess.Popen(
-        [sys.executable, "-m", "pgcore.cli", *plan, *steps, "--out", str(broken)],
+        [sys.executable, "-m", "pgcore", *plan, *steps, "--out", str(broken)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -224,7 +224,7 @@ def test_a_polite_kill_is_like_an_interrupt(tmp_path):
         [
             sys.executable,
             "-m",
-            "pgcore.cli",
+            "pgcore",
             *TRAIN,
             "--total-timesteps",
             "1000000",
@@ -248,7 +248,7 @@ def test_interrupted_worker_processes_say_nothing(tmp_path):
         pytest.skip("needs process groups")
     with subprocess.Popen(
         [
-            *(sys.executable, "-m", "pgcore.cli", *TRAIN, "--total-timesteps", "1000000"),
+            *(sys.executable, "-m", "pgcore", *TRAIN, "--total-timesteps", "1000000"),
             *("--num-envs", "2", "--backend", "async", "--n-steps", "20", "--out", str(tmp_path / "run")),
         ],
         stdout=subprocess.PIPE,

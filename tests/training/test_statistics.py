@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 
+import pgcore
+from pgcore.policies import GaussianPolicy
 from pgcore.training import explained_variance, standardize
+from pgcore.training.statistics import spread
 
 
 def test_standardize(rng):
@@ -43,3 +46,14 @@ def test_explained_variance(rng):
     assert explained_variance(np.zeros(50), returns) == pytest.approx(0.0)
     assert explained_variance(-returns, returns) == pytest.approx(-3.0)
     assert math.isnan(explained_variance(returns, np.ones(50)))
+
+
+def test_std_is_logged_where_there_is_one():
+    policy = GaussianPolicy(3, 2, dtype="float64")
+    policy.params = np.concatenate([policy.params[:-2], np.log([0.5, 2.5])])
+    assert spread(policy) == {"std": pytest.approx(1.5)}
+    for other in (GaussianPolicy(3, 2, covariance="full"), GaussianPolicy(3, 2, covariance=np.eye(2))):
+        assert spread(other) == {}
+    for algorithm in (pgcore.PPO, pgcore.TRPO, pgcore.REINFORCE):
+        model = algorithm("Pendulum-v1", n_steps=200, seed=0).learn(200)
+        assert model.logs["train/std"] == spread(model.policy)["std"]

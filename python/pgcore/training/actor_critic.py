@@ -14,7 +14,7 @@ from pgcore.kernels import gae
 from pgcore.training.algorithm import Algorithm, ConfigT
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.side_by_side import side_by_side
-from pgcore.training.statistics import explained_variance, standardize
+from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
     from pgcore.baselines import Baseline
@@ -134,11 +134,12 @@ class ActorCritic(Algorithm[ConfigT]):
         cfg = self.config
         estimate = Advantages.of(batch, self.critic, gamma=cfg.gamma, gae_lambda=cfg.gae_lambda)
         if not cfg.parallel_critic:
-            return {**self.improve_policy(batch, estimate), **self.fit_critic(batch, estimate)}
-        actor, critic = side_by_side(
-            lambda: self.improve_policy(batch, estimate), lambda: self.fit_critic(batch, estimate)
-        )
-        return {**actor, **critic}
+            actor, critic = self.improve_policy(batch, estimate), self.fit_critic(batch, estimate)
+        else:
+            actor, critic = side_by_side(
+                lambda: self.improve_policy(batch, estimate), lambda: self.fit_critic(batch, estimate)
+            )
+        return {**actor, **spread(self.policy), **critic}
 
     def advantages(self, estimate: Advantages) -> FloatArray:
         """Return the batch's advantages in the policy's dtype, standardised if the configuration says so."""

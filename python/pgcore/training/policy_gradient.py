@@ -13,7 +13,7 @@ from pgcore.kernels import reward_to_go
 from pgcore.training.algorithm import Algorithm
 from pgcore.training.config import Config, PositiveFloat, PositiveInt
 from pgcore.training.optimizers import OptimizerName, ScheduleName, clip_norm, make_optimizer, scheduled
-from pgcore.training.statistics import explained_variance, standardize
+from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
     from pgcore.baselines import Baseline
@@ -120,6 +120,7 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
         return {
             "gradient_norm": norm,
             "entropy": entropy,
+            **spread(policy),
             "explained_variance": explained_variance(values, terms.returns),
             "learning_rate": learning_rate,
         }

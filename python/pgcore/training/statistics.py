@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["explained_variance", "mean_or_nan", "standardize"]
+from pgcore.policies import GaussianPolicy, Policy
+
+__all__ = ["explained_variance", "mean_or_nan", "spread", "standardize"]
 
 FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -78,3 +80,18 @@ def mean_or_nan(values: Collection[float]) -> float:
     (1.5, nan)
     """
     return float(np.mean(np.fromiter(values, np.float64, len(values)))) if values else float("nan")
+
+
+def spread(policy: Policy) -> dict[str, float]:
+    """Return Stable-Baselines3's ``std`` for the log: the mean σ where it is learned for all states alike.
+
+    >>> spread(GaussianPolicy(3, 2, init_log_std=0.0))
+    {'std': 1.0}
+    """
+    if (
+        isinstance(policy, GaussianPolicy)
+        and isinstance(policy.covariance, str)
+        and policy.covariance == "diagonal"
+    ):
+        return {"std": float(np.mean(np.exp(policy.params[-policy.act_dim :])))}
+    return {}

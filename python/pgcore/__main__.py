@@ -1,4 +1,4 @@
-"""``python -m pgcore.cli`` is ``pgcore``."""
+"""``python -m pgcore`` is ``pgcore``."""
 
 from __future__ import annotations
 
