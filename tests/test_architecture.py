@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "presets": set(),  # tables of numbers
     "training": _TRAINING,
     "algorithms": _TRAINING,
-    "cli": _EVERYTHING,
+    "cli": _EVERYTHING | {"plots"},
     "__main__": {"cli"},
     "plots": _EVERYTHING,
     "__init__": _EVERYTHING,

@@ -9,7 +9,7 @@ import pgcore
 from oracles import assert_close
 from pgcore import Batch
 from pgcore.algorithms.off_policy_pg import OffPolicyPG
-from pgcore.baselines import TimeDependent
+from pgcore.baselines import LinearFeatures, TimeDependent
 from pgcore.estimators import off_policy_gradient
 from pgcore.policies import GaussianPolicy
 from pgcore.training.replay import Replay
@@ -37,6 +37,21 @@ def played(policy, seed=0, num_steps=60):
     return Batch(obs, actions, rng.normal(size=num_steps), ends, log_probs=log_probs)
 
 
+class Critic(LinearFeatures):
+    """One that has learned something, so that values and tails are not zero."""
+
+    def __init__(self):
+        super().__init__()
+        self._weights = np.linspace(-1, 1, 10)
+
+
+def cut(batch, seed=0):
+    """The same steps with two pieces truncated."""
+    terminated = batch.ends & ~np.isin(np.arange(batch.num_steps), [11, 41])
+    tails = np.random.default_rng(seed).normal(size=(batch.num_episodes, 3))
+    return batch.replace(terminated=terminated, tail_obs=tails)
+
+
 def step_of(model, batch):
     before = model.policy.copy()
     logs = model.update(batch)
@@ -62,6 +77,25 @@ def test_steps_go_along_the_estimate_from_all_batches(form, options):
     assert_close(step, expected.gradient, 1e-6)
     assert logs["n_batches"] == 2
     assert np.abs(expected.effective_sample_size - both.num_episodes).max() > 1e-3
+
+
+def test_truncated_pieces_continue_with_the_critics_value_and_the_critic_learns_afterwards():
+    """Trap 17, and one gradient after another with ratios of its own."""
+    model = make(critic=Critic(), n_gradient_steps=2, learning_rate=0.01)
+    first, second = cut(played(model.policy)), cut(played(model.policy, 1), 1)
+    model.update(first)
+    old = Critic()
+    old.load_state(model.critic.state())
+    fitted = Critic()  # to the newest batch alone, whatever else is learned from
+    tails = Critic().tail_values(first)
+    fitted.fit(first, pgcore.kernels.reward_to_go(first.rewards, 0.9, ends=first.ends, tail_values=tails))
+    assert_close(model.critic.state()["weights"], fitted.state()["weights"], 1e-12)
+    policy, both = model.policy.copy(), Batch.concatenate([second, first])
+    for _ in range(2):
+        estimate = off_policy_gradient(policy, both, form="action_only", gamma=0.9, baseline=old)
+        policy.params = policy.params + 0.01 * estimate.gradient
+    model.update(second)
+    assert_close(model.policy.params, policy.params, 1e-9)
 
 
 def test_only_the_last_batches_are_reused():
@@ -132,6 +166,26 @@ def test_demonstrations_must_say_their_probabilities_and_fit():
         OffPolicyPG("CartPole-v1", demonstrations=batch)
 
 
+def test_demonstrations_that_nothing_can_be_learned_from_are_refused():
+    policy = GaussianPolicy(3, 1, hidden=(5,), dtype="float64", seed=2)
+    batch = played(policy)
+    for name in ("rewards", "log_probs"):
+        bad = getattr(batch, name).copy()
+        bad[3] = np.nan
+        with pytest.raises(ValueError, match=f"demonstrations: expected finite {name}"):
+            make(demonstrations=batch.replace(**{name: bad}))
+    open_ended = batch.replace(terminated=np.zeros(60, bool))
+    with pytest.raises(ValueError, match="demonstrations: expected tail_obs for truncated pieces"):
+        make(demonstrations=open_ended, critic=Critic())
+    model = make(demonstrations=open_ended)  # a baseline that asks for no tails
+    assert step_of(model, cut(played(model.policy)))[2]["n_batches"] == 2
+
+
+def test_weights_of_whole_pasts_need_whole_episodes():
+    with pytest.raises(ValueError, match="form: expected 'action_only' unless whole_episodes is True"):
+        make(form="past_only", whole_episodes=False, critic=Critic())
+
+
 def test_a_resumed_run_is_the_unbroken_one(tmp_path):
     options = {"num_envs": 2, "n_steps": 30, "whole_episodes": True, "n_gradient_steps": 3, "seed": 5}
     unbroken = OffPolicyPG("CartPole-v1", **options).learn(400)
@@ -149,14 +203,13 @@ def test_a_replay_keeps_whole_batches():
     policy = GaussianPolicy(3, 1, hidden=(), dtype="float64", seed=2)
     replay = Replay(2)
     for seed in range(3):
-        replay.add(played(policy, seed))
+        replay.add(cut(played(policy, seed)))
     again = Replay(2)
     again.add(played(policy, 9))
     again.load_state(replay.state())
     assert len(again.batches) == 2
     for one, other in zip(again.batches, replay.batches, strict=True):
-        for name in ("obs", "actions", "rewards", "ends", "terminated", "log_probs"):
+        for name in ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-        assert one.tail_obs is None
     again.load_state({})
     assert not again.batches

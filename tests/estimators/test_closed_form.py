@@ -155,3 +155,26 @@ def test_weighted_returns_lie_around_the_return(per_decision, self_normalize):
     assert abs(found.value - expected) < SIGMAS * found.standard_error
     assert found.standard_error < 0.02 * abs(expected)
     assert abs(lqr.exact_return(*OLD, horizon=HORIZON) - expected) > 10 * found.standard_error
+
+
+@pytest.mark.parametrize("kind", ["exact", "empirical"])
+def test_the_fisher_matrix_per_step_and_per_trajectory(kind):
+    """The closed form is of a whole trajectory, in σ: the operator's mean over steps times T, in log σ."""
+    k, sigma, horizon = PLACES[2]
+    batch = played(k, sigma, horizon)
+    found = linear_policy(k, sigma).fisher(batch.obs, batch.actions, kind=kind).dense()
+    by_k, by_sigma = np.diag(lqr.exact_fisher(k, sigma, horizon=horizon))
+    expected = np.array([by_k, sigma**2 * by_sigma]) / horizon
+    np.testing.assert_allclose(np.diag(found)[[0, 2]], expected, rtol=0.02)
+    assert abs(found[0, 2]) < 0.02 * np.sqrt(found[0, 0] * found[2, 2])
+
+
+def test_exact_gradients_vanish_with_sigma_while_sampled_ones_spread():
+    """The lecture's picture of arrows that grow as σ falls is one of samples."""
+    spreads, exact_ones = [], []
+    for sigma in (0.2, 0.1, 0.05):
+        estimate = policy_gradient(linear_policy(-0.6, sigma), played(-0.6, sigma, 3))
+        spreads.append(estimate.standard_error[0] * np.sqrt(NUM_EPISODES))
+        exact_ones.append(lqr.exact_gradient(-0.6, sigma, horizon=3)[1])
+    np.testing.assert_allclose(np.array(exact_ones) / exact_ones[0], [1, 0.5, 0.25], rtol=1e-12)
+    np.testing.assert_allclose(np.array(spreads) / spreads[0], [1, 2, 4], rtol=0.15)

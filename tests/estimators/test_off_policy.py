@@ -24,7 +24,14 @@ from tiny_world import (
 
 from oracles import assert_close
 from pgcore import Batch
-from pgcore.baselines import AverageReturn, Constant, OptimalPerComponent, OptimalScalar, TimeDependent
+from pgcore.baselines import (
+    AverageReturn,
+    Constant,
+    LinearFeatures,
+    OptimalPerComponent,
+    OptimalScalar,
+    TimeDependent,
+)
 from pgcore.estimators import (
     EffectiveSampleSizeWarning,
     importance_weighted_return,
@@ -154,6 +161,16 @@ def test_every_form_is_the_on_policy_one_where_the_policies_are_the_same(form, s
             assert_close(sizes, np.array(alive, float), 1e-13)
 
 
+def test_the_marginal_form_is_the_on_policy_one_where_the_policies_are_the_same():
+    chosen = [trajectories(HORIZON)[i] for i in (0, 5, 9, 12, 20)]
+    batch = recorded(TARGET, *chosen)
+    found = off_policy_gradient(TARGET, batch, form="marginal", state_log_ratios=np.zeros(batch.num_steps))
+    assert_close(found.gradient, policy_gradient(TARGET, batch).gradient, 1e-13)
+    half = np.full(batch.num_steps, np.log(0.5))
+    halved = off_policy_gradient(TARGET, batch, form="marginal", state_log_ratios=half)
+    assert_close(halved.gradient, found.gradient / 2, 1e-13)
+
+
 @pytest.mark.parametrize("per_decision", [True, False])
 def test_the_weighted_return_is_unbiased(per_decision):
     for gamma in (1.0, 0.8):
@@ -197,15 +214,19 @@ def test_a_mixture_of_several_episodes_is_each_ones_own():
 # ---- weights by explicit loops ----
 
 
-def by_loops(batch, log_rho, form, *, clip, self_normalize, gamma=0.9):
+def by_loops(batch, log_rho, form, *, clip, self_normalize, gamma=0.9, states=0.0, tails=None):
     """Weights, effective sizes and largest shares by the definition, W_t and G_t for each step."""
+    tails = np.zeros(batch.num_steps) if tails is None else tails
+    states = np.broadcast_to(states, log_rho.shape)
     starts, lengths = batch.piece_starts, batch.piece_lengths
     count, horizon = len(starts), lengths.max()
     rho = [np.exp(log_rho[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
     raw = []
-    for r in rho:
+    for r, s in zip(rho, starts, strict=True):
         if form == "trajectory":
             w = np.full(len(r), r.prod())
+        elif form == "marginal":
+            w = r * np.exp(states[s : s + len(r)])
         else:
             w = r.copy() if form == "action_only" else np.cumprod(r)
         raw.append(w if clip is None else np.minimum(w, clip))
@@ -229,7 +250,8 @@ def by_loops(batch, log_rho, form, *, clip, self_normalize, gamma=0.9):
             first = 0 if form == "trajectory" else t
             if form == "trajectory":
                 later = np.ones(n)
-            returns.append(np.sum(gamma ** np.arange(n - first) * later * rewards[first:]))
+            future = np.sum(gamma ** np.arange(n - first) * later * rewards[first:])
+            returns.append(future + gamma ** (n - first) * later[-1] * tails[s + n - 1])
     return np.concatenate(weights), np.array(returns), np.array(sizes), np.array(shares)
 
 
@@ -240,30 +262,60 @@ def gaussian_batch():
     ends = np.isin(np.arange(30), [4, 5, 13, 21, 29])
     obs, actions = rng.normal(size=(30, 2)), rng.normal(size=(30, 1))
     log_rho = rng.normal(scale=0.6, size=30)
-    batch = Batch(obs, actions, rng.normal(size=30), ends, log_probs=policy.log_prob(obs, actions) - log_rho)
+    batch = Batch(
+        obs,
+        actions,
+        rng.normal(size=30),
+        ends,
+        terminated=ends & ~np.isin(np.arange(30), [4, 21]),
+        tail_obs=rng.normal(size=(5, 2)),
+        log_probs=policy.log_prob(obs, actions) - log_rho,
+    )
     return policy, batch, log_rho
 
 
-@pytest.mark.parametrize("form", FORMS)
+class Learned(LinearFeatures):
+    """A critic that has learned something, so that values and tails are not zero."""
+
+    def __init__(self):
+        super().__init__()
+        self._weights = np.linspace(-1, 1, 8)
+
+
+@pytest.mark.parametrize("form", [*FORMS, "marginal"])
 @pytest.mark.parametrize("clip", [None, 1.4])
 @pytest.mark.parametrize("self_normalize", [True, False])
 @pytest.mark.parametrize("discount_states", [True, False])
 def test_weights_and_their_diagnostics(gaussian_batch, form, clip, self_normalize, discount_states):
     policy, batch, log_rho = gaussian_batch
-    w, returns, sizes, shares = by_loops(batch, log_rho, form, clip=clip, self_normalize=self_normalize)
+    states = np.random.default_rng(1).normal(size=30) if form == "marginal" else None
+    critic = Learned()
+    tails = critic.tail_values(batch)
+    assert np.count_nonzero(tails) == 2
+    w, returns, sizes, shares = by_loops(
+        batch,
+        log_rho,
+        form,
+        clip=clip,
+        self_normalize=self_normalize,
+        states=0.0 if states is None else states,
+        tails=tails,
+    )
     found = off_policy_gradient(
         policy,
         batch,
         form=form,
         gamma=0.9,
-        baseline=Constant(0.7),
+        baseline=critic,
+        state_log_ratios=states,
         clip=clip,
         self_normalize=self_normalize,
         discount_states=discount_states,
         on_low_ess="ignore",
     )
     discounts = 0.9**batch.step_in_piece if discount_states and form != "trajectory" else 1.0
-    expected = policy.score_product(batch.obs, batch.actions, discounts * w * (returns - 0.7)) / 5
+    advantages = returns - critic.values(batch, returns)
+    expected = policy.score_product(batch.obs, batch.actions, discounts * w * advantages) / 5
     assert_close(found.gradient, expected, 1e-12)
     assert_close(found.effective_sample_size, sizes, 1e-12)
     assert_close(found.max_weight_share, shares, 1e-12)
@@ -317,7 +369,83 @@ def test_the_self_normalised_return_and_its_error(gaussian_batch, per_decision):
     assert_close(plain.standard_error, rows.std(ddof=1) / math.sqrt(5), 1e-12)
 
 
+def test_rewards_in_float32_are_summed_in_double(gaussian_batch):
+    policy, batch, _ = gaussian_batch
+    rewards = (batch.rewards + 1e4).astype(np.float32)
+    for function in (
+        policy_gradient,
+        lambda p, b: off_policy_gradient(p, b, form="past_only", on_low_ess="ignore"),
+    ):
+        narrow, wide = (function(policy, batch.replace(rewards=r)) for r in (rewards, rewards.astype(float)))
+        assert_close(narrow.gradient, wide.gradient, 1e-12)
+
+
 # ---- extremes ----
+
+
+SMALL = GaussianPolicy(1, 1, hidden=(), dtype="float64")
+
+
+def alike(log_rho, *, length=1, rewards=None):
+    """Episodes that are all alike but for their ratios and rewards."""
+    count = len(log_rho)
+    obs = actions = np.ones((count, 1))
+    return Batch(
+        obs,
+        actions,
+        1.0 + np.arange(count) if rewards is None else rewards,
+        np.arange(count) % length == length - 1,
+        log_probs=SMALL.log_prob(obs, actions) - np.array(log_rho),
+    )
+
+
+def test_normalised_weights_are_compared_in_logs_of_any_size():
+    batch = alike([200.0, 200, 250, 250], length=2)
+    options = {"self_normalize": True, "on_low_ess": "ignore"}
+    found = importance_weighted_return(SMALL, batch, per_decision=False, **options)
+    assert_close(found.value, 3.0 + 4.0, 1e-12)  # the second episode has all the weight
+    assert_close(found.effective_sample_size, 1.0, 1e-12)
+    assert found.standard_error < 1e-12
+    gradient = off_policy_gradient(SMALL, batch, form="trajectory", **options)
+    second = policy_gradient(SMALL, batch.episode(1), form="trajectory")
+    assert_close(gradient.gradient, second.gradient, 1e-12)
+    assert_close(gradient.max_weight_share, np.ones(2), 1e-12)
+    with pytest.warns(EffectiveSampleSizeWarning):
+        off_policy_gradient(SMALL, batch, form="trajectory", ess_threshold=0.6)
+
+
+@pytest.mark.parametrize("baseline", [None, OptimalScalar(), OptimalPerComponent()])
+def test_huge_weights_of_huge_returns_stay_finite(baseline):
+    batch = alike([400.0, 400, 0, 0, 1, 2], length=2)
+    found = off_policy_gradient(SMALL, batch, form="per_decision", baseline=baseline, on_low_ess="ignore")
+    assert np.isfinite(found.gradient).all()
+    assert np.isfinite(found.standard_error).all()
+
+
+def test_a_ratio_of_zero_ends_a_return():
+    batch = alike([0.0, -np.inf, 800, 0], length=4, rewards=[1.0, 10, 100, 0])
+    found = off_policy_gradient(SMALL, batch, form="per_decision", on_low_ess="ignore")
+    assert_close(found.gradient, SMALL.scores(batch.obs, batch.actions)[0] * 1.0, 1e-12)
+
+
+def test_one_episode_of_all_the_weight_gets_no_baseline_from_rounding():
+    batch = alike([40.0, 0, 0.1, 0.2])
+    options = {"form": "action_only", "on_low_ess": "ignore"}
+    found = off_policy_gradient(SMALL, batch, baseline=OptimalScalar(), **options)
+    without = off_policy_gradient(SMALL, batch, **options)
+    assert_close(found.gradient, without.gradient, 1e-9)  # what is left of the sums is rounding: b = 0
+
+
+def test_nan_is_not_enough_weight():
+    with pytest.raises(ValueError, match="effective sample size: nan of 3"):
+        off_policy_gradient(SMALL, alike([0.0, np.nan, 0.0]), form="action_only", on_low_ess="raise")
+
+
+def test_times_without_any_weight_add_nothing():
+    batch = alike([-np.inf, 0.0, 0.0, -np.inf]).replace(ends=[1, 0, 0, 1], terminated=[1, 0, 0, 1])
+    found = importance_weighted_return(SMALL, batch, self_normalize=True, on_low_ess="ignore")
+    assert math.isfinite(found.value)
+    assert math.isfinite(found.standard_error)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -370,12 +498,26 @@ def test_too_few_episodes_with_weight_are_told(lopsided):
     )
     with pytest.warns(EffectiveSampleSizeWarning, match=message):
         off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2)
+    with pytest.warns(EffectiveSampleSizeWarning) as caught:
+        off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2)
+    assert caught[0].filename == __file__  # where the user called it
     with pytest.raises(ValueError, match=message):
         off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2, on_low_ess="raise")
     with pytest.warns(EffectiveSampleSizeWarning, match=message):
         importance_weighted_return(TARGET, lopsided, ess_threshold=0.2)
     off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.05)  # no warning
     off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2, on_low_ess="ignore")
+
+
+def test_first_order_weights_are_judged_among_the_living():
+    """One long episode among ten short ones has all the weight there is at late times: no warning."""
+    rng = np.random.default_rng(0)
+    lengths = [1] * 10 + [5]
+    obs, actions = rng.normal(size=(15, 1)), rng.normal(size=(15, 1))
+    ends = np.zeros(15, bool)
+    ends[np.cumsum(lengths) - 1] = True
+    batch = Batch(obs, actions, np.ones(15), ends, log_probs=SMALL.log_prob(obs, actions))
+    off_policy_gradient(SMALL, batch, form="action_only", ess_threshold=0.5)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,24 @@ def test_baselines_that_contain_the_episode_itself_are_biased(kind):
         assert np.linalg.norm(mean - expected) > 0.1 * np.linalg.norm(expected)
 
 
+def test_an_action_has_nothing_to_do_with_rewards_before_it():
+    """Causality: E[∇log π_t r_t'] = 0 for every t' < t, and not for t' = t."""
+    policy = make_policy(3)
+
+    def product(time, earlier):
+        def f(t):
+            if len(t) <= time:
+                return np.zeros(policy.num_params)
+            return step_scores(policy, t)[time] * t.rewards[earlier]
+
+        return expectation(f, policy, 3)
+
+    for time in range(3):
+        for earlier in range(time):
+            assert np.abs(product(time, earlier)).max() < 1e-14
+        assert np.abs(product(time, time)).max() > 1e-3
+
+
 def test_practice_drops_the_discount_of_the_states():
     """Trap 3: without discount_states the weights are G_t alone."""
     policy = make_policy(3)
@@ -143,25 +161,33 @@ def own_baselines(kind, h, g, *, leave_one_out):
 @pytest.mark.parametrize("leave_one_out", [True, False])
 @pytest.mark.parametrize("kind", [OptimalScalar, OptimalPerComponent])
 @pytest.mark.parametrize("form", FORMS)
-def test_optimal_baselines_are_what_they_say(form, kind, leave_one_out):
+@pytest.mark.parametrize("gamma", [1.0, 0.8])
+def test_optimal_baselines_are_what_they_say(form, kind, leave_one_out, gamma):
     policy = make_policy(4)
     episodes = episodes_of(policy)
     scores = [step_scores(policy, t) for t in episodes]
     if form == "gpomdp":
         rows = np.zeros((len(episodes), policy.num_params))
         for time in range(4):
-            z = np.array([s[: time + 1].sum(axis=0) for s in scores])  # of those that have ended too
+            decay = [gamma ** np.arange(time, -1, -1)[: len(s)] for s in scores]
+            z = np.array(
+                [d @ s[: time + 1] for d, s in zip(decay, scores, strict=True)]
+            )  # the ended ones too
             r = np.array([[t.rewards[time] if time < len(t) else 0.0] for t in episodes])
             rows += z * r - own_baselines(kind, z * r, z, leave_one_out=leave_one_out) * z
     else:
         g = np.array([s.sum(axis=0) for s in scores])
-        returns = [reward_to_go(t.rewards) for t in episodes]
+        returns = [reward_to_go(t.rewards, gamma) for t in episodes]
         if form == "trajectory":
             returns = [np.full(len(G), G[0]) for G in returns]
         h = np.array([s.T @ G for s, G in zip(scores, returns, strict=True)])
         rows = h - own_baselines(kind, h, g, leave_one_out=leave_one_out) * g
     estimate = policy_gradient(
-        policy, batch_of(*episodes), form=form, baseline=kind(leave_one_out=leave_one_out)
+        policy,
+        batch_of(*episodes),
+        form=form,
+        gamma=gamma,
+        baseline=kind(leave_one_out=leave_one_out),
     )
     assert_close(estimate.gradient, rows.mean(axis=0), 1e-12)
     assert_close(estimate.variance_trace, rows.var(axis=0, ddof=1).sum(), 1e-12)
@@ -203,6 +229,25 @@ def test_no_constant_has_less_variance_than_the_optimal_one(form):
 
     for b in np.linspace(-4, 4, 33):
         assert spread(kept) <= spread(policy_gradient(policy, batch, form=form, baseline=Constant(b))) + 1e-12
+
+
+@pytest.mark.parametrize("form", ["trajectory", "reward_to_go"])
+def test_every_component_has_its_own_best_constant(form):
+    """On a batch: no other constant gives any component a smaller second moment."""
+    policy = make_policy(5)
+    batch = batch_of(*episodes_of(policy, 40, 3))
+
+    def second_moments(baseline):
+        found = policy_gradient(policy, batch, form=form, baseline=baseline)
+        variance = found.standard_error**2 * found.num_episodes
+        return variance * (found.num_episodes - 1) / found.num_episodes + found.gradient**2
+
+    least = second_moments(OptimalPerComponent(leave_one_out=False))
+    for b in np.linspace(-4, 4, 33):
+        assert (least <= second_moments(Constant(b)) + 1e-12).all()
+    one_for_all = second_moments(OptimalScalar(leave_one_out=False))
+    assert (least <= one_for_all + 1e-12).all()
+    assert least.sum() < 0.999 * one_for_all.sum()
 
 
 def test_components_without_scores_get_no_baseline():
@@ -277,15 +322,19 @@ def test_it_is_the_score_product_over_the_number_of_episodes(gaussian_batch):
     assert_close(maximum_likelihood_gradient(policy, batch).gradient, plain, 1e-13)
 
 
-def test_truncated_pieces_continue_with_the_baselines_value(gaussian_batch):
+@pytest.mark.parametrize("form", ["trajectory", "reward_to_go"])
+def test_truncated_pieces_continue_with_the_baselines_value(gaussian_batch, form):
     policy, batch = gaussian_batch
     critic = Fitted3()
     tails = critic.tail_values(batch)
     assert np.count_nonzero(tails) == 2
     returns = reward_to_go(batch.rewards, 0.9, ends=batch.ends, tail_values=tails)
+    if form == "trajectory":
+        returns = np.repeat(returns[batch.piece_starts], batch.piece_lengths)
     advantages = returns - critic.values(batch, returns)
     expected = policy.score_product(batch.obs, batch.actions, advantages) / 4
-    assert_close(policy_gradient(policy, batch, gamma=0.9, baseline=critic).gradient, expected, 1e-13)
+    found = policy_gradient(policy, batch, form=form, gamma=0.9, baseline=critic)
+    assert_close(found.gradient, expected, 1e-13)
 
 
 class Fitted3(LinearFeatures):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from pgcore.batch import Batch
-from pgcore.estimators.off_policy import off_policy_terms
-from pgcore.estimators.weights import log_ratios
-from pgcore.kernels import cumulative_log_ratios, effective_sample_size
+from pgcore.estimators.off_policy import form_log_weights, off_policy_terms
+from pgcore.kernels import effective_sample_size
 from pgcore.training import PositiveFloat, PositiveInt
 from pgcore.training.config import UnitInterval
 from pgcore.training.datasets import check_fit, load
@@ -47,6 +48,11 @@ class OffPolicyPGConfig(PolicyGradientConfig):
     min_ess: UnitInterval = 0.8
     """Reuse a batch, or go on stepping, while the weights' effective sample size is at least this share."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.form != "action_only" and not self.whole_episodes:
+            raise ValueError(f"form: expected 'action_only' unless whole_episodes is True, got {self.form!r}")
+
 
 class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
     r"""Policy gradient that takes several steps on each batch, and goes back to earlier ones.
@@ -58,7 +64,8 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
     ``min_ess`` of their steps, and recorded demonstrations under the same condition. W_t is made of the
     ratios ρ_t = π_θ(a_t∣o_t)/μ(a_t∣o_t) to whatever policy μ acted, as ``form`` says; the default, the
     first-order form, weighs a step by its own ratio alone. Stepping ends early when the newest batch's
-    effective sample size falls under ``min_ess``.
+    effective sample size falls under ``min_ess``. Advantages are standardised over all of them, unless
+    ``normalize_advantage`` is off. A saved model holds the batches that may be reused.
 
     Parameters
     ----------
@@ -110,6 +117,15 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
                 "demonstrations: expected a batch with the log_probs of its actions, got none; "
                 "BehaviourCloning makes a policy that can say them"
             )
+        for name in ("rewards", "log_probs"):
+            if not np.isfinite(getattr(batch, name)).all():
+                raise ValueError(f"demonstrations: expected finite {name}, got NaN or infinity")
+        if batch.num_truncated and batch.tail_obs is None:
+            if not self.critic.needs_whole_episodes:
+                raise ValueError("demonstrations: expected tail_obs for truncated pieces, got none")
+            batch = batch.replace(
+                tail_obs=np.zeros((batch.num_episodes, *batch.obs.shape[1:]), batch.obs.dtype)
+            )
         self.demonstrations = batch
 
     def setup(self) -> None:
@@ -129,11 +145,16 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         data = Batch.concatenate([batch, *reused])
         self.replay.add(batch)
         tails = self.critic.tail_values(data)
-        logs, num_steps, share = {}, 0, 1.0
-        while num_steps < cfg.n_gradient_steps and share >= cfg.min_ess:
-            terms, _ = off_policy_terms(
-                self.policy,
+        logs: dict[str, float] = {}
+        num_steps = 0
+        while True:
+            log_weights = form_log_weights(self.policy, data, cfg.form)
+            share = _share(log_weights.weights[: batch.num_steps])  # the newest come first
+            if num_steps == cfg.n_gradient_steps or share < cfg.min_ess:
+                break
+            terms = off_policy_terms(
                 data,
+                log_weights,
                 tails,
                 form=cfg.form,
                 gamma=cfg.gamma,
@@ -142,7 +163,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
                 clip=cfg.clip,
             )
             logs = self.ascend(data, terms)
-            num_steps, share = num_steps + 1, self.share(batch)
+            num_steps += 1
         return {
             **logs,
             "n_gradient_steps": num_steps,
@@ -153,8 +174,8 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
 
     def share(self, batch: Batch) -> float:
         """Return the effective sample size of a batch's weights under the policy, as a share of its steps."""
-        logs: FloatArray = log_ratios(self.policy, batch)
-        if self.config.form != "action_only":
-            direction = "trajectory" if self.config.form == "trajectory" else "past"
-            logs = cumulative_log_ratios(logs, ends=batch.ends, direction=direction)
-        return float(effective_sample_size(logs)) / batch.num_steps
+        return _share(form_log_weights(self.policy, batch, self.config.form).weights)
+
+
+def _share(log_weights: FloatArray) -> float:
+    return float(effective_sample_size(log_weights)) / len(log_weights)

@@ -81,13 +81,12 @@ class OptimalBaseline(Baseline):
         numpy.ndarray
             The baseline of each episode, (E, ..., K); 0 where the denominator vanishes.
         """
-        above = np.broadcast_to(numerator, own_numerator.shape)
-        below = np.broadcast_to(denominator, own_denominator.shape)
-        if self.leave_one_out:
-            above, below = above - own_numerator, below - own_denominator
-        exists = below > _ROUNDING * denominator  # what is left of a difference may be rounding alone
-        result: NDArray[np.float64] = np.divide(above, below, out=np.zeros_like(own_numerator), where=exists)
-        return result
+        left_out = float(self.leave_one_out)
+        above = numerator - left_out * own_numerator
+        below = denominator - left_out * own_denominator
+        below[below <= _ROUNDING * denominator] = np.inf  # what is left of a difference may be rounding alone
+        above /= below
+        return above
 
     def _arguments(self) -> dict[str, Any]:
         return {"leave_one_out": self.leave_one_out}

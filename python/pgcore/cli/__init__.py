@@ -1,4 +1,4 @@
-"""The ``pgcore`` command: ``train``, ``eval`` and ``info``."""
+"""The ``pgcore`` command: ``train``, ``eval``, ``plot``, ``lab``, ``bench`` and ``info``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ __all__ = ["main"]
 _COMMANDS = {
     "train": "train a policy and evaluate it; everything is kept in a run directory",
     "eval": "play fresh episodes with a trained policy",
+    "plot": "draw learning curves of run directories",
+    "lab": "draw the lecture's figures where the true gradient is known, numbers beside them",
+    "bench": "time every kernel beside its NumPy reference",
     "info": "show versions and the compiled core in use",
 }
 
@@ -26,6 +29,9 @@ Policy gradients on CPUs.
 commands:
   train ALGO   {_COMMANDS["train"]}
   eval DIR     {_COMMANDS["eval"]}
+  plot DIR...  {_COMMANDS["plot"]}
+  lab FIGURE   {_COMMANDS["lab"]}
+  bench        {_COMMANDS["bench"]}
   info         {_COMMANDS["info"]}
 
 options:

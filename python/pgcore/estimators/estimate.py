@@ -16,11 +16,19 @@ if TYPE_CHECKING:
     from pgcore.batch import Batch
     from pgcore.policies import Policy
 
-__all__ = ["MAX_BYTES", "GradientEstimate", "Moments", "chunks", "gradient_rows", "signal_to_noise"]
+__all__ = [
+    "MAX_BYTES",
+    "GradientEstimate",
+    "Moments",
+    "chunks",
+    "flat_obs",
+    "gradient_rows",
+    "signal_to_noise",
+]
 
 Array = NDArray[np.float64]
 
-MAX_BYTES = 2**28
+MAX_BYTES = 2**26
 """Memory that an estimator takes for gradients of single episodes, unless it is told otherwise."""
 
 
@@ -109,13 +117,19 @@ def chunks(
         first, spent = last, float(cost[last - 1])
 
 
+def flat_obs(batch: Batch) -> NDArray[Any]:
+    """Return the observations as rows, (B, D), whatever their shape."""
+    rows: NDArray[Any] = batch.obs.reshape(batch.num_steps, -1) if batch.num_steps else batch.obs
+    return rows
+
+
 def gradient_rows(policy: Policy, batch: Batch, episodes: slice, *weights: NDArray[Any]) -> list[Array]:
     """Return Σ_t w_t ∇log π(a_t∣o_t) of some episodes for each of several weights (B,), as (n, P) doubles.
 
     Weights may be far beyond the range of the policy's dtype: its kernels get them divided by their largest.
     """
     rows = slice(batch.piece_starts[episodes.start], batch.piece_ends[episodes.stop - 1] + 1)
-    obs, actions, ends = batch.obs[rows].reshape(-1, policy.obs_dim), batch.actions[rows], batch.ends[rows]
+    obs, actions, ends = flat_obs(batch)[rows], batch.actions[rows], batch.ends[rows]
     result = []
     for weight in weights:
         part = np.asarray(weight[rows], np.float64)

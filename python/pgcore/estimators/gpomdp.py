@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.estimators.estimate import MAX_BYTES, Moments, chunks
+from pgcore.estimators.estimate import MAX_BYTES, Moments, chunks, flat_obs
 
 if TYPE_CHECKING:
     from pgcore.baselines import OptimalBaseline
@@ -58,7 +58,6 @@ class RunningScores:
 
     policy: Policy
     batch: Batch
-    rewards: NDArray[np.floating[Any]]
     gamma: float
     discount_states: bool
 
@@ -67,15 +66,16 @@ class RunningScores:
         batch = self.batch
         starts, lengths = batch.piece_starts[episodes], batch.piece_lengths[episodes]
         rows = slice(starts[0], batch.piece_ends[episodes.stop - 1] + 1)
-        obs = batch.obs[rows].reshape(-1, self.policy.obs_dim)
-        scores = self.policy.scores(obs, batch.actions[rows])
+        scores = self.policy.scores(flat_obs(batch)[rows], batch.actions[rows])
         decay = 1.0 if self.discount_states else self.gamma
         running = np.zeros((len(starts), self.policy.num_params))
         for h in range(int(batch.piece_lengths.max())):
             alive = np.flatnonzero(lengths > h)
             at = starts[alive] + h
-            running *= decay
+            if decay != 1.0:
+                running *= decay
             running[alive] += scores[at - starts[0]]
             rewards = np.zeros((len(starts), 1))
-            rewards[alive, 0] = self.rewards[at]
-            yield h, running * (self.gamma**h if self.discount_states else 1.0), rewards
+            rewards[alive, 0] = batch.rewards[at]
+            weight = self.gamma**h if self.discount_states else 1.0
+            yield h, running if weight == 1.0 else weight * running, rewards

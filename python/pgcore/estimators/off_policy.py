@@ -14,10 +14,11 @@ from pgcore.estimators.on_policy import check_batch, moments_of
 from pgcore.estimators.terms import StepTerms, check_form, on_policy_terms, state_discounts
 from pgcore.estimators.weights import (
     OnLowESS,
-    Weights,
     check_effective_sample_size,
+    compare_weights,
     importance_weights,
     log_ratios,
+    normalized_weights,
 )
 from pgcore.kernels import cumulative_log_ratios, weighted_reward_to_go
 from pgcore.kernels._coerce import check_shape, float_array, real
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OFF_POLICY_FORMS",
+    "LogWeights",
     "OffPolicyGradientEstimate",
     "ReturnEstimate",
+    "form_log_weights",
     "importance_weighted_return",
     "off_policy_gradient",
     "off_policy_terms",
@@ -41,7 +44,7 @@ FloatArray = NDArray[np.floating[Any]]
 OffPolicyForm = Literal["trajectory", "per_decision", "past_only", "action_only", "marginal"]
 
 OFF_POLICY_FORMS = ("trajectory", "per_decision", "past_only", "action_only", "marginal")
-_MAX_RETURN = 1e130  # what a product of later ratios may do to a return, short of infinity
+_MAX_RETURN = 1e70  # what a product of later ratios may do to a return, short of infinity
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def off_policy_gradient(
     Returns
     -------
     OffPolicyGradientEstimate
-        Weights never overflow: they are handled in logs, and those above e³⁰⁰ count as e³⁰⁰.
+        Weights never overflow: they are handled in logs, and one above e¹⁷⁰ counts as e¹⁷⁰ where it is not
+        normalised.
 
     Raises
     ------
@@ -158,28 +162,62 @@ def off_policy_gradient(
     [1.6]
     """
     baseline = check_batch(batch, baseline)
-    terms, weights = off_policy_terms(
-        policy,
+    gamma = real("gamma", gamma, minimum=0.0)
+    if clip is not None and not real("clip", clip) > 0:
+        raise ValueError(f"clip: expected a positive number or None, got {clip}")
+    logs = form_log_weights(policy, batch, form, state_log_ratios)
+    comparison = compare_weights(logs.weights, batch, clip=clip, alive_only=form == "action_only")
+    check_effective_sample_size(comparison, ess_threshold, on_low_ess)
+    terms = off_policy_terms(
         batch,
+        logs,
         baseline.tail_values(batch),
         form=form,
         gamma=gamma,
         discount_states=discount_states,
         self_normalize=self_normalize,
         clip=clip,
-        state_log_ratios=state_log_ratios,
     )
-    check_effective_sample_size(weights, ess_threshold, on_low_ess)
     return OffPolicyGradientEstimate(
         **moments_of(policy, batch, terms, baseline, max_bytes).statistics(),
-        effective_sample_size=weights.effective_sample_size,
-        max_weight_share=weights.max_weight_share,
+        effective_sample_size=comparison.effective_sample_size,
+        max_weight_share=comparison.max_weight_share,
     )
+
+
+class LogWeights(NamedTuple):
+    """A form's weights before anything is done to them."""
+
+    ratios: FloatArray
+    """log ρ_t, (B,)."""
+    weights: FloatArray
+    """log W_t, (B,)."""
+
+
+def form_log_weights(
+    policy: Policy, batch: Batch, form: OffPolicyForm, state_log_ratios: ArrayLike | None = None
+) -> LogWeights:
+    """Return the logs of a form's weights; arguments are those of `off_policy_gradient`."""
+    check_form(form, OFF_POLICY_FORMS)
+    if (state_log_ratios is not None) != (form == "marginal"):
+        expected = "one number a step" if form == "marginal" else "None"
+        got = "None" if state_log_ratios is None else "an array"
+        raise ValueError(f"state_log_ratios: expected {expected} for form {form!r}, got {got}")
+    log_rho = log_ratios(policy, batch)
+    if form == "action_only":
+        return LogWeights(log_rho, log_rho)
+    if form == "marginal":
+        assert state_log_ratios is not None
+        log_states = float_array("state_log_ratios", state_log_ratios)
+        check_shape("state_log_ratios", log_states, log_rho.shape)
+        return LogWeights(log_rho, log_rho + log_states)
+    direction: Literal["trajectory", "past"] = "trajectory" if form == "trajectory" else "past"
+    return LogWeights(log_rho, cumulative_log_ratios(log_rho, ends=batch.ends, direction=direction))
 
 
 def off_policy_terms(
-    policy: Policy,
     batch: Batch,
+    logs: LogWeights,
     tail_values: FloatArray,
     *,
     form: OffPolicyForm,
@@ -187,50 +225,28 @@ def off_policy_terms(
     discount_states: bool = False,
     self_normalize: bool = False,
     clip: float | None = None,
-    state_log_ratios: ArrayLike | None = None,
-) -> tuple[StepTerms, Weights]:
-    """Return the terms of an off-policy form, W_t γᵗ and G_t in doubles, and the weights' diagnostics.
+) -> StepTerms:
+    """Return the terms of an off-policy form, W_t γᵗ and G_t in doubles.
 
-    Arguments are those of `off_policy_gradient`, ``tail_values`` those of `on_policy_terms`.
+    ``logs`` are those of `form_log_weights`, ``tail_values`` those of `on_policy_terms`, the other arguments
+    those of `off_policy_gradient`.
     """
-    check_form(form, OFF_POLICY_FORMS)
-    gamma = real("gamma", gamma, minimum=0.0)
-    if clip is not None and not real("clip", clip) > 0:
-        raise ValueError(f"clip: expected a positive number or None, got {clip}")
-    if (state_log_ratios is not None) != (form == "marginal"):
-        expected = "one number a step" if form == "marginal" else "None"
-        got = "None" if state_log_ratios is None else "an array"
-        raise ValueError(f"state_log_ratios: expected {expected} for form {form!r}, got {got}")
-    log_rho = log_ratios(policy, batch)
-    if form == "trajectory":
-        log_weights = cumulative_log_ratios(log_rho, ends=batch.ends, direction="trajectory")
-    elif form in ("per_decision", "past_only"):
-        log_weights = cumulative_log_ratios(log_rho, ends=batch.ends)
-    elif form == "action_only":
-        log_weights = log_rho
-    else:
-        assert state_log_ratios is not None
-        log_states = float_array("state_log_ratios", state_log_ratios)
-        check_shape("state_log_ratios", log_states, log_rho.shape)
-        log_weights = log_rho + log_states
-    weights = importance_weights(
-        log_weights, batch, clip=clip, self_normalize=self_normalize, alive_only=form == "action_only"
-    )
     batch, tails = batch.replace(rewards=batch.rewards.astype(np.float64)), tail_values.astype(np.float64)
     if form == "per_decision":
-        returns = weighted_reward_to_go(
-            batch.rewards,
-            np.maximum(log_rho, -700.0),  # a ratio of exactly 0 would make NaN of an infinite future
-            gamma,
-            ends=batch.ends,
-            tail_values=tails,
-        )
+        ends = batch.ends.copy()
+        ends[:-1] |= np.isneginf(logs.ratios[1:])  # a ratio of 0 ends a return, however large the later ones
+        returns = weighted_reward_to_go(batch.rewards, logs.ratios, gamma, ends=ends, tail_values=tails)
         returns = np.clip(returns, -_MAX_RETURN, _MAX_RETURN)
         terms = StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
     else:
         counterpart = "trajectory" if form == "trajectory" else "reward_to_go"
         terms = on_policy_terms(batch, tails, form=counterpart, gamma=gamma, discount_states=discount_states)
-    return terms._replace(factors=terms.factors * weights.values), weights
+    if self_normalize:
+        log_mean = compare_weights(logs.weights, batch, clip=clip, alive_only=form == "action_only").log_mean
+        weights = normalized_weights(logs.weights, batch, log_mean, clip=clip)
+    else:
+        weights = importance_weights(logs.weights, clip=clip)
+    return terms._replace(factors=terms.factors * weights)
 
 
 def importance_weighted_return(
@@ -288,30 +304,32 @@ def importance_weighted_return(
     """
     check_batch(batch, None)
     gamma = real("gamma", gamma, minimum=0.0)
-    direction = "past" if per_decision else "trajectory"
-    log_weights = cumulative_log_ratios(log_ratios(policy, batch), ends=batch.ends, direction=direction)
-    weights = importance_weights(
-        log_weights, batch, clip=None, self_normalize=self_normalize, alive_only=False
-    )
-    check_effective_sample_size(weights, ess_threshold, on_low_ess)
+    form: OffPolicyForm = "past_only" if per_decision else "trajectory"
+    log_weights = form_log_weights(policy, batch, form).weights
+    comparison = compare_weights(log_weights, batch, clip=None, alive_only=False)
+    check_effective_sample_size(comparison, ess_threshold, on_low_ess)
     rewards = batch.rewards.astype(np.float64) * np.power(gamma, batch.step_in_piece)
-    terms = np.add.reduceat(weights.values * rewards, batch.piece_starts)
+    if self_normalize:
+        weights = normalized_weights(log_weights, batch, comparison.log_mean, clip=None)
+    else:
+        weights = importance_weights(log_weights, clip=None)
+    terms = np.add.reduceat(weights * rewards, batch.piece_starts)
     count, value = len(terms), float(terms.mean())
     if self_normalize:
-        terms = _deviations(batch, rewards, weights, log_weights[batch.piece_ends])
+        terms = _deviations(batch, rewards, weights, log_weights[batch.piece_ends], comparison.log_mean)
     deviation = float(np.sqrt(np.square(terms - terms.mean()).sum() / (count - 1))) if count > 1 else math.nan
-    return ReturnEstimate(value, deviation / math.sqrt(count), float(weights.effective_sample_size[-1]))
+    return ReturnEstimate(value, deviation / math.sqrt(count), float(comparison.effective_sample_size[-1]))
 
 
-def _deviations(batch: Batch, rewards: Array, weights: Weights, log_last: FloatArray) -> Array:
+def _deviations(batch: Batch, rewards: Array, weights: Array, log_last: FloatArray, log_mean: Array) -> Array:
     """What each episode adds to a sum of ratios, to first order: Σ_t W_t (r_t − J_t), shape (E,).
 
     J_t is the weighted mean at t; an episode that has ended goes on with its last weight and no reward.
     """
     time = batch.step_in_piece
-    means = np.bincount(time, weights=weights.values * rewards) / batch.num_episodes
-    terms: Array = np.add.reduceat(weights.values * (rewards - means[time]), batch.piece_starts)
-    for t, mean in enumerate(means):
+    means = np.bincount(time, weights=weights * rewards) / batch.num_episodes
+    terms: Array = np.add.reduceat(weights * (rewards - means[time]), batch.piece_starts)
+    for t in np.flatnonzero(means):
         ended = np.flatnonzero(batch.piece_lengths <= t)
-        terms[ended] -= np.exp(log_last[ended] - weights.log_mean[t]) * mean
+        terms[ended] -= np.exp(log_last[ended] - log_mean[t]) * means[t]
     return terms

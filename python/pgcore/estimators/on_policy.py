@@ -59,6 +59,7 @@ def policy_gradient(
         form always contains it.
     max_bytes
         Gradients of single episodes are held up to about this much memory at a time (at least one episode's).
+        ``"gpomdp"`` with an optimal baseline needs four numbers for every parameter and time besides.
 
     Returns
     -------
@@ -93,11 +94,11 @@ def policy_gradient(
     check_form(form, ON_POLICY_FORMS)
     gamma = real("gamma", gamma, minimum=0.0)
     baseline = check_batch(batch, baseline)
-    tails = baseline.tail_values(batch)
+    tails = baseline.tail_values(batch).astype(np.float64)
+    batch = batch.replace(rewards=batch.rewards.astype(np.float64))
     if form == "gpomdp":
         if isinstance(baseline, OptimalBaseline):
-            rewards = batch.rewards + gamma * tails  # what follows counts as paid at the end
-            scores = RunningScores(policy, batch, rewards, gamma, discount_states)
+            scores = RunningScores(policy, batch, gamma, discount_states)
             return GradientEstimate(**gpomdp_moments(scores, baseline, max_bytes).statistics())
         if not _is_zero(baseline):
             raise ValueError(

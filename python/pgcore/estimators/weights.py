@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore.estimators.estimate import flat_obs
 from pgcore.kernels import cumulative_log_ratios
 from pgcore.kernels._coerce import check_shape, float_array, real
 
@@ -18,19 +19,21 @@ if TYPE_CHECKING:
     from pgcore.policies import Policy
 
 __all__ = [
+    "Comparison",
     "EffectiveSampleSizeWarning",
-    "Weights",
     "check_effective_sample_size",
+    "compare_weights",
     "importance_weights",
     "log_ratios",
     "mixture_log_probs",
+    "normalized_weights",
 ]
 
 Array = NDArray[np.float64]
 FloatArray = NDArray[np.floating[Any]]
 OnLowESS = Literal["warn", "raise", "ignore"]
 
-_MAX_LOG_WEIGHT = 300.0  # e^300: squares of such weights, and sums of them, are still finite
+_MAX_LOG_WEIGHT = 170.0  # the square of such a weight times a return of up to 1e70 is still finite
 _ANSWERS = ("warn", "raise", "ignore")
 
 
@@ -38,15 +41,13 @@ class EffectiveSampleSizeWarning(UserWarning):
     """So few episodes carry nearly all of the weight that an off-policy estimate says little."""
 
 
-class Weights(NamedTuple):
-    """Importance weights and what they say about themselves."""
+class Comparison(NamedTuple):
+    """What importance weights say about themselves, at every time."""
 
-    values: Array
-    """W of every step, shape (B,)."""
     effective_sample_size: Array
-    """(ΣW)²/ΣW² over the episodes, at every time, (T_max,)."""
+    """(ΣW)²/ΣW² over the episodes, (T_max,)."""
     max_weight_share: Array
-    """The largest weight's share in their sum, at every time, (T_max,)."""
+    """The largest weight's share in their sum, (T_max,)."""
     num_compared: NDArray[np.int64]
     """Episodes that these are over, (T_max,)."""
     log_mean: Array
@@ -63,8 +64,7 @@ def log_ratios(policy: Policy, batch: Batch) -> Array:
     """
     if batch.log_probs is None:
         raise ValueError("log_probs: expected the behaviour policy's in the batch, got None")
-    obs = batch.obs.reshape(-1, policy.obs_dim)
-    return policy.log_prob(obs, batch.actions).astype(np.float64) - batch.log_probs
+    return policy.log_prob(flat_obs(batch), batch.actions).astype(np.float64) - batch.log_probs
 
 
 def mixture_log_probs(
@@ -80,8 +80,8 @@ def mixture_log_probs(
         q_t = \frac{\sum_j \alpha_j \prod_{t' \le t} \mu_j(a_{t'}\mid o_{t'})}
                    {\sum_j \alpha_j \prod_{t' < t} \mu_j(a_{t'}\mid o_{t'})}
 
-    With these for ``log_probs`` every off-policy form weighs by the mixture, and no weight can exceed
-    1/α_j of the policy's nearest relative j.
+    With these for ``log_probs`` every off-policy form weighs by the mixture. For a target that is one of the
+    μ_j no weight of a past exceeds 1/α_j.
 
     Parameters
     ----------
@@ -126,8 +126,7 @@ def mixture_log_probs(
     log_alpha = np.log(alpha / alpha.sum())
     upto = np.empty((len(policies), batch.num_steps))  # log α_j + Σ_{t' ≤ t} log μ_j
     for row, policy, offset in zip(upto, policies, log_alpha, strict=True):
-        obs = batch.obs.reshape(-1, policy.obs_dim)
-        log_probs = policy.log_prob(obs, batch.actions).astype(np.float64)
+        log_probs = policy.log_prob(flat_obs(batch), batch.actions).astype(np.float64)
         row[:] = offset + cumulative_log_ratios(log_probs, ends=batch.ends)
     total: Array = np.logaddexp.reduce(upto, axis=0)
     conditional = total.copy()
@@ -137,10 +136,16 @@ def mixture_log_probs(
     return conditional
 
 
-def importance_weights(
-    log_weights: FloatArray, batch: Batch, *, clip: float | None, self_normalize: bool, alive_only: bool
-) -> Weights:
-    """Turn the logs of weights into weights.
+def importance_weights(log_weights: FloatArray, *, clip: float | None) -> Array:
+    """Return W = min(exp(log W), clip), shape (B,); at most e¹⁷⁰, so that squares and sums are finite."""
+    limit = _MAX_LOG_WEIGHT if clip is None else min(math.log(clip), _MAX_LOG_WEIGHT)
+    return np.exp(np.minimum(log_weights, limit, dtype=np.float64))
+
+
+def compare_weights(
+    log_weights: FloatArray, batch: Batch, *, clip: float | None, alive_only: bool
+) -> Comparison:
+    """Compare episodes' weights at every time, in logs of any size.
 
     Parameters
     ----------
@@ -149,43 +154,47 @@ def importance_weights(
     batch
         Says which step belongs to which episode and time.
     clip
-        Larger weights become this; None leaves them (up to e³⁰⁰, so that their squares are finite).
-    self_normalize
-        Divide by the mean weight at the same time.
+        Larger weights count as this; None leaves them.
     alive_only
-        Compare only the episodes that last longer than t. Otherwise one that has ended keeps its last weight
-        in the comparison: leaving it out would estimate a mean over survivors.
+        Compare only the episodes that last longer than t. Otherwise one that has ended keeps its last weight:
+        leaving it out would compare survivors, and a normalised estimate be a mean over them.
     """
-    limit = _MAX_LOG_WEIGHT if clip is None else min(math.log(clip), _MAX_LOG_WEIGHT)
-    log_weights = np.minimum(log_weights, limit, dtype=np.float64)
+    logs = log_weights if clip is None else np.minimum(log_weights, math.log(clip))
     starts, lengths = batch.piece_starts, batch.piece_lengths
     horizon = int(lengths.max())
     sizes, shares, log_mean = np.zeros(horizon), np.full(horizon, np.nan), np.full(horizon, -np.inf)
     numbers = np.empty(horizon, np.int64)
     latest = np.empty(batch.num_episodes)
-    values = np.empty(batch.num_steps)
     order = np.argsort(lengths, kind="stable")
     num_ended = np.searchsorted(lengths[order], np.arange(horizon), side="right")
     for t in range(horizon):
         alive = order[num_ended[t] :]
-        rows = starts[alive] + t
-        latest[alive] = log_weights[rows]
+        latest[alive] = logs[starts[alive] + t]
         compared = latest[alive] if alive_only else latest
         numbers[t] = len(compared)
         top = compared.max()
         if top == -np.inf:  # no episode has any weight
-            values[rows] = 0.0
             continue
         relative = np.exp(compared - top)
         total = relative.sum()
         sizes[t] = total**2 / np.square(relative).sum()
         shares[t] = 1 / total
         log_mean[t] = top + np.log(total / len(compared))
-        values[rows] = np.exp(log_weights[rows] - (log_mean[t] if self_normalize else 0.0))
-    return Weights(values, sizes, shares, numbers, log_mean)
+    return Comparison(sizes, shares, numbers, log_mean)
 
 
-def check_effective_sample_size(weights: Weights, threshold: float, on_low: OnLowESS) -> None:
+def normalized_weights(
+    log_weights: FloatArray, batch: Batch, log_mean: Array, *, clip: float | None
+) -> Array:
+    """Return W over the mean weight at its time, (B,); 0 where that is 0."""
+    logs = log_weights if clip is None else np.minimum(log_weights, math.log(clip))
+    centre = log_mean[batch.step_in_piece]
+    known = centre > -np.inf
+    weights: Array = np.exp(np.subtract(logs, centre, out=np.full(len(logs), -np.inf), where=known))
+    return weights
+
+
+def check_effective_sample_size(weights: Comparison, threshold: float, on_low: OnLowESS) -> None:
     """Warn or raise where the effective sample size falls under a fraction of the episodes.
 
     Raises
@@ -197,7 +206,7 @@ def check_effective_sample_size(weights: Weights, threshold: float, on_low: OnLo
     if on_low not in _ANSWERS:
         raise ValueError(f"on_low_ess: expected one of {', '.join(map(repr, _ANSWERS))}, got {on_low!r}")
     fractions = weights.effective_sample_size / weights.num_compared
-    if on_low == "ignore" or not (fractions < threshold).any():
+    if on_low == "ignore" or (fractions >= threshold).all():  # NaN is not enough
         return
     t = int(fractions.argmin())
     message = (

@@ -1,0 +1,100 @@
+"""A picture and its tables, written together or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgcore.plots.style import styled
+from pgcore.plots.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["check_output", "output_files", "write"]
+
+# What each format would put the time of day into.
+_METADATA: dict[str, dict[str, Any]] = {
+    ".png": {},
+    ".pdf": {"CreationDate": None},
+    ".svg": {"Date": None},
+}
+
+
+def check_output(picture: Path) -> None:
+    """Refuse a picture that could not be written, before hours go into it.
+
+    Raises
+    ------
+    ValueError
+        For a suffix other than .png, .pdf and .svg, or a directory that is not there.
+
+    Examples
+    --------
+    >>> check_output(Path("figure.gif"))
+    Traceback (most recent call last):
+    ValueError: out: expected a file that ends in .png, .pdf or .svg, got figure.gif
+    """
+    if picture.suffix.lower() not in _METADATA:
+        raise ValueError(f"out: expected a file that ends in .png, .pdf or .svg, got {picture}")
+    if not picture.parent.is_dir():
+        raise ValueError(f"out: expected a file in a directory that exists, got {picture}")
+    if picture.is_dir():
+        raise ValueError(f"out: expected a file, got the directory {picture}")
+
+
+def output_files(picture: Path, tables: Sequence[Table]) -> list[Path]:
+    """Return where the tables go: next to the picture, with its stem, and their names if there are several.
+
+    >>> [path.name for path in output_files(Path("a.png"), [Table.of("x", (), ()), Table.of("y", (), ())])]
+    ['a-x.csv', 'a-y.csv']
+    """
+    if len(tables) == 1:
+        return [picture.with_suffix(".csv")]
+    return [picture.with_name(f"{picture.stem}-{table.name}.csv") for table in tables]
+
+
+def write(picture: Path, draw: Callable[[], Figure], tables: Sequence[Table]) -> list[Path]:
+    """Draw, and write the picture and the tables; files that are there are replaced when all is ready.
+
+    Parameters
+    ----------
+    picture
+        Where to; the suffix is the format.
+    draw
+        Makes the figure.
+    tables
+        The numbers.
+
+    Returns
+    -------
+    list of Path
+        All files, the picture first.
+
+    Raises
+    ------
+    ValueError
+        As `check_output`.
+    OSError
+        If something cannot be written; then nothing is.
+    """
+    check_output(picture)
+    suffix = picture.suffix.lower()
+    image = io.BytesIO()
+    with styled():
+        draw().savefig(image, format=suffix[1:], dpi=200, metadata=_METADATA[suffix])
+    contents = {picture: image.getvalue()}
+    for path, table in zip(output_files(picture, tables), tables, strict=True):
+        contents[path] = table.csv().encode()
+    with tempfile.TemporaryDirectory(prefix=f".{picture.stem}-", dir=picture.parent) as directory:
+        ready = []
+        for path, content in contents.items():
+            ready.append((Path(directory, path.name), path))
+            ready[-1][0].write_bytes(content)
+        for temporary, path in ready:
+            os.replace(temporary, path)
+    return list(contents)
