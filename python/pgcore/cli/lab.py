@@ -156,5 +156,6 @@ def _make(out: Path, study: Callable[[], StudyT], draw: Callable[[StudyT], Figur
         found = study()
         files = plots.write(out, lambda: draw(found), found.tables)
     print(textwrap.fill(found.summary(), 80))
-    print("written:", " ".join(map(str, files)))
+    for file in files:
+        print(f"wrote {file}")
     return 0
