@@ -61,6 +61,24 @@ void test_scores(const HeadOptions<double>& head) {
   }
   CHECK(testing::relative_error(product, sum) < 1e-12);
 
+  // Three episodes, the first of one row and the second of more than a block; with weights they add up to
+  // the product, without to the sum of the rows.
+  const Index starts[] = {0, 1, 260, rows};
+  std::vector<double> episodes(3 * product.size()), total(product.size());
+  for (const double* w : {weights.data(), static_cast<const double*>(nullptr)}) {
+    policy.episode_scores(theta.data(), obs.data(), actions, w, 3, starts, episodes.data());
+    std::fill(total.begin(), total.end(), 0.0);
+    std::fill(sum.begin(), sum.end(), 0.0);
+    for (std::size_t i = 0; i < episodes.size(); ++i) total[i % total.size()] += episodes[i];
+    for (std::size_t i = 0; i < scores.size(); ++i)
+      sum[i % sum.size()] += (w ? w[i / sum.size()] : 1.0) * scores[i];
+    CHECK(testing::relative_error(total, sum) < 1e-12);
+    for (std::size_t p = 0; p < sum.size(); ++p) {
+      const double first = (w ? w[0] : 1.0) * scores[p];
+      CHECK(std::abs(episodes[p] - first) < 1e-12 * (1 + std::abs(first)));
+    }
+  }
+
   // The empirical Fisher matrix against the rows, with activations kept and not; the exact one along a
   // direction against the KL of a small step, ½ h² vᵀFv.
   std::vector<double> expected(product.size(), 0.0), got(product.size());

@@ -1,7 +1,4 @@
-"""Presets of `pgcore.PPO`, tuned on seeds from 100, measured on others (docs/results.md).
-
-Those for HalfCheetah-v5 and Hopper-v5 are still to be measured on other seeds.
-"""
+"""Presets of `pgcore.PPO`, tuned on seeds from 100, measured on others (docs/results.md)."""
 
 from __future__ import annotations
 
