@@ -328,7 +328,7 @@ def test_earlier_runs_are_never_overwritten(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fly"], "COMMAND: expected one of train, eval, info, got 'fly'"),
+        (["fly"], "COMMAND: expected one of train, eval, plot, lab, bench, info, got 'fly'"),
         (["train", "sarsa"], f"ALGO: expected one of {', '.join(algorithms.COMMANDS)}, got 'sarsa'"),
         (["train", "reinforce"], "--env-id"),
         (
