@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pgcore.kernels._coerce import bool_array, check_shape, float_array, to_numpy
 
-__all__ = ["Batch"]
+__all__ = ["FIELDS", "Batch"]
 
 Array = NDArray[Any]
-_FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+"""The arrays that make a `Batch`, by their names."""
 
 
 class Batch:
@@ -80,7 +81,7 @@ class Batch:
     array([ 0.,  0., 20.])
     """
 
-    __slots__ = (*_FIELDS, "_step_in_piece", "piece_ends", "piece_starts", "truncated")
+    __slots__ = (*FIELDS, "_step_in_piece", "piece_ends", "piece_starts", "truncated")
 
     obs: Array
     actions: Array
@@ -198,7 +199,7 @@ class Batch:
         TypeError
             For a field that there isn't.
         """
-        return Batch(**{**{name: getattr(self, name) for name in _FIELDS}, **fields})
+        return Batch(**{**{name: getattr(self, name) for name in FIELDS}, **fields})
 
     @staticmethod
     def concatenate(batches: Sequence[Batch]) -> Batch:
@@ -266,7 +267,7 @@ class Batch:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default would restore the slots with setattr, which is refused.
-        return _rebuilt, tuple(getattr(self, name) for name in _FIELDS)
+        return _rebuilt, tuple(getattr(self, name) for name in FIELDS)
 
     def _set(self, name: str, value: Array | None) -> None:
         if value is not None:
@@ -276,7 +277,7 @@ class Batch:
 
 
 def _rebuilt(*fields: Array | None) -> Batch:
-    return Batch(**dict(zip(_FIELDS, fields, strict=True)))  # type: ignore[arg-type]
+    return Batch(**{name: array for name, array in zip(FIELDS, fields, strict=True) if array is not None})
 
 
 def _real_numbers(name: str, value: ArrayLike) -> Array:

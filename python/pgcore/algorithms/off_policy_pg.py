@@ -148,7 +148,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         logs: dict[str, float] = {}
         num_steps = 0
         while True:
-            log_weights = form_log_weights(self.policy, data, cfg.form)
+            log_weights = form_log_weights(self.policy, data, cfg.form, clip=cfg.clip)
             share = _share(log_weights.weights[: batch.num_steps])  # the newest come first
             if num_steps == cfg.n_gradient_steps or share < cfg.min_ess:
                 break
@@ -156,11 +156,9 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
                 data,
                 log_weights,
                 tails,
-                form=cfg.form,
                 gamma=cfg.gamma,
                 discount_states=cfg.discount_states,
-                self_normalize=cfg.self_normalize,
-                clip=cfg.clip,
+                log_mean=log_weights.compare(data).log_mean if cfg.self_normalize else None,
             )
             logs = self.ascend(data, terms)
             num_steps += 1
@@ -174,7 +172,8 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
 
     def share(self, batch: Batch) -> float:
         """Return the effective sample size of a batch's weights under the policy, as a share of its steps."""
-        return _share(form_log_weights(self.policy, batch, self.config.form).weights)
+        cfg = self.config
+        return _share(form_log_weights(self.policy, batch, cfg.form, clip=cfg.clip).weights)
 
 
 def _share(log_weights: FloatArray) -> float:

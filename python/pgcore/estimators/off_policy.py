@@ -13,6 +13,7 @@ from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate
 from pgcore.estimators.on_policy import check_batch, moments_of
 from pgcore.estimators.terms import StepTerms, check_form, on_policy_terms, state_discounts
 from pgcore.estimators.weights import (
+    Comparison,
     OnLowESS,
     check_effective_sample_size,
     compare_weights,
@@ -165,18 +166,16 @@ def off_policy_gradient(
     gamma = real("gamma", gamma, minimum=0.0)
     if clip is not None and not real("clip", clip) > 0:
         raise ValueError(f"clip: expected a positive number or None, got {clip}")
-    logs = form_log_weights(policy, batch, form, state_log_ratios)
-    comparison = compare_weights(logs.weights, batch, clip=clip, alive_only=form == "action_only")
+    logs = form_log_weights(policy, batch, form, clip=clip, state_log_ratios=state_log_ratios)
+    comparison = logs.compare(batch)
     check_effective_sample_size(comparison, ess_threshold, on_low_ess)
     terms = off_policy_terms(
         batch,
         logs,
         baseline.tail_values(batch),
-        form=form,
         gamma=gamma,
         discount_states=discount_states,
-        self_normalize=self_normalize,
-        clip=clip,
+        log_mean=comparison.log_mean if self_normalize else None,
     )
     return OffPolicyGradientEstimate(
         **moments_of(policy, batch, terms, baseline, max_bytes).statistics(),
@@ -186,16 +185,26 @@ def off_policy_gradient(
 
 
 class LogWeights(NamedTuple):
-    """A form's weights before anything is done to them."""
+    """A form's weights before they are normalised."""
 
+    form: OffPolicyForm
     ratios: FloatArray
     """log ρ_t, (B,)."""
     weights: FloatArray
     """log W_t, (B,)."""
 
+    def compare(self, batch: Batch) -> Comparison:
+        """Compare the weights with those that they are normalised by."""
+        return compare_weights(self.weights, batch, alive_only=self.form == "action_only")
+
 
 def form_log_weights(
-    policy: Policy, batch: Batch, form: OffPolicyForm, state_log_ratios: ArrayLike | None = None
+    policy: Policy,
+    batch: Batch,
+    form: OffPolicyForm,
+    *,
+    clip: float | None = None,
+    state_log_ratios: ArrayLike | None = None,
 ) -> LogWeights:
     """Return the logs of a form's weights; arguments are those of `off_policy_gradient`."""
     check_form(form, OFF_POLICY_FORMS)
@@ -205,14 +214,18 @@ def form_log_weights(
         raise ValueError(f"state_log_ratios: expected {expected} for form {form!r}, got {got}")
     log_rho = log_ratios(policy, batch)
     if form == "action_only":
-        return LogWeights(log_rho, log_rho)
-    if form == "marginal":
+        log_weights: FloatArray = log_rho
+    elif form == "marginal":
         assert state_log_ratios is not None
         log_states = float_array("state_log_ratios", state_log_ratios)
         check_shape("state_log_ratios", log_states, log_rho.shape)
-        return LogWeights(log_rho, log_rho + log_states)
-    direction: Literal["trajectory", "past"] = "trajectory" if form == "trajectory" else "past"
-    return LogWeights(log_rho, cumulative_log_ratios(log_rho, ends=batch.ends, direction=direction))
+        log_weights = log_rho + log_states
+    else:
+        direction: Literal["trajectory", "past"] = "trajectory" if form == "trajectory" else "past"
+        log_weights = cumulative_log_ratios(log_rho, ends=batch.ends, direction=direction)
+    if clip is not None:
+        log_weights = np.minimum(log_weights, math.log(clip))
+    return LogWeights(form, log_rho, log_weights)
 
 
 def off_policy_terms(
@@ -220,32 +233,29 @@ def off_policy_terms(
     logs: LogWeights,
     tail_values: FloatArray,
     *,
-    form: OffPolicyForm,
     gamma: float,
     discount_states: bool = False,
-    self_normalize: bool = False,
-    clip: float | None = None,
+    log_mean: Array | None = None,
 ) -> StepTerms:
     """Return the terms of an off-policy form, W_t γᵗ and G_t in doubles.
 
-    ``logs`` are those of `form_log_weights`, ``tail_values`` those of `on_policy_terms`, the other arguments
-    those of `off_policy_gradient`.
+    ``logs`` are those of `form_log_weights`, ``tail_values`` those of `on_policy_terms`; ``log_mean``, of
+    ``logs.compare(batch)``, normalises the weights; the other arguments are those of `off_policy_gradient`.
     """
     batch, tails = batch.replace(rewards=batch.rewards.astype(np.float64)), tail_values.astype(np.float64)
-    if form == "per_decision":
+    if logs.form == "per_decision":
         ends = batch.ends.copy()
         ends[:-1] |= np.isneginf(logs.ratios[1:])  # a ratio of 0 ends a return, however large the later ones
         returns = weighted_reward_to_go(batch.rewards, logs.ratios, gamma, ends=ends, tail_values=tails)
         returns = np.clip(returns, -_MAX_RETURN, _MAX_RETURN)
         terms = StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
     else:
-        counterpart = "trajectory" if form == "trajectory" else "reward_to_go"
+        counterpart = "trajectory" if logs.form == "trajectory" else "reward_to_go"
         terms = on_policy_terms(batch, tails, form=counterpart, gamma=gamma, discount_states=discount_states)
-    if self_normalize:
-        log_mean = compare_weights(logs.weights, batch, clip=clip, alive_only=form == "action_only").log_mean
-        weights = normalized_weights(logs.weights, batch, log_mean, clip=clip)
+    if log_mean is None:
+        weights = importance_weights(logs.weights)
     else:
-        weights = importance_weights(logs.weights, clip=clip)
+        weights = normalized_weights(logs.weights, batch, log_mean)
     return terms._replace(factors=terms.factors * weights)
 
 
@@ -305,18 +315,18 @@ def importance_weighted_return(
     check_batch(batch, None)
     gamma = real("gamma", gamma, minimum=0.0)
     form: OffPolicyForm = "past_only" if per_decision else "trajectory"
-    log_weights = form_log_weights(policy, batch, form).weights
-    comparison = compare_weights(log_weights, batch, clip=None, alive_only=False)
+    logs = form_log_weights(policy, batch, form)
+    comparison = logs.compare(batch)
     check_effective_sample_size(comparison, ess_threshold, on_low_ess)
     rewards = batch.rewards.astype(np.float64) * np.power(gamma, batch.step_in_piece)
     if self_normalize:
-        weights = normalized_weights(log_weights, batch, comparison.log_mean, clip=None)
+        weights = normalized_weights(logs.weights, batch, comparison.log_mean)
     else:
-        weights = importance_weights(log_weights, clip=None)
+        weights = importance_weights(logs.weights)
     terms = np.add.reduceat(weights * rewards, batch.piece_starts)
     count, value = len(terms), float(terms.mean())
     if self_normalize:
-        terms = _deviations(batch, rewards, weights, log_weights[batch.piece_ends], comparison.log_mean)
+        terms = _deviations(batch, rewards, weights, logs.weights[batch.piece_ends], comparison.log_mean)
     deviation = float(np.sqrt(np.square(terms - terms.mean()).sum() / (count - 1))) if count > 1 else math.nan
     return ReturnEstimate(value, deviation / math.sqrt(count), float(comparison.effective_sample_size[-1]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -136,15 +135,12 @@ def mixture_log_probs(
     return conditional
 
 
-def importance_weights(log_weights: FloatArray, *, clip: float | None) -> Array:
-    """Return W = min(exp(log W), clip), shape (B,); at most e¹⁷⁰, so that squares and sums are finite."""
-    limit = _MAX_LOG_WEIGHT if clip is None else min(math.log(clip), _MAX_LOG_WEIGHT)
-    return np.exp(np.minimum(log_weights, limit, dtype=np.float64))
+def importance_weights(log_weights: FloatArray) -> Array:
+    """Return W, shape (B,); at most e¹⁷⁰, so that squares and sums are finite."""
+    return np.exp(np.minimum(log_weights, _MAX_LOG_WEIGHT, dtype=np.float64))
 
 
-def compare_weights(
-    log_weights: FloatArray, batch: Batch, *, clip: float | None, alive_only: bool
-) -> Comparison:
+def compare_weights(log_weights: FloatArray, batch: Batch, *, alive_only: bool) -> Comparison:
     """Compare episodes' weights at every time, in logs of any size.
 
     Parameters
@@ -153,13 +149,10 @@ def compare_weights(
         log W_{i,t}, shape (B,).
     batch
         Says which step belongs to which episode and time.
-    clip
-        Larger weights count as this; None leaves them.
     alive_only
         Compare only the episodes that last longer than t. Otherwise one that has ended keeps its last weight:
         leaving it out would compare survivors, and a normalised estimate be a mean over them.
     """
-    logs = log_weights if clip is None else np.minimum(log_weights, math.log(clip))
     starts, lengths = batch.piece_starts, batch.piece_lengths
     horizon = int(lengths.max())
     sizes, shares, log_mean = np.zeros(horizon), np.full(horizon, np.nan), np.full(horizon, -np.inf)
@@ -169,7 +162,7 @@ def compare_weights(
     num_ended = np.searchsorted(lengths[order], np.arange(horizon), side="right")
     for t in range(horizon):
         alive = order[num_ended[t] :]
-        latest[alive] = logs[starts[alive] + t]
+        latest[alive] = log_weights[starts[alive] + t]
         compared = latest[alive] if alive_only else latest
         numbers[t] = len(compared)
         top = compared.max()
@@ -183,14 +176,12 @@ def compare_weights(
     return Comparison(sizes, shares, numbers, log_mean)
 
 
-def normalized_weights(
-    log_weights: FloatArray, batch: Batch, log_mean: Array, *, clip: float | None
-) -> Array:
+def normalized_weights(log_weights: FloatArray, batch: Batch, log_mean: Array) -> Array:
     """Return W over the mean weight at its time, (B,); 0 where that is 0."""
-    logs = log_weights if clip is None else np.minimum(log_weights, math.log(clip))
     centre = log_mean[batch.step_in_piece]
     known = centre > -np.inf
-    weights: Array = np.exp(np.subtract(logs, centre, out=np.full(len(logs), -np.inf), where=known))
+    logs = np.subtract(log_weights, centre, out=np.full(len(centre), -np.inf), where=known)
+    weights: Array = np.exp(logs)
     return weights
 
 

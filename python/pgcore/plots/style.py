@@ -68,7 +68,7 @@ class Line(NamedTuple):
 def require_matplotlib() -> None:
     """Raise an `ImportError` that says what to install, if matplotlib is missing."""
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.figure  # noqa: F401  (whether it can be)
     except ImportError as error:
         raise ImportError(
             f"matplotlib: expected it to draw with, got none ({error}): pip install 'pgcore[plots]'"
@@ -100,9 +100,10 @@ def number(value: float, digits: str = "g") -> str:
 def new_figure(title: str, subtitle: str, width: float, height: float) -> Figure:
     """Return an empty figure (inches) with a title, and a line below that says what was measured."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.03, hspace=0.04)  # type: ignore[union-attr, call-arg]
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.03, hspace=0.04)
+    figure = Figure(figsize=(width, height), layout=layout)
     figure.suptitle(f"{title}\n", x=0.01, ha="left", fontweight="bold")
     figure.text(0.01, 1 - 0.42 / height, subtitle, ha="left", va="center", fontsize=10)
     return figure

@@ -118,11 +118,13 @@ def _system(
 
 def _product(operator: Any) -> Callable[[FloatArray], Any]:
     """How to multiply a vector by a matrix, an object with `matvec`, or a callable."""
+    product: Callable[[FloatArray], Any]
     if hasattr(operator, "matvec"):
-        product: Callable[[FloatArray], Any] = operator.matvec
+        product = operator.matvec
         return product
     if callable(operator):
-        return operator  # type: ignore[no-any-return]
+        product = operator
+        return product
     return np.asarray(operator).__matmul__
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pgcore._version import __version__
+from pgcore.training.files import npz_path, replacing
 
 __all__ = ["CHECKPOINT_NAME", "FORMAT_VERSION", "read_checkpoint", "write_checkpoint"]
 
@@ -26,7 +27,10 @@ CHECKPOINT_NAME = "model.npz"
 
 _METADATA = "metadata.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed member date: equal models give equal files
-_CORRUPT = (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError)
+_CORRUPT = (
+    *(zipfile.BadZipFile, EOFError, KeyError, RuntimeError, ValueError),
+    NotImplementedError,  # zipfile's word for a method of compression that it doesn't know
+)
 
 
 def write_checkpoint(
@@ -34,8 +38,7 @@ def write_checkpoint(
 ) -> Path:
     """Write ``metadata`` and ``arrays`` to one file, all or nothing.
 
-    The file is written beside its place and renamed into it, so that an interrupt or a full disk leaves an
-    earlier checkpoint as it was.
+    An interrupt or a full disk leaves an earlier checkpoint as it was.
 
     Parameters
     ----------
@@ -56,25 +59,15 @@ def write_checkpoint(
     OSError
         If the file cannot be written.
     """
-    target = _with_suffix(Path(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = npz_path(path)
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "pgcore_version": __version__, **metadata}
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                text = json.dumps(header, indent=2, allow_nan=True)
-                archive.writestr(zipfile.ZipInfo(_METADATA, _EPOCH), text)
-                for name, array in arrays.items():
-                    member = io.BytesIO()
-                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-                    archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), member.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
+        text = json.dumps(header, indent=2, allow_nan=True)
+        archive.writestr(zipfile.ZipInfo(_METADATA, _EPOCH), text)
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), member.getbuffer())
     return target
 
 
@@ -137,15 +130,11 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray[Any, Any]:
     return array
 
 
-def _with_suffix(path: Path) -> Path:
-    return path if path.suffix else path.with_name(path.name + ".npz")
-
-
 def _existing(path: Path) -> Path:
     if path.is_dir():
         path = path / CHECKPOINT_NAME
     elif not path.exists():
-        path = _with_suffix(path)
+        path = npz_path(path)
     if not path.exists():
         raise FileNotFoundError(
             f"path: expected a checkpoint file or a run directory, got {path}, which does not exist"

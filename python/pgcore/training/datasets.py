@@ -13,8 +13,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.batch import Batch
+from pgcore.batch import FIELDS, Batch
 from pgcore.rollout import ActionAdapter, ObservationAdapter
+from pgcore.training.files import npz_path, replacing
 
 if TYPE_CHECKING:
     import minari
@@ -39,10 +40,10 @@ MINARI = "minari:"
 
 _VERSION = "pgcore_batch_version"
 _REQUIRED = ("obs", "actions", "rewards", "ends")
-_OPTIONAL = ("terminated", "tail_obs", "log_probs")
 _CORRUPT = (
-    *(EOFError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError),
+    *(EOFError, KeyError, RuntimeError, TypeError, ValueError),
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
+    NotImplementedError,  # zipfile's word for a method of compression that it doesn't know
 )
 
 
@@ -50,7 +51,7 @@ def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     """Write a batch to one file, all or nothing.
 
     The file is what `numpy.savez` writes, an array for each field of the batch that is not None, and
-    ``np.load(path)`` reads it. It is written beside its place and renamed into it.
+    ``np.load(path)`` reads it.
 
     Parameters
     ----------
@@ -75,21 +76,12 @@ def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     >>> load_batch(path)
     Batch(num_steps=2, num_episodes=1, num_truncated=0)
     """
-    target = _with_suffix(Path(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fields = {name: getattr(batch, name) for name in (*_REQUIRED, *_OPTIONAL)}
+    target = npz_path(path)
+    fields = {name: getattr(batch, name) for name in FIELDS}
     arrays: dict[str, Any] = {name: array for name, array in fields.items() if array is not None}
     arrays[_VERSION] = np.array(FORMAT_VERSION)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(target) as file:
+        np.savez(file, **arrays)
     return target
 
 
@@ -113,7 +105,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
     ValueError
         If the file is something else, is damaged, or comes from a newer version.
     """
-    source = Path(path) if Path(path).exists() else _with_suffix(Path(path))
+    source = Path(path) if Path(path).exists() else npz_path(path)
     if not source.is_file():
         raise FileNotFoundError(f"path: expected a file with a batch, got {source}, which is no file")
     try:
@@ -124,7 +116,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
             raise ValueError(f"no array {missing[0]!r} in it")
         if version > FORMAT_VERSION:
             raise ValueError(f"format version {version}; this pgcore reads up to {FORMAT_VERSION}")
-        return Batch(**{name: arrays[name] for name in (*_REQUIRED, *_OPTIONAL) if name in arrays})
+        return Batch(**arrays)
     except _CORRUPT as error:
         reason = str(error) or type(error).__name__
         raise ValueError(f"path: expected a file with a batch, got {source} ({reason})") from error
@@ -319,17 +311,13 @@ class Demonstrations:
         return self._latest[1]
 
 
-def _with_suffix(path: Path) -> Path:
-    return path if path.suffix else path.with_name(path.name + ".npz")
-
-
 def _read_arrays(source: Path) -> dict[str, NDArray[Any]]:
     with open(source, "rb") as file:  # given a path, np.load would leave a damaged file open
         content = np.load(file, allow_pickle=False)
         if not isinstance(content, np.lib.npyio.NpzFile):
             raise ValueError("a single array")
         with content:
-            return {name: content[name] for name in (_VERSION, *_REQUIRED, *_OPTIONAL) if name in content}
+            return {name: content[name] for name in (_VERSION, *FIELDS) if name in content}
 
 
 def _minari_dataset(dataset_id: str) -> minari.MinariDataset:

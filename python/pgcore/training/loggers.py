@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from pgcore.training.files import replacing
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -82,14 +85,13 @@ class CSVLogger:
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         """Write header and ``rows`` to a new file, put it in the old one's place, and stay at its end."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            if self._columns:
-                writer = _writer(file, self._columns)
-                writer.writeheader()
-                writer.writerows(rows)
-        os.replace(temporary, self.path)
+        text = io.StringIO(newline="")
+        if self._columns:
+            writer = _writer(text, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        with replacing(self.path) as file:
+            file.write(text.getvalue().encode())
         self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - held until close()
 
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pgcore.batch import Batch
+from pgcore.batch import FIELDS, Batch
 
 __all__ = ["Replay"]
-
-_FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
 
 
 class Replay:
@@ -36,11 +34,12 @@ class Replay:
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the batches' arrays, which nobody can change, by number and name."""
-        fields = ((i, name, getattr(batch, name)) for i, batch in enumerate(self.batches) for name in _FIELDS)
+        fields = ((i, name, getattr(batch, name)) for i, batch in enumerate(self.batches) for name in FIELDS)
         return {f"{i}.{name}": array for i, name, array in fields if array is not None}
 
     def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take over batches that `state` returned."""
         self.batches.clear()
         for i in range(len({name.partition(".")[0] for name in state})):
-            self.batches.append(Batch(**{name: state.get(f"{i}.{name}") for name in _FIELDS}))  # type: ignore[arg-type]
+            fields = {name: state[f"{i}.{name}"] for name in FIELDS if f"{i}.{name}" in state}
+            self.batches.append(Batch(**fields))
