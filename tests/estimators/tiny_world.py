@@ -81,6 +81,12 @@ def batch_of(*episodes: Trajectory, log_probs: Any = None) -> Batch:
     )
 
 
+def recorded(policy: CategoricalPolicy, *episodes: Trajectory) -> Batch:
+    """A batch with the log-probabilities of the policy that made it."""
+    batch = batch_of(*episodes)
+    return batch.replace(log_probs=policy.log_prob(batch.obs, batch.actions))
+
+
 def make_policy(seed: int = 0, spread: float = 1.0) -> CategoricalPolicy:
     policy = CategoricalPolicy(2, 2, hidden=(2,), dtype="float64", seed=seed)
     policy.params = np.random.default_rng(seed).normal(scale=spread, size=policy.num_params)
