@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from toy_envs import MODES, TERMINATED, TRUNCATED, ScriptedEnv, ToyVectorEnv
 
-from pgcore.rollout import VectorStepper, autoreset_mode, make_vector_env
+from pgcore.rollout import VectorStepper, autoreset_mode, close_vector_env, make_vector_env
 
 SCRIPTS = [[(2, TRUNCATED), (1, TERMINATED)], [(3, TERMINATED)]]
 
@@ -271,3 +273,36 @@ def test_gymnasium_does_forget_this_reset():
         assert steps_after_reset(shared_memory=False) == 1
     finally:
         AsyncVectorEnv.unwrapped = original
+
+
+@pytest.mark.parametrize("broken", ["send", "recv"])
+def test_a_step_that_an_interrupt_broke_off_can_be_closed(broken, capfd):
+    """Ctrl-C between two workers' actions, or between their answers: others have stepped all the same."""
+
+    class Slow(ScriptedEnv):
+        def step(self, action):
+            time.sleep(0.2)  # so that its answer comes while the others are asked to close
+            return super().step(action)
+
+    env = AsyncVectorEnv([lambda: Slow([(5, TERMINATED)])] * 2)
+    stepper, obs = VectorStepper(env), np.empty((2, 3))
+    stepper.reset(obs)
+    pipe = env.parent_pipes[1]
+
+    class Interrupted:
+        def __getattr__(self, name):
+            if name == broken:
+                raise KeyboardInterrupt
+            return getattr(pipe, name)
+
+    env.parent_pipes[1] = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        stepper.step(np.zeros(2, int), obs)
+    env.parent_pipes[1] = pipe
+    with pytest.raises(gym.error.AlreadyPendingCallError):
+        env.reset()  # instead of taking the old step's answers for its own
+    workers = list(env.processes)
+    close_vector_env(env)
+    assert env.closed
+    assert not any(worker.is_alive() for worker in workers)
+    assert capfd.readouterr().err == ""
