@@ -74,7 +74,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
     demonstrations
         A `pgcore.Batch` with ``log_probs``, or a file of one: episodes of another policy to learn from too.
         Where the teacher's probabilities are unknown, clone it (`pgcore.BehaviourCloning`) and take the
-        clone's. Not saved with the model.
+        clone's. Not saved with the model: after loading, `set_demonstrations` again.
     **arguments
         The others of `pgcore.training.Algorithm`, and the hyperparameters in `OffPolicyPGConfig`.
 

@@ -48,6 +48,9 @@ class TRPO(NaturalGradient[TRPOConfig]):
     (``line_search_reason``, a `LineSearchReason`). Arguments are those of `pgcore.training.Algorithm`,
     hyperparameters those of `TRPOConfig`.
 
+    The KL is that of whole actions. sb3-contrib takes its mean over the dimensions of a real action, so that
+    its ``target_kl=0.01`` and ``cg_damping=0.1`` are 0.03 and 0.3 here where an action has three.
+
     Examples
     --------
     >>> model = TRPO("CartPole-v1", num_envs=4, n_steps=64, seed=0).learn(1000)
