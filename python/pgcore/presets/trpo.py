@@ -40,7 +40,7 @@ PRESETS = {
     "Hopper-v5": Preset(
         total_timesteps=300_000,
         num_envs=2,
-        hyperparameters={**_MUJOCO, "target_kl": 0.03, "cg_damping": 0.3, "cg_max_steps": 25},
+        hyperparameters={**_MUJOCO, "target_kl": 0.05, "cg_damping": 0.5, "cg_max_steps": 25},
     ),
     "Swimmer-v5": Preset(
         total_timesteps=300_000, num_envs=2, hyperparameters={**_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98}
