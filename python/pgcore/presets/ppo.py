@@ -69,7 +69,7 @@ PRESETS = {
             "gamma": 0.9999,
             "gae_lambda": 0.98,
             "normalize_observations": True,
-            "learning_rate": 1e-3,
+            "learning_rate": 6e-4,
             "batch_size": 256,
         },
     ),
