@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
+from kernels.scan_problems import problem
 from oracles import assert_close, assert_same_bits
 from pgcore import kernels, reference
 from pgcore.kernels import cumulative_log_ratios, effective_sample_size, weighted_reward_to_go
@@ -20,23 +21,6 @@ SHAPES = [(0,), (1,), (2,), (17,), (100,), (0, 3), (4, 0), (1, 1), (1, 5), (5, 1
 LONG_SHAPES = [(511,), (512,), (1026,), (5003,), (600, 2), (9, 300)]
 DIRECTIONS = ["past", "future", "trajectory"]
 every_direction = pytest.mark.parametrize("direction", DIRECTIONS)
-
-
-def problem(
-    rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64, density: float = 0.2
-) -> dict[str, Any]:
-    """Random arrays with random ends; tails are NaN wherever they must not be read."""
-    ends = rng.random(shape) < density
-    tails = rng.normal(size=shape).astype(dtype)
-    read = ends.copy()
-    read[-1:] = True
-    tails[~read] = np.nan
-    return {
-        "rewards": rng.normal(size=shape).astype(dtype),
-        "log_ratios": (0.3 * rng.normal(size=shape)).astype(dtype),
-        "ends": ends,
-        "tail_values": tails,
-    }
 
 
 def weighted(lib: ModuleType, p: dict[str, Any], gamma: float = 0.95) -> Any:

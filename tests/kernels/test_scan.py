@@ -11,43 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
+from kernels.scan_problems import call, every_function, problem
 from oracles import assert_close, assert_same_bits
 from pgcore import kernels, reference
-from pgcore.kernels import gae, reward_to_go, vtrace
+from pgcore.kernels import reward_to_go
 
 SHAPES = [(0,), (1,), (2,), (3,), (17,), (100,), (0, 3), (4, 0), (1, 1), (1, 5), (5, 1), (7, 3), (33, 17)]
 # Around the lengths at which the kernel changes its ways with one column, and rows wider than a block.
 LONG_SHAPES = [(511,), (512,), (1024,), (1025,), (1026,), (1041,), (5003,), (1300, 1), (600, 2), (9, 300)]
-
-
-def problem(
-    rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64, density: float = 0.2
-) -> dict[str, Any]:
-    """Random arrays with random ends, and tails that are NaN wherever they must not be read."""
-    ends = rng.random(shape) < density
-    tails = rng.normal(size=shape).astype(dtype)
-    read = ends.copy()
-    read[-1:] = True
-    tails[~read] = np.nan
-    return {
-        "rewards": rng.normal(size=shape).astype(dtype),
-        "values": rng.normal(size=shape).astype(dtype),
-        "log_ratios": (0.3 * rng.normal(size=shape)).astype(dtype),
-        "ends": ends,
-        "tail_values": tails,
-    }
-
-
-def call(
-    lib: ModuleType, name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any
-) -> tuple[Any, ...]:
-    """One of the three functions on a problem; always a tuple of results."""
-    cut = {"ends": p["ends"], "tail_values": p["tail_values"]}
-    if name == "reward_to_go":
-        return (lib.reward_to_go(p["rewards"], gamma, **cut),)
-    if name == "gae":
-        return lib.gae(p["rewards"], p["values"], gamma, options.get("lam", 0.9), **cut)
-    return lib.vtrace(p["rewards"], p["values"], p["log_ratios"], gamma, **cut, **options)
 
 
 def sums(name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any) -> tuple[Any, ...]:
@@ -60,10 +31,6 @@ def sums(name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any) -> t
     return oracles.vtrace_sums(
         p["rewards"], p["values"], p["log_ratios"], gamma, p["ends"], p["tail_values"], **options
     )
-
-
-FUNCTIONS = ["reward_to_go", "gae", "vtrace"]
-every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 # ---- the definition ----
@@ -397,166 +364,6 @@ def test_overflow_where_only_a_regrouped_sum_would(gamma: float, num_rows: int) 
     p["rewards"][-1] = 0.5e308
     (expected,) = python_loop("reward_to_go", p, gamma)
     np.testing.assert_allclose(reward_to_go(rewards, gamma), expected, rtol=1e-12)
-
-
-# ---- how arrays come in and go out ----
-
-
-@every_function
-@pytest.mark.parametrize("form", oracles.AWKWARD)
-@pytest.mark.parametrize("shape", [(9, 5), (40,), (0, 3), (1, 1)], ids=str)
-def test_awkward_arrays(
-    name: str, form: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator
-) -> None:
-    p = problem(rng, shape, dtype)
-    make = oracles.AWKWARD[form]
-    awkward = {key: make(x) for key, x in p.items()}
-    before = {key: x.tobytes() for key, x in awkward.items()}
-    for result, expected in zip(call(kernels, name, awkward), call(kernels, name, p), strict=True):
-        assert_same_bits(result, expected)
-        assert result.flags.c_contiguous
-        assert result.flags.writeable
-    assert {key: x.tobytes() for key, x in awkward.items()} == before
-
-
-@every_function
-def test_lists(name: str, rng: np.random.Generator) -> None:
-    p = problem(rng, (9, 5))
-    lists = {key: x.tolist() for key, x in p.items()}
-    for result, expected in zip(call(kernels, name, lists), call(kernels, name, p), strict=True):
-        assert_same_bits(result, expected)
-
-
-def test_ends_as_integers(rng: np.random.Generator) -> None:
-    p = problem(rng, (30, 2))
-    expected = reward_to_go(p["rewards"], 0.9, ends=p["ends"])
-    for kind in (np.uint8, np.int64, np.int8, bool):
-        assert_same_bits(reward_to_go(p["rewards"], 0.9, ends=p["ends"].astype(kind)), expected)
-
-
-def test_tail_as_a_plain_number_keeps_the_dtype(lib: ModuleType) -> None:
-    ones = np.ones(3, np.float32)
-    assert_same_bits(lib.reward_to_go(ones, tail_values=2.0), np.array([5, 4, 3], np.float32))
-    assert lib.gae(ones, ones, 0.9, 0.9, tail_values=1)[0].dtype == np.float32
-    assert lib.reward_to_go(ones, tail_values=np.float64(2.0)).dtype == np.float64
-
-
-def test_out() -> None:
-    rewards, out = np.arange(5.0), np.empty(5)
-    assert reward_to_go(rewards, 0.5, out=out) is out
-    np.testing.assert_array_equal(out, reward_to_go(rewards, 0.5))
-
-
-@pytest.mark.parametrize("num_rows", [6, 3000])
-def test_out_may_share_memory_with_inputs(num_rows: int, rng: np.random.Generator) -> None:
-    """In place, shifted by one row in either direction, and over the tails: always the right numbers."""
-    p = problem(rng, (num_rows,))
-    cut = {"ends": p["ends"], "tail_values": np.nan_to_num(p["tail_values"])}
-    expected = reward_to_go(p["rewards"], 0.9, **cut)
-    for offset_in, offset_out in ((0, 0), (0, 1), (1, 0), (3, 0)):
-        memory = np.empty(num_rows + 3)
-        source = memory[offset_in : offset_in + num_rows]
-        source[...] = p["rewards"]
-        target = memory[offset_out : offset_out + num_rows]
-        result = reward_to_go(source, 0.9, **cut, out=target)
-        assert result is target
-        assert_same_bits(result, expected)
-    for offset_tail, offset_out in ((0, 0), (1, 0), (0, 1)):
-        memory = np.empty(num_rows + 1)
-        tails = memory[offset_tail : offset_tail + num_rows]
-        tails[...] = cut["tail_values"]
-        target = memory[offset_out : offset_out + num_rows]
-        reward_to_go(p["rewards"], 0.9, ends=p["ends"], tail_values=tails, out=target)
-        assert_same_bits(target, expected)
-    memory = np.empty(num_rows)
-    ends = memory.view(bool)[-num_rows:]
-    ends[...] = p["ends"]
-    assert_same_bits(
-        reward_to_go(p["rewards"], 0.9, ends=ends, tail_values=cut["tail_values"], out=memory), expected
-    )
-
-
-# ---- errors ----
-
-ONES = np.ones(3)
-
-
-@pytest.mark.parametrize(
-    ("function", "arguments", "options", "error", "message"),
-    [
-        (reward_to_go, (1.0,), {}, ValueError, "rewards: expected shape (T,) or (T, N), got ()"),
-        (
-            reward_to_go,
-            (np.ones((2, 2, 2)),),
-            {},
-            ValueError,
-            "rewards: expected shape (T,) or (T, N), got (2, 2, 2)",
-        ),
-        (reward_to_go, (ONES, np.nan), {}, ValueError, "gamma: expected a finite number, got nan"),
-        (reward_to_go, (ONES, np.inf), {}, ValueError, "gamma: expected a finite number, got inf"),
-        (reward_to_go, (ONES, "0.9"), {}, TypeError, "gamma: expected a real number, got str"),
-        (reward_to_go, (ONES,), {"ends": [0, 1]}, ValueError, "ends: expected shape (3,), got (2,)"),
-        (
-            reward_to_go,
-            (ONES,),
-            {"ends": [0, 2, 1]},
-            ValueError,
-            "ends: expected booleans or integers 0 and 1, got 2",
-        ),
-        (
-            reward_to_go,
-            (ONES,),
-            {"ends": [0.0, 1.0, 0.0]},
-            TypeError,
-            "ends: expected booleans or integers 0 and 1, got float64",
-        ),
-        (
-            reward_to_go,
-            (ONES,),
-            {"tail_values": [1.0, 2.0]},
-            ValueError,
-            "tail_values: expected shape (3,) or (), got (2,)",
-        ),
-        (
-            reward_to_go,
-            (np.ones((3, 2)),),
-            {"tail_values": 1.0},
-            ValueError,
-            "tail_values: expected shape (3, 2) or (2,), got ()",
-        ),
-        (gae, (ONES, [1.0, 2.0], 0.9, 0.9), {}, ValueError, "values: expected shape (3,), got (2,)"),
-        (
-            gae,
-            (ONES, None, 0.9, 0.9),
-            {},
-            TypeError,
-            "values: expected float32 or float64 (or integers), got object",
-        ),
-        (gae, (ONES, ONES, 0.9, np.nan), {}, ValueError, "lam: expected a finite number, got nan"),
-        (gae, (ONES, ONES, 0.9, None), {}, TypeError, "lam: expected a real number, got NoneType"),
-        (vtrace, (ONES, ONES, [1.0], 0.9), {}, ValueError, "log_ratios: expected shape (3,), got (1,)"),
-        (
-            vtrace,
-            (ONES, ONES, ONES, 0.9),
-            {"rho_clip": -1.0},
-            ValueError,
-            "rho_clip: expected a number >= 0, got -1.0",
-        ),
-        (
-            vtrace,
-            (ONES, ONES, ONES, 0.9),
-            {"c_clip": np.nan},
-            ValueError,
-            "c_clip: expected a number >= 0, got nan",
-        ),
-    ],
-)
-def test_errors(
-    function: Any, arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error) as caught:
-        function(*arguments, **options)
-    assert str(caught.value) == message
 
 
 # ---- properties ----
