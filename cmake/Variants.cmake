@@ -36,8 +36,11 @@ else()
   endif()
 endif()
 
-set(PGCORE_CORE_SOURCES adam build categorical cg fisher gaussian heads kronecker matmul mlp network parallel policy policy_fit ratios scan value_fit)
+set(PGCORE_CORE_SOURCES adam build categorical cg few_rows fisher gaussian heads inputs kronecker matmul mlp network parallel policy policy_fit ratios scan value_fit)
+# What acting takes between two steps of the environments: in wide vectors it would slow down the steps (few_rows.hpp).
+set(PGCORE_ACTING_SOURCES few_rows heads inputs)
 list(TRANSFORM PGCORE_CORE_SOURCES REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/cpp/src/\\1.cpp")
+list(TRANSFORM PGCORE_ACTING_SOURCES REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/cpp/src/\\1.cpp")
 
 function(pgcore_compile_settings target level)
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/cpp/include" "${PROJECT_SOURCE_DIR}/cpp/src")
@@ -47,6 +50,10 @@ function(pgcore_compile_settings target level)
   string(JOIN " " flags ${PGCORE_FLAGS_${level}} ${PGCORE_NUMERIC_FLAGS} ${CMAKE_BUILD_TYPE})
   target_compile_definitions(${target} PRIVATE EIGEN_DONT_PARALLELIZE EIGEN_MPL2_ONLY
                                                PGCORE_LEVEL="${level}" "PGCORE_FLAGS=\"${flags}\"")
+  if(level STREQUAL v4 AND NOT MSVC)
+    set_source_files_properties(${PGCORE_ACTING_SOURCES} TARGET_DIRECTORY ${target}
+                                PROPERTIES COMPILE_OPTIONS -mprefer-vector-width=256)
+  endif()
   target_link_libraries(${target} PRIVATE Threads::Threads)
   pgcore_warnings(${target})
   pgcore_sanitize(${target})

@@ -1,4 +1,7 @@
 // Activation functions and their derivatives over flat buffers.
+//
+// `static`: every file that includes this compiles them by its own flags (few_rows.cpp has others than the
+// rest), and the linker must not put one in place of another.
 #pragma once
 
 #include <cmath>
@@ -12,7 +15,7 @@ namespace detail {
 
 // z[r, j] = f(z[r, j] + bias[j]) for all rows.
 template <class T, class F>
-void map_biased(Index rows, Index width, const T* bias, T* z, F&& f) {
+static void map_biased(Index rows, Index width, const T* bias, T* z, F&& f) {
   for (Index r = 0; r < rows; ++r) {
     T* row = z + r * width;
     PGCORE_INDEPENDENT
@@ -21,12 +24,12 @@ void map_biased(Index rows, Index width, const T* bias, T* z, F&& f) {
 }
 
 template <class T>
-T normal_cdf(T x) {
+static T normal_cdf(T x) {
   return T(0.5) * (T(1) + std::erf(x * T(0.70710678118654752440)));
 }
 
 template <class T>
-T normal_pdf(T x) {
+static T normal_pdf(T x) {
   return T(0.39894228040143267794) * vecmath::exp(T(-0.5) * x * x);
 }
 
@@ -35,7 +38,7 @@ T normal_pdf(T x) {
 // Adds the bias and applies the activation, in place. `slope` receives the derivative where it cannot be told
 // from the activation's value (gelu); other activations leave it alone.
 template <class T>
-void activate(Activation activation, Index rows, Index width, const T* bias, T* z, T* slope) {
+static void activate(Activation activation, Index rows, Index width, const T* bias, T* z, T* slope) {
   switch (activation) {
     case Activation::tanh:
       return detail::map_biased(rows, width, bias, z, [](T x) { return vecmath::tanh(x); });
@@ -61,7 +64,7 @@ inline bool needs_slope(Activation activation) {
 
 // delta *= derivative, told from the activation's value `h` or, for gelu, from `slope`.
 template <class T>
-void multiply_by_slope(Activation activation, Index count, const T* h, const T* slope, T* delta) {
+static void multiply_by_slope(Activation activation, Index count, const T* h, const T* slope, T* delta) {
   switch (activation) {
     case Activation::tanh:
       PGCORE_INDEPENDENT

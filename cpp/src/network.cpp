@@ -1,6 +1,7 @@
 #include "network.hpp"
 
 #include "activate.hpp"
+#include "few_rows.hpp"
 #include "matmul.hpp"
 
 namespace pgcore {
@@ -50,26 +51,25 @@ void Network<T>::load_row(const Inputs<T>& inputs, Index from, Index to, Block& 
   const Index width = num_inputs();
   const T* x = inputs.data + from * width;
   T* h = block.hidden[0] + to * width;
-  if (!inputs.scaling) {
+  if (inputs.scaling) {
+    inputs.scaling->apply(x, h);
+  } else {
     std::copy(x, x + width, h);
-    return;
-  }
-  const T *shift = inputs.scaling->shift.data(), *scale = inputs.scaling->scale.data();
-  const T clip = inputs.scaling->clip;
-  PGCORE_INDEPENDENT
-  for (Index j = 0; j < width; ++j) {
-    const T z = (x[j] - shift[j]) * scale[j];
-    const T floored = z < -clip ? -clip : z;
-    h[j] = floored > clip ? clip : floored;
   }
 }
 
 template <class T>
 void Network<T>::forward(const T* theta, Index rows, Block& block) const {
   for (Index l = 1; l <= num_layers(); ++l) {
-    multiply_transposed(rows, size(l - 1), size(l), block.hidden[l - 1], weight(theta, l), block.hidden[l]);
     const Activation f = l == num_layers() ? Activation::identity : activation_;
-    activate(f, rows, size(l), bias(theta, l), block.hidden[l], block.slope[l]);
+    const T *h = block.hidden[l - 1], *w = weight(theta, l), *b = bias(theta, l);
+    T *z = block.hidden[l], *slope = block.slope[l];
+    if (few_rows::preferred<T>(rows, size(l - 1), size(l))) {
+      few_rows::layer(f, rows, size(l - 1), size(l), h, w, b, z, slope);
+    } else {
+      multiply_transposed(rows, size(l - 1), size(l), h, w, z);
+      activate(f, rows, size(l), b, z, slope);
+    }
   }
 }
 

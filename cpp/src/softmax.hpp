@@ -9,6 +9,10 @@
 
 namespace pgcore::categorical {
 
+// Anonymous, as functions in activate.hpp are static: heads.cpp and categorical.cpp are compiled by flags of
+// their own.
+namespace {
+
 // Softmax of a group of rows, kept as what it is made of: p_k = weight_k / sum, log p_k = shifted_k −
 // log_sum.
 template <class T>
@@ -61,4 +65,5 @@ class Softmax {
   T sum_[group], log_sum_[group];
 };
 
+}  // namespace
 }  // namespace pgcore::categorical

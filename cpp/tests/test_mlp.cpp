@@ -1,4 +1,5 @@
 // Derivatives of the network against central differences, and against each other.
+#include "activate.hpp"
 #include "batch_pass.hpp"
 #include "check.hpp"
 
@@ -51,6 +52,28 @@ void test_derivatives(const std::vector<Index>& sizes, Activation activation, In
   CHECK(testing::relative_error(sum, gradient) < 1e-12);
 }
 
+// Few rows are taken another way than many (few_rows.hpp).
+template <class T>
+void test_few_rows_give_what_many_give(Activation activation, double tolerance) {
+  const Network<T> net({17, 40, 13, 3}, activation);
+  const Index many = 40;
+  const auto theta = testing::normal<T>(net.num_params(), 1), x = testing::normal<T>(many * 17, 2);
+  const auto block = net.make_block(), few_block = net.make_block();
+  net.load(x.data(), 0, many, *block);
+  net.forward(theta.data(), many, *block);
+  for (const Index few : {1, 3, 4, 8, 11, 16, 17}) {
+    net.load(x.data(), 0, few, *few_block);
+    net.forward(theta.data(), few, *few_block);
+    for (std::size_t l = 1; l < 4; ++l) {
+      for (Index i = 0; i < few * net.size(static_cast<Index>(l)); ++i) {
+        CHECK(std::abs(few_block->hidden[l][i] - block->hidden[l][i]) < tolerance);
+        if (needs_slope(activation) && l < 3)
+          CHECK(std::abs(few_block->slope[l][i] - block->slope[l][i]) < tolerance);
+      }
+    }
+  }
+}
+
 void test_threads_do_not_change_bits() {
   const Network<float> net({17, 64, 64, 6}, Activation::tanh);
   BatchPass<float> pass(net, net.num_params());
@@ -83,6 +106,10 @@ int main() {
       test_derivatives({3, 7, 2}, activation, rows);
       test_derivatives({5, 8, 1, 9, 3}, activation, rows);
     }
+  }
+  for (const Activation activation : {Activation::tanh, Activation::relu, Activation::gelu}) {
+    test_few_rows_give_what_many_give<double>(activation, 1e-12);
+    test_few_rows_give_what_many_give<float>(activation, 1e-4);
   }
   test_threads_do_not_change_bits();
   return testing::finish();

@@ -9,11 +9,13 @@
 
 namespace pgcore {
 
-// x ↦ clamp((x − shift)·scale, ±clip).
 template <class T>
 struct InputScaling {
   std::vector<T> shift, scale;
   T clip;
+
+  // out ← clamp((x − shift)·scale, ±clip), a row.
+  void apply(const T* x, T* out) const;
 };
 
 // Row-major inputs. A pass holds its own reference to the scaling, so that whoever replaces it takes nothing

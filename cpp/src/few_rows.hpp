@@ -1,0 +1,28 @@
+// A layer for the few rows that acting takes between two steps of the environments.
+//
+// In vectors of 256 bits: after a product in wider ones many processors run everything at a lower clock for
+// about a millisecond, and the environments' step, which comes next, takes a fifth longer.
+#pragma once
+
+#include "pgcore/activation.hpp"
+#include "pgcore/types.hpp"
+
+namespace pgcore::few_rows {
+
+inline constexpr int vector_bytes = 32;
+template <class T>
+inline constexpr Index lanes = vector_bytes / static_cast<Index>(sizeof(T));
+
+// Whether `layer` is to be preferred: for as many rows as a vector has lanes, unless the weights (k, m) are
+// many, when it takes longer than Eigen's products by more than they cost afterwards.
+template <class T>
+bool preferred(Index rows, Index k, Index m) {
+  return rows == 1 || (rows <= lanes<T> && k * m <= 128 * 128);
+}
+
+// z (rows, m) ← φ(h (rows, k) Wᵀ + b), with W (m, k); `slope` as for `activate`.
+template <class T>
+void layer(Activation activation, Index rows, Index k, Index m, const T* h, const T* weight, const T* bias,
+           T* z, T* slope);
+
+}  // namespace pgcore::few_rows
