@@ -174,7 +174,7 @@ class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
     (True, array([ True,  True,  True]))
     """
 
-    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (as above)
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (gymnasium's own convention)
 
     def __init__(self, num_envs: int = 1, horizon: int = 20, initial_second_moment: float = 1.0) -> None:
         self.num_envs = integer("num_envs", num_envs, minimum=1)

@@ -30,7 +30,13 @@ PRESETS = {
     "Pendulum-v1": Preset(
         total_timesteps=98000,
         num_envs=4,
-        hyperparameters={"batch_size": 64, "n_steps": 512, "gamma": 0.9, "normalize_observations": True},
+        hyperparameters={
+            "batch_size": 64,
+            "n_steps": 512,
+            "gamma": 0.95,
+            "gae_lambda": 0.8,
+            "normalize_observations": True,
+        },
     ),
     "HalfCheetah-v5": Preset(
         total_timesteps=300_000,
