@@ -18,7 +18,12 @@ PRESETS = {
     "Acrobot-v1": Preset(
         total_timesteps=98000,
         num_envs=8,
-        hyperparameters={"n_steps": 128, "normalize_observations": True, "learning_rate": 0.001},
+        hyperparameters={
+            "n_steps": 128,
+            "gae_lambda": 0.9,
+            "normalize_observations": True,
+            "learning_rate": 0.001,
+        },
     ),
     "InvertedPendulum-v5": Preset(
         total_timesteps=49000,
