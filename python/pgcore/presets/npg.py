@@ -1,4 +1,4 @@
-"""Presets of `pgcore.NPG`, tuned on seeds from 100, measured on seeds 0 to 9 (bench/learning.py).
+"""Presets of `pgcore.NPG`, tuned on seeds from 100, measured on others (docs/results.md).
 
 They are TRPO's, whose step NPG takes without the line search. Those that NPG was not measured on are left
 out.
