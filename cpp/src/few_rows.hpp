@@ -1,8 +1,8 @@
 // A layer for the few rows that acting takes between two steps of the environments.
 //
 // In vectors of 256 bits: after wider ones some processors run everything at a lower clock for about a
-// millisecond, and the environments' step, which comes next, takes up to a fifth longer. A single store of 512
-// bits is enough, so look at bench/after_acting.py after a change here.
+// millisecond, and the environments' step, which comes next, takes up to a fifth longer. A single store of
+// 512 bits is enough, so look at bench/after_acting.py after a change here.
 #pragma once
 
 #include "pgcore/activation.hpp"
