@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
 from numpy.typing import NDArray
 
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
+from pgcore.rollout.sync_vector import SyncVectorEnv
 
 __all__ = ["Step", "VectorStepper", "autoreset_mode", "close_vector_env", "make_vector_env"]
 
@@ -21,7 +22,7 @@ Array = NDArray[Any]
 AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 _BACKENDS = ("sync", "async", "native", "envpool")
-_VECTORIZATION = {"sync": "sync", "async": "async", "native": "vector_entry_point"}
+_VECTORIZATION = {"async": "async", "native": "vector_entry_point"}
 # What we make ourselves doesn't reset on its own. Of the three modes it is the one that yields exactly
 # num_envs transitions per step (next-step spends some on resets) and keeps the final observation safe:
 # same-step puts it into `info` uncopied, so an environment that reuses its observation array overwrites it in
@@ -101,7 +102,7 @@ def make_vector_env(
                 raise ValueError(
                     f"num_envs: expected 1 for a single environment, got {num_envs}; pass an id for more"
                 )
-            made = SyncVectorEnv([lambda: env], autoreset_mode=_AUTORESET)
+            made = SyncVectorEnv([lambda: env])
         else:
             raise TypeError(f"env: expected an id, a gymnasium.Env or a VectorEnv, got {env!r}")
     if seed is not None:
@@ -123,13 +124,14 @@ def _make_by_gymnasium(
         raise ValueError(
             f"env: expected a module that registers {rest!r}, got {module!r} ({error})"
         ) from error
-    vector_kwargs = None if backend == "native" else {"autoreset_mode": _AUTORESET}
     try:
+        if backend == "sync":
+            return SyncVectorEnv([lambda: gym.make(env, **env_kwargs)] * num_envs)
         return gym.make_vec(
             env,
             num_envs=num_envs,
             vectorization_mode=_VECTORIZATION[backend],
-            vector_kwargs=vector_kwargs,
+            vector_kwargs={"autoreset_mode": _AUTORESET} if backend == "async" else None,
             **env_kwargs,
         )
     except gym.error.DependencyNotInstalled as error:
@@ -172,7 +174,7 @@ def autoreset_mode(env: AnyVectorEnv) -> AutoresetMode:
         )
     mode = env.metadata["autoreset_mode"]
     base = env.unwrapped
-    if isinstance(base, SyncVectorEnv | AsyncVectorEnv) and env.metadata is base.metadata:
+    if isinstance(base, gym.vector.SyncVectorEnv | AsyncVectorEnv) and env.metadata is base.metadata:
         # Up to gymnasium 1.3 all vectors of one environment class share this dictionary: the last made wins.
         mode = base.autoreset_mode
     for known in AutoresetMode:

@@ -1,0 +1,94 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+
+from pgcore.rollout import make_vector_env
+from pgcore.rollout.sync_vector import SyncVectorEnv
+
+
+class Counter(gym.Env):
+    """Observes, pays and informs of how far it is; writes into the same array every time."""
+
+    action_space = spaces.Discrete(3)
+
+    def __init__(self, observation_space):
+        self.observation_space = observation_space
+        self._memory = np.zeros(observation_space.shape or (), np.float32)
+
+    def _obs(self):
+        self._memory[...] = self._t
+        if isinstance(self.observation_space, spaces.Dict):
+            return {"t": np.array([self._t], np.float32), "parity": int(self._t) % 2}
+        return self._memory
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._t = 10.0 * int(self.np_random.integers(5))
+        return self._obs(), {"t": self._t}
+
+    def step(self, action):
+        self._t += action
+        return self._obs(), self._t, self._t % 10 == 9, self._t % 10 == 8, {"t": self._t}
+
+
+BOX = spaces.Box(0, 100, (2, 3))
+DICT = spaces.Dict({"t": spaces.Box(0, 100, (1,)), "parity": spaces.Discrete(2)})
+
+
+@pytest.mark.parametrize("space", [BOX, DICT], ids=["box", "dict"])
+def test_it_steps_as_gymnasiums_does(space):
+    ours = SyncVectorEnv([lambda: Counter(space)] * 3)
+    theirs = gym.vector.SyncVectorEnv([lambda: Counter(space)] * 3, autoreset_mode=AutoresetMode.DISABLED)
+    assert ours.metadata["autoreset_mode"] is AutoresetMode.DISABLED
+    np.testing.assert_equal(ours.reset(seed=7)[0], theirs.reset(seed=7)[0])
+    rng, kept, num_resets = np.random.default_rng(0), [], 0
+    for _ in range(40):
+        actions = rng.integers(3, size=3)
+        *got, info = ours.step(actions)
+        *expected, _ = theirs.step(actions)
+        assert info == {}
+        np.testing.assert_equal(got, expected)
+        assert [a.dtype for a in got[1:]] == [a.dtype for a in expected[1:]]
+        kept.append((got, expected))
+        done = got[2] | got[3]
+        if done.any():
+            num_resets += 1
+            fresh, info = ours.reset(options={"reset_mask": done.copy()})
+            assert info == {}
+            np.testing.assert_equal(fresh, theirs.reset(options={"reset_mask": done.copy()})[0])
+    assert num_resets > 3
+    for got, expected in kept:  # nothing that was handed over has been written to since
+        np.testing.assert_equal(got, expected)
+
+
+def test_observations_have_the_spaces_dtype():
+    env = SyncVectorEnv([lambda: Counter(spaces.Box(0, 100, (2,), np.float64))])
+    env.reset(seed=0)
+    assert env.step(np.array([1]))[0].dtype == np.float64
+
+
+def test_an_ended_episode_must_be_reset_first():
+    env = SyncVectorEnv([lambda: Counter(BOX)] * 2)
+    env.reset(seed=7)
+    for _ in range(4):
+        _, _, _, truncated, _ = env.step(np.array([2, 1]))
+    assert truncated.tolist() == [True, False]
+    with pytest.raises(ValueError, match=r"^env: expected ended episodes to be reset .* environments \[0\]$"):
+        env.step(np.array([0, 0]))
+
+
+@pytest.mark.parametrize("actions", [[0], [0, 0, 0]])
+def test_actions_must_be_as_many_as_environments(actions):
+    env = SyncVectorEnv([lambda: Counter(BOX)] * 2)
+    env.reset(seed=0)
+    with pytest.raises(ValueError):
+        env.step(np.array(actions))
+
+
+def test_it_is_what_ids_and_single_environments_are_stepped_in():
+    assert isinstance(make_vector_env("CartPole-v1", num_envs=2), SyncVectorEnv)
+    made = make_vector_env(gym.make("CartPole-v1"))
+    assert isinstance(made, SyncVectorEnv)
+    assert made.spec.id == "CartPole-v1"
