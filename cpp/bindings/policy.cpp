@@ -1,7 +1,7 @@
 #include "pgcore/policy.hpp"
 
+#include "actor.hpp"
 #include "families.hpp"
-#include "policy_kernels.hpp"
 
 namespace pgcore::bindings {
 namespace {
@@ -27,10 +27,21 @@ void bind_for_actions(py::class_<PolicyKernels<T>>& c) {
            py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("out").noconvert());
 }
 
+template <class T, class A>
+void bind_actor(py::module_& m, const std::string& name) {
+  using K = Actor<T, A>;
+  py::class_<K>(m, name.c_str())
+      .def(py::init<PolicyKernels<T>&, const Array<T>&, const Array<T>&, const Array<T>&, A&, Index>(),
+           py::arg("policy"), py::arg("params").noconvert(), py::arg("obs").noconvert(),
+           py::arg("noise").noconvert(), py::arg("actions").noconvert(), py::arg("num_envs"),
+           py::keep_alive<1, 2>())
+      .def("__call__", &K::operator(), py::arg("t"));
+}
+
 template <class T>
-void bind(py::module_& m, const char* name) {
+void bind(py::module_& m, const std::string& dtype) {
   using K = PolicyKernels<T>;
-  py::class_<K> c(m, name);
+  py::class_<K> c(m, ("Policy_" + dtype).c_str());
   c.def(py::init<Index, const std::vector<Index>&, const std::string&, const std::string&,
                  const std::vector<Index>&, double, const Optional<T>&>(),
         py::arg("obs_dim"), py::arg("hidden"), py::arg("activation"), py::arg("head"), py::arg("sizes"),
@@ -47,13 +58,15 @@ void bind(py::module_& m, const char* name) {
            py::arg("obs").noconvert(), py::arg("out").noconvert());
   bind_for_actions<T, Array<T>>(c);
   bind_for_actions<T, Array<std::int64_t>>(c);
+  bind_actor<T, Array<T>>(m, "RealActor_" + dtype);
+  bind_actor<T, Array<std::int64_t>>(m, "ChoiceActor_" + dtype);
 }
 
 }  // namespace
 
 void bind_policy(py::module_& m) {
-  bind<float>(m, "Policy_float32");
-  bind<double>(m, "Policy_float64");
+  bind<float>(m, "float32");
+  bind<double>(m, "float64");
 }
 
 }  // namespace pgcore::bindings

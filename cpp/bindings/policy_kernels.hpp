@@ -127,6 +127,7 @@ class PolicyKernels {
   // ---- checked arguments ----
 
   const Policy<T>& policy() const { return policy_; }
+  Policy<T>& policy() { return policy_; }
   Index width() const { return policy_.action_width(); }
   Index rows(const Reals& obs) const {
     check_ndim("obs", obs, 2);
@@ -145,7 +146,9 @@ class PolicyKernels {
     return {B, parameters(theta), inputs(obs)};
   }
   // Read with the GIL held, so that no other thread is replacing the scaling.
-  Inputs<T> inputs(const Reals& obs) const { return {obs.data(), scaling_}; }
+  Inputs<T> inputs(const Reals& obs, Index first = 0) const {
+    return {obs.data() + first * policy_.obs_dim(), scaling_};
+  }
   CheckedActions<T> view(const Reals& actions, Index B) const {
     check_family(false);
     return {input("actions", actions, B, width()), {}};

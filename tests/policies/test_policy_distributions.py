@@ -16,7 +16,13 @@ from oracles_policies import (
     Problem,
     problem,
 )
-from pgcore.policies import CategoricalPolicy, GaussianPolicy, MultiDiscretePolicy, Policy
+from pgcore.policies import (
+    CategoricalPolicy,
+    GaussianPolicy,
+    MultiDiscretePolicy,
+    ObservationNormalizer,
+    Policy,
+)
 
 GAUSSIANS = [name for name, family in FAMILIES.items() if family.is_gaussian]
 CHOICES = [name for name, family in FAMILIES.items() if not family.is_gaussian]
@@ -188,6 +194,36 @@ def test_sampling_is_acting_on_drawn_noise(family: str, dtype: np.dtype) -> None
     assert_same_bits(again, actions)
     different, _ = p.policy.sample(p.obs, np.random.default_rng(10))
     assert (different != actions).any()
+
+
+@pytest.mark.parametrize("num_envs", [1, 3, 40])
+@every_family
+def test_an_actor_is_act_step_by_step(family: str, num_envs: int, dtype: np.dtype) -> None:
+    p = problem(family, 4 * num_envs, dtype=dtype)
+    policy = p.policy
+    policy.normalizer = ObservationNormalizer(policy.obs_dim)
+    policy.normalizer.update(p.obs)
+    noise = policy.draw_noise(np.random.default_rng(9), 3, num_envs)
+    shape = (3, num_envs, *policy.action_shape)
+    actions, expected = np.full(shape, 7, policy.action_dtype), np.zeros(shape, policy.action_dtype)
+    obs = np.zeros((4, num_envs, policy.obs_dim), dtype)
+    actor = policy.actor(obs, noise, actions)
+    obs[...] = p.obs.reshape(obs.shape)  # seen when it acts, not when it is made
+    for t in (2, 0):
+        policy.act(obs[t], noise[t], out=expected[t])
+    policy.params = 0 * policy.params
+    actor(2)
+    actor(0)
+    assert_same_bits(actions[[0, 2]], expected[[0, 2]])
+    assert (actions[1] == 7).all()
+
+
+def test_an_actor_acts_in_its_rollout_only() -> None:
+    policy = GaussianPolicy(2, 1)
+    actor = policy.actor(*(np.zeros((4, 3, width), np.float32) for width in (2, 1, 1)))
+    for t in (-1, 4):
+        with pytest.raises(IndexError, match=f"^t: expected 0…3, got {t}$"):
+            actor(t)
 
 
 @every_gaussian

@@ -423,6 +423,35 @@ FLOATS = "float32 or float64 (or integers)"
             ValueError,
             "out: expected shape (5,), got (5, 1)",
         ),
+        (
+            lambda: GAUSSIAN.actor(OBS[None].astype(np.float64), np.zeros((1, 5, 2)), np.zeros((1, 5, 2))),
+            TypeError,
+            "obs: expected float32, got float64",
+        ),
+        (
+            lambda: GAUSSIAN.actor(OBS[None].astype(np.float32), np.zeros((2, 5, 2)), np.zeros((2, 5, 2))),
+            ValueError,
+            f"obs: expected shape (2, 5, {OBS.shape[1]}), got (1, 5, {OBS.shape[1]})",
+        ),
+        (
+            lambda: GAUSSIAN.actor(OBS[None].astype(np.float32), np.zeros((5, 2)), np.zeros((1, 5, 2))),
+            ValueError,
+            "noise: expected shape (T, N, 2), got (5, 2)",
+        ),
+        (
+            lambda: CHOICE.actor(
+                OBS[None].astype(np.float32), np.zeros((1, 5, 1)), np.zeros((1, 5, 1), np.int64)
+            ),
+            ValueError,
+            "actions: expected shape (1, 5), got (1, 5, 1)",
+        ),
+        (
+            lambda: GAUSSIAN.actor(
+                OBS[None].astype(np.float32), np.zeros((1, 5, 3)), np.zeros((1, 5, 2), np.float32)
+            ),
+            ValueError,
+            "noise: expected shape (5, 2), got (5, 3)",
+        ),
     ],
 )
 def test_wrong_arguments(function: Callable[[], Any], error: type[Exception], message: str) -> None:

@@ -228,6 +228,9 @@ class FakePolicy:
         out[...] = noisy if self.num_actions is None else np.floor(np.abs(noisy * 7)) % self.num_actions
         return out
 
+    def actor(self, obs: Any, noise: Any, actions: Any) -> Any:
+        return lambda t: self.act(obs[t], noise[t], out=actions[t])
+
     def mean(self, obs: Any) -> Any:
         mean = np.sin(self._normalized(obs).sum(axis=1) * self.dtype.type(0.7))
         return np.broadcast_to(

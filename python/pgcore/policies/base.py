@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -165,6 +165,43 @@ class Policy(ABC):
         rows = actions if self.action_shape else actions[:, None]
         self._core.sample(self._params, obs, noise, rows, None)
         return actions
+
+    def actor(self, obs: FloatArray, noise: FloatArray, actions: NDArray[Any]) -> Callable[[int], None]:
+        """Return `act` for the steps of one rollout, whose arrays it checks once instead of at every step.
+
+        Parameters
+        ----------
+        obs
+            Shape (T or more, N, obs_dim), in the policy's dtype.
+        noise
+            From `draw_noise`, shape (T, N, width).
+        actions
+            C-contiguous array of ``action_dtype`` to write into, shape (T, N, \\*action_shape).
+
+        Returns
+        -------
+        callable
+            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then, with the parameters that the
+            policy has now.
+        """
+        noise = float_array("noise", noise, self.dtype)
+        if noise.ndim != 3:
+            raise ValueError(f"noise: expected shape (T, N, {self._width}), got {noise.shape}")
+        T, N, _ = noise.shape
+        # Both exactly as they are: a converted copy would not see what the environments write later.
+        obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), self.dtype)
+        actions = output("actions", actions, (T, N, *self.action_shape), self.action_dtype)
+        self._hand_over_scaling()
+        kind = "Real" if self.action_dtype.kind == "f" else "Choice"
+        made: Callable[[int], None] = getattr(core(), f"{kind}Actor_{self.dtype.name}")(
+            self._core,
+            self._params,
+            obs.reshape(-1, self.obs_dim),
+            noise.reshape(T * N, -1),
+            actions.reshape(T * N, self._width),
+            N,
+        )
+        return made
 
     def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[Any], FloatArray]:
         """Sample an action for each observation.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +34,7 @@ class ActingPolicy(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
     def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int, /) -> Array: ...
     def act(self, obs: Array, noise: Array, /, *, out: Array) -> Array: ...
+    def actor(self, obs: Array, noise: Array, actions: Array, /) -> Callable[[int], None]: ...
     def log_prob(self, obs: Array, actions: Array, /) -> Array: ...
 
 
@@ -175,14 +177,16 @@ class Collector:
             n_steps = 2  # or there would be no transition at all
         buffer.reserve(n_steps)
         noise = self.policy.draw_noise(self.rng, n_steps, self.num_envs)
+        act = self.policy.actor(buffer.obs, noise, buffer.actions)
         for t in range(n_steps):
-            self._advance(buffer, t, noise)
+            self._advance(buffer, t, noise, act)
         return n_steps
 
     def _play_episodes(self, buffer: StepBuffer, n_steps: int) -> int:
         # How much noise is drawn depends on n_steps and the episodes alone, never on the past of this object.
         noise = self.policy.draw_noise(self.rng, max(n_steps, _MIN_NOISE_STEPS), self.num_envs)
         buffer.reserve(len(noise))
+        act = self.policy.actor(buffer.obs, noise, buffer.actions)
         num_recorded = np.zeros(self.num_envs, np.int64)
         playing = np.ones(self.num_envs, np.bool_)
         t = 0
@@ -190,7 +194,8 @@ class Collector:
             if t == len(noise):
                 noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
                 buffer.reserve(len(noise))
-            step = self._advance(buffer, t, noise)
+                act = self.policy.actor(buffer.obs, noise, buffer.actions)
+            step = self._advance(buffer, t, noise, act)
             recorded = buffer.recorded[t]
             recorded &= playing
             num_recorded += recorded
@@ -198,11 +203,14 @@ class Collector:
             t += 1
         return t
 
-    def _advance(self, buffer: StepBuffer, t: int, noise: Array) -> Step:
+    def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], None]) -> Step:
         """Make one vector step and write it down."""
-        # A step that only resets uses up no noise, so that an episode doesn't depend on how it was reset.
-        row = noise[t - self._num_idle, self._columns] if self._has_idled else noise[t]
-        actions = self.policy.act(buffer.obs[t], row, out=buffer.actions[t])
+        actions = buffer.actions[t]
+        if self._has_idled:
+            # A step that only resets uses up no noise, so that an episode doesn't depend on how it was reset.
+            self.policy.act(buffer.obs[t], noise[t - self._num_idle, self._columns], out=actions)
+        else:
+            act(t)
         step = self._stepper.step(actions, buffer.obs[t + 1])
         buffer.rewards[t] = step.rewards
         buffer.terminated[t] = step.terminated

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -259,7 +258,7 @@ class VectorStepper:
                 "shared_memory=False and next-step autoreset, which loses resets right after an episode's end"
             )
         self._idle = None
-        obs, _ = self._unless_broken_off(self.env.reset, seed=seed)
+        obs, _ = self._reset(seed=seed)
         self.observations.write(obs, out)
 
     def step(self, actions: Array, out: Array) -> Step:
@@ -271,9 +270,11 @@ class VectorStepper:
             If a same-step environment doesn't hand over the final observation of a truncated episode.
         """
         idle = self._idle
-        obs, rewards, terminated, truncated, info = self._unless_broken_off(
-            self.env.step, self.actions.to_env(actions)
-        )
+        try:
+            obs, rewards, terminated, truncated, info = self.env.step(self.actions.to_env(actions))
+        except KeyboardInterrupt:
+            self._note_pending()
+            raise
         # Copied before anything else: the environment may reuse the array.
         self.observations.write(obs, out)
         done = np.logical_or(terminated, truncated)
@@ -289,22 +290,25 @@ class VectorStepper:
             self._idle = done
         elif self.mode is AutoresetMode.DISABLED:
             # Only the rows that were asked for are read: what is returned in the others isn't specified.
-            fresh, _ = self._unless_broken_off(self.env.reset, options={"reset_mask": done.copy()})
+            fresh, _ = self._reset(options={"reset_mask": done.copy()})
             out[done] = self.observations(fresh, out.dtype)[done]
         return Step(rewards, terminated, done, idle, cut, final_obs)
 
-    def _unless_broken_off(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call the environment; if an interrupt breaks the call off, note that its answers are still to come.
+    def _reset(self, **arguments: Any) -> Any:
+        try:
+            return self.env.reset(**arguments)
+        except KeyboardInterrupt:
+            self._note_pending()
+            raise
+
+    def _note_pending(self) -> None:
+        """Note that the answers to a call that an interrupt broke off are still to come.
 
         gymnasium notes that itself, but not yet while the actions are being sent.
         """
-        try:
-            return call(*args, **kwargs)
-        except KeyboardInterrupt:
-            base = self.env.unwrapped
-            if isinstance(base, AsyncVectorEnv) and base._state is AsyncState.DEFAULT:
-                base._state = AsyncState.WAITING_STEP
-            raise
+        base = self.env.unwrapped
+        if isinstance(base, AsyncVectorEnv) and base._state is AsyncState.DEFAULT:
+            base._state = AsyncState.WAITING_STEP
 
     def _same_step_final_obs(
         self, info: dict[str, Any], cut: NDArray[np.intp], dtype: np.dtype[Any]

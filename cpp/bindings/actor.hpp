@@ -1,0 +1,55 @@
+// A policy that acts in one rollout.
+#pragma once
+
+#include "policy_kernels.hpp"
+
+namespace pgcore::bindings {
+
+// Samples actions for one vector step after another. What stays the same from step to step is checked once:
+// between two steps of an environment, checking arrays takes longer than the network.
+template <class T, class A>
+class Actor {
+ public:
+  // The rows of all steps, num_envs to each: obs (rows or more, obs_dim), noise and actions (rows, width).
+  Actor(PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs, const Array<T>& noise,
+        A& actions, Index num_envs)
+      : policy_(policy), theta_(theta), obs_(obs), noise_(noise), actions_(actions), num_envs_(num_envs) {
+    check_ndim("noise", noise, 2);
+    const Index rows = noise.shape(0);
+    if (num_envs < 1 || rows % num_envs != 0) {
+      throw py::value_error("num_envs: expected a divisor of " + std::to_string(rows) + ", got " +
+                            std::to_string(num_envs));
+    }
+    num_steps_ = rows / num_envs;
+    params_ = policy.parameters(theta);
+    input("noise", noise, rows, policy.width());
+    if (policy.rows(obs) < rows) {
+      throw py::value_error("obs: expected at least " + std::to_string(rows) + " rows, got " +
+                            std::to_string(obs.shape(0)));
+    }
+    out_ = policy.view_out(actions_, rows);
+  }
+
+  // The actions of step t ← samples at its observations with its noise.
+  void operator()(Index t) {
+    if (t < 0 || t >= num_steps_) {
+      throw py::index_error("t: expected 0…" + std::to_string(num_steps_ - 1) + ", got " + std::to_string(t));
+    }
+    const Index first = t * num_envs_, i = first * policy_.width();
+    const auto x = policy_.inputs(obs_, first);
+    const release_gil guard;
+    policy_.policy().sample(params_, num_envs_, x, noise_.data() + i,
+                            {out_.real ? out_.real + i : nullptr, out_.choice ? out_.choice + i : nullptr},
+                            nullptr);
+  }
+
+ private:
+  PolicyKernels<T>& policy_;
+  Array<T> theta_, obs_, noise_;  // kept alive
+  A actions_;
+  Index num_envs_, num_steps_;
+  const T* params_;
+  ActionsOut<T> out_;
+};
+
+}  // namespace pgcore::bindings
