@@ -201,10 +201,26 @@ def _at(model, params):
     return policy
 
 
-def test_npg_schedules():
-    model = make(NPG, step_schedule="linear")
+@pytest.mark.parametrize("kind", [NPG, TRPO])
+def test_the_kl_budget_falls_with_its_schedule(kind):
+    model = make(kind, step_schedule="linear")
+    for progress, budget in ((0.0, 0.01), (0.75, 0.0025)):
+        model.progress = progress
+        logs = model.update(play(model))
+        assert logs["predicted_kl"] == pytest.approx(budget)
+        assert 0 < logs["kl_divergence_loss"] < 2 * budget
+
+
+def test_trpos_line_search_keeps_to_the_scheduled_radius():
+    """Without damping, the longest step makes more KL than the quadratic model says."""
+    model = make(TRPO, step_schedule="linear", cg_damping=1e-4, cg_max_steps=50, line_search_max_iter=30)
     model.progress = 0.75
-    assert model.update(play(model))["predicted_kl"] == pytest.approx(0.25 * 0.01)
+    shortened = 0
+    for seed in range(5):
+        logs = model.update(play(model, seed))
+        shortened += logs["line_search_steps"] > 1
+        assert logs["kl_divergence_loss"] <= 0.0025
+    assert shortened
 
 
 def test_steps_without_a_gradient_stay():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pgcore.training import PositiveFloat, ScheduleName, scheduled
+from pgcore.training import PositiveFloat, scheduled
 from pgcore.training.natural_gradient import NaturalGradient, NaturalGradientConfig
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ class NPGConfig(NaturalGradientConfig):
     """Scale each step so that it spends target_kl, or multiply F⁻¹g by step_size."""
     step_size: PositiveFloat = 0.05
     """Step size α of the fixed rule."""
-    step_schedule: ScheduleName = "constant"
-    """Keep the step size (for the KL rule its budget), or let it fall to zero at the end of training."""
 
 
 class NPG(NaturalGradient[NPGConfig]):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pgcore.training import OpenUnitInterval, PositiveInt
+from pgcore.training import OpenUnitInterval, PositiveInt, scheduled
 from pgcore.training.natural_gradient import (
     LineSearchReason,
     NaturalGradient,
@@ -65,7 +65,8 @@ class TRPO(NaturalGradient[TRPOConfig]):
         cfg, policy, old = self.config, self.policy, self.policy.params
         advantages = self.advantages(estimate)
         direction = self.direction(batch, advantages)
-        longest = direction.step_size(cfg.target_kl)
+        radius = scheduled(cfg.target_kl, cfg.step_schedule, self.progress)
+        longest = direction.step_size(radius)
 
         rows = subsample(
             self._rng, batch.num_steps, cfg.line_search_sub_sampling_factor or cfg.sub_sampling_factor
@@ -85,7 +86,7 @@ class TRPO(NaturalGradient[TRPOConfig]):
             evaluate,
             old,
             np.asarray(longest, old.dtype) * direction.x,
-            max_kl=cfg.target_kl,
+            max_kl=radius,
             shrink=cfg.line_search_shrinking_factor,
             max_iter=cfg.line_search_max_iter,
         )

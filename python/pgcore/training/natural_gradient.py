@@ -18,7 +18,7 @@ from pgcore.training.actor_critic import (
 )
 from pgcore.training.algorithm import ConfigT
 from pgcore.training.config import NonNegativeFloat, PositiveFloat, PositiveInt
-from pgcore.training.optimizers import clip_norm
+from pgcore.training.optimizers import ScheduleName, clip_norm
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -55,6 +55,8 @@ class NaturalGradientConfig(ActorCriticConfig):
     """Passes of the value network over each batch."""
     target_kl: PositiveFloat = 0.01
     """Mean KL(old‖new) per step that an update may spend, in nats."""
+    step_schedule: ScheduleName = "constant"
+    """Keep target_kl (and NPG's fixed step size), or let it fall to zero at the end of training."""
     cg_max_steps: PositiveInt = 15
     """Limit of conjugate-gradient iterations."""
     cg_damping: NonNegativeFloat = 0.1
