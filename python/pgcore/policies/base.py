@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,9 +19,9 @@ from pgcore.kernels._coerce import (
     int_array,
     integer,
     integers,
-    output,
     real,
 )
+from pgcore.policies.acting import Acting
 from pgcore.policies.fisher import Fisher
 from pgcore.policies.normalizer import ObservationNormalizer
 
@@ -36,7 +36,7 @@ _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 _FINAL_GAIN = 0.01  # nearly the same distribution everywhere at first (Andrychowicz et al. 2021, section 3.2)
 
 
-class Policy(ABC):
+class Policy(Acting):
     r"""A distribution π_θ(a∣o) made by a network, with its analytic score ∇_θ log π_θ(a∣o).
 
     Make one of its families: `GaussianPolicy`, `CategoricalPolicy`, `MultiDiscretePolicy`,
@@ -58,9 +58,6 @@ class Policy(ABC):
     normalizer : ObservationNormalizer or None
         Statistics that observations are standardised with.
     """
-
-    action_shape: tuple[int, ...]
-    action_dtype: np.dtype[Any]
 
     def __init__(
         self,
@@ -124,108 +121,6 @@ class Policy(ABC):
             "activation": self.activation,
             "dtype": self.dtype.name,
         }
-
-    # Acting
-
-    def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int) -> FloatArray:
-        """Draw all the randomness that ``num_steps`` calls of `act` in ``num_envs`` environments use.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (num_steps, num_envs, width): standard normal for real actions, uniform for choices.
-        """
-        if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"rng: expected a numpy.random.Generator, got {type(rng).__name__}")
-        shape = (num_steps, num_envs, self._width)
-        if self.action_dtype.kind == "f":
-            return rng.standard_normal(shape, self.dtype.type)
-        return rng.random(shape, self.dtype.type)
-
-    def act(self, obs: ArrayLike, noise: FloatArray, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Sample an action for each observation with given noise; one compiled call.
-
-        Parameters
-        ----------
-        obs
-            Shape (B, obs_dim).
-        noise
-            One step of `draw_noise`, shape (B, width).
-        out
-            C-contiguous array of ``action_dtype`` and the result's shape to write into.
-
-        Returns
-        -------
-        numpy.ndarray
-            Actions, shape (B, \\*action_shape).
-        """
-        obs = self._obs(obs)
-        noise = float_array("noise", noise, self.dtype)
-        actions = output("out", out, (len(obs), *self.action_shape), self.action_dtype)
-        rows = actions if self.action_shape else actions[:, None]
-        self._core.sample(self._params, obs, noise, rows, None)
-        return actions
-
-    def actor(self, obs: FloatArray, noise: FloatArray, actions: NDArray[Any]) -> Callable[[int], None]:
-        """Return `act` for the steps of one rollout, whose arrays it checks once instead of at every step.
-
-        Parameters
-        ----------
-        obs
-            Shape (T or more, N, obs_dim), in the policy's dtype.
-        noise
-            From `draw_noise`, shape (T, N, width).
-        actions
-            C-contiguous array of ``action_dtype`` to write into, shape (T, N, \\*action_shape).
-
-        Returns
-        -------
-        callable
-            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then, with the parameters that the
-            policy has now.
-        """
-        noise = float_array("noise", noise, self.dtype)
-        if noise.ndim != 3:
-            raise ValueError(f"noise: expected shape (T, N, {self._width}), got {noise.shape}")
-        T, N, _ = noise.shape
-        # Both exactly as they are: a converted copy would not see what the environments write later.
-        obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), self.dtype)
-        actions = output("actions", actions, (T, N, *self.action_shape), self.action_dtype)
-        self._hand_over_scaling()
-        kind = "Real" if self.action_dtype.kind == "f" else "Choice"
-        made: Callable[[int], None] = getattr(core(), f"{kind}Actor_{self.dtype.name}")(
-            self._core,
-            self._params,
-            obs.reshape(-1, self.obs_dim),
-            noise.reshape(T * N, -1),
-            actions.reshape(T * N, self._width),
-            N,
-        )
-        return made
-
-    def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[Any], FloatArray]:
-        """Sample an action for each observation.
-
-        Returns
-        -------
-        actions : numpy.ndarray
-            Shape (B, \\*action_shape).
-        log_probs : numpy.ndarray
-            Their log π(a∣o) in nats, shape (B,).
-        """
-        obs = self._obs(obs)
-        noise = self.draw_noise(rng, 1, len(obs))[0]
-        actions = np.empty((len(obs), self._width), self.action_dtype)
-        log_probs = np.empty(len(obs), self.dtype)
-        self._core.sample(self._params, obs, noise, actions, log_probs)
-        return actions.reshape(len(obs), *self.action_shape), log_probs
-
-    def mode(self, obs: ArrayLike) -> NDArray[Any]:
-        """Return the most probable action for each observation, shape (B, \\*action_shape)."""
-        obs = self._obs(obs)
-        actions = np.empty((len(obs), *self.action_shape), self.action_dtype)
-        self._core.mode(self._params, obs, actions if self.action_shape else actions[:, None])
-        return actions
 
     # The distribution
 
@@ -368,10 +263,6 @@ class Policy(ABC):
         return Fisher(kernels, self.dtype, self.num_params, kind, real("damping", damping, minimum=0.0))
 
     # Arguments
-
-    @property
-    def _width(self) -> int:
-        return self.action_shape[0] if self.action_shape else 1
 
     def _obs(self, obs: ArrayLike) -> FloatArray:
         array = float_array("obs", obs, self.dtype)

@@ -53,7 +53,7 @@ PRESETS = {
             "gamma": 0.98,
             "gae_lambda": 0.92,
             "normalize_observations": True,
-            "init_log_std": -2.0,
+            "init_log_std": -1.0,
             "n_epochs": 20,
             "clip_range": 0.1,
             "max_grad_norm": 0.8,
