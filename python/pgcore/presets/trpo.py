@@ -46,7 +46,14 @@ PRESETS = {
     "Hopper-v5": Preset(
         total_timesteps=300_000,
         num_envs=2,
-        hyperparameters={**_MUJOCO, "target_kl": 0.05, "cg_damping": 0.5, "cg_max_steps": 25},
+        hyperparameters={
+            "n_steps": 1024,
+            "normalize_observations": True,
+            "gae_lambda": 0.98,
+            "target_kl": 0.05,
+            "cg_damping": 0.5,
+            "cg_max_steps": 25,
+        },
     ),
     "Swimmer-v5": Preset(
         total_timesteps=300_000, num_envs=2, hyperparameters={**_MUJOCO, "gamma": 0.9999, "gae_lambda": 0.98}
