@@ -7,8 +7,10 @@ Both sides get the same environment, number of copies, steps and passes; theirs 
 turns in one process; what is printed is each one's median. Needs the ``peers`` extra for the other side, and
 prints ours alone without it. RLtools is compiled at its first run, which is not counted.
 
-"Stepping alone" takes random actions. Where the simulation takes longer the more the body moves, as MuJoCo's
-does, that is faster than stepping with the policy's actions: "in env.step" is the share of our run's time.
+"Stepping alone" takes random actions, through gymnasium's own vector environment (or EnvPool). Where the
+simulation takes longer the more the body moves, as MuJoCo's does, that is faster than stepping with the
+policy's actions: "in env.step" is the share of our run's time. Ours steps through a vector of its own
+(docs/decisions/0008-no-info.md).
 """
 
 from __future__ import annotations
