@@ -41,7 +41,7 @@ PRESETS = {
     "HalfCheetah-v5": Preset(
         total_timesteps=300_000,
         num_envs=2,
-        hyperparameters={**_MUJOCO, "target_kl": 0.04},
+        hyperparameters={**_MUJOCO, "target_kl": 0.04, "init_log_std": -1.0},
     ),
     "Hopper-v5": Preset(
         total_timesteps=300_000,
