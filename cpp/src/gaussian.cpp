@@ -28,26 +28,40 @@ void sum_rows(const T* terms, Index rows, Index A, T constant, T* out) {
   }
 }
 
+// log σ of a group of rows as one flat run, whether there is one row of them or one for each.
+template <class T>
+class FlatLogStd {
+ public:
+  FlatLogStd(LogStd<T> log_std, Index A) : log_std_(log_std), A_(A), repeated_(log_std.shared ? group * A : 0) {
+    for (Index r = 0; log_std.shared && r < group; ++r) std::copy_n(log_std.data, A, repeated_.data() + r * A);
+  }
+  const T* of(Index first) const { return log_std_.shared ? repeated_.data() : log_std_.row(first, A_); }
+
+ private:
+  LogStd<T> log_std_;
+  Index A_;
+  SmallBuffer<T> repeated_;
+};
+
 // What diagonal kernels read of a group: log σ and 1/σ; and room for a term per number.
 template <class T>
 class DiagonalTiles {
  public:
-  DiagonalTiles(LogStd<T> log_std, Index A) : log_std_(log_std), A_(A), buffer_(3 * group * A) {
-    if (log_std.shared) {
-      for (Index r = 0; r < group; ++r) std::copy(log_std.data, log_std.data + A, buffer_.data() + r * A);
-      exp_negated(buffer_.data(), group * A, inverse());
-    }
+  DiagonalTiles(LogStd<T> log_std, Index A)
+      : flat_(log_std, A), shared_(log_std.shared), A_(A), buffer_(2 * group * A) {
+    if (shared_) exp_negated(flat_.of(0), group * A, inverse());
   }
   void move_to(Index first, Index rows) {
-    if (!log_std_.shared) exp_negated(log_std_.row(first, A_), rows * A_, inverse());
-    log_ = log_std_.shared ? buffer_.data() : log_std_.row(first, A_);
+    log_ = flat_.of(first);
+    if (!shared_) exp_negated(log_, rows * A_, inverse());
   }
   const T* log() const { return log_; }
-  T* inverse() { return buffer_.data() + group * A_; }
-  T* terms() { return buffer_.data() + 2 * group * A_; }
+  T* inverse() { return buffer_.data(); }
+  T* terms() { return buffer_.data() + group * A_; }
 
  private:
-  LogStd<T> log_std_;
+  FlatLogStd<T> flat_;
+  bool shared_;
   Index A_;
   SmallBuffer<T> buffer_;
   const T* log_ = nullptr;
@@ -92,26 +106,30 @@ void score(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> l
 template <class T>
 void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* mean_q, LogStd<T> log_std_q,
         T* out) {
-  const auto variance_term = [](T log_p, T log_q) {  // in double: it is a small difference of large numbers
-    const double u = 2 * (static_cast<double>(log_p) - static_cast<double>(log_q));
-    return static_cast<T>(0.5 * (std::expm1(u) - u));
-  };
   const bool shared = log_std_p.shared && log_std_q.shared;
   T constant = 0;
-  for (Index k = 0; shared && k < A; ++k) constant += variance_term(log_std_p.data[k], log_std_q.data[k]);
-  const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std_q, A); };
-  for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
-    tiles.move_to(first, rows);
-    const T *p = mean_p + first * A, *q = mean_q + first * A, *inverse = tiles.inverse();
-    T* terms = tiles.terms();
+  for (Index k = 0; shared && k < A; ++k) {
+    const double u = 2 * (static_cast<double>(log_std_p.data[k]) - static_cast<double>(log_std_q.data[k]));
+    constant += static_cast<T>(0.5 * vecmath::exp_excess(u));
+  }
+  struct Pair {
+    FlatLogStd<T> p;
+    DiagonalTiles<T> q;
+  };
+  const auto pair_of_block = [&] { return Pair{{log_std_p, A}, {log_std_q, A}}; };
+  for_groups(num_rows, A, pair_of_block, [&](Pair& pair, Index first, Index rows) {
+    pair.q.move_to(first, rows);
+    const T *p = mean_p + first * A, *q = mean_q + first * A, *inverse = pair.q.inverse();
+    const T *log_p = pair.p.of(first), *log_q = pair.q.log();
+    T* terms = pair.q.terms();
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
       const T z = (p[k] - q[k]) * inverse[k];
       terms[k] = T(0.5) * z * z;
     }
-    for (Index r = 0; !shared && r < rows; ++r) {
-      const T *log_p = log_std_p.row(first + r, A), *log_q = log_std_q.row(first + r, A);
-      for (Index k = 0; k < A; ++k) terms[r * A + k] += variance_term(log_p[k], log_q[k]);
+    if (!shared) {
+      PGCORE_INDEPENDENT
+      for (Index k = 0; k < rows * A; ++k) terms[k] += T(0.5) * vecmath::exp_excess(2 * (log_p[k] - log_q[k]));
     }
     sum_rows(terms, rows, A, constant, out + first);
   });

@@ -111,6 +111,22 @@ inline T exp(T x) {
   return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
+// e^x − 1 − x, to a few units in the last place also near zero, where it is x²/2. With x = n ln 2 + r this is
+// 2ⁿ (e^r − 1 − r) + (2ⁿ − 1)(1 + r) − n ln 2, and all but the first term are zero for n = 0.
+template <class T>
+inline T exp_excess(T x) {
+  using F = Format<T>;
+  const T lowest = T(-0.6931) * F::bias, highest = T(0.6934) * (F::bias + 1);  // 2ⁿ normal, or infinite
+  T bounded = x < lowest ? lowest : x;
+  bounded = bounded > highest ? highest : bounded;
+  const Reduced<T> reduced(bounded);
+  const T r = reduced.r, n = static_cast<T>(reduced.exponent());
+  const T scale = power_of_two<T>(reduced.exponent()), less = scale - T(1);
+  const T rest = multiply_add(less, r, (less - n * F::ln2_high) - n * F::ln2_low);
+  const T y = multiply_add(scale, exp_tail(r) * (r * r), rest);
+  return x < lowest ? -x - T(1) : y;
+}
+
 // Natural logarithm of x ≥ 1 (softmax denominators); NaN and infinity flow through.
 template <class T>
 inline T log_from_one(T x) {

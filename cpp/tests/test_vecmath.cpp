@@ -31,11 +31,23 @@ void test_accuracy() {
   const auto exp = [](T x) { return vecmath::exp(x); };
   const auto tanh = [](T x) { return vecmath::tanh(x); };
   const auto log = [](T x) { return vecmath::log_from_one(x); };
+  const auto excess = [](T x) { return vecmath::exp_excess(x); };
   const auto exact_exp = [](long double x) { return std::exp(x); };
   const auto exact_tanh = [](long double x) { return std::tanh(x); };
   const auto exact_log = [](long double x) { return std::log(x); };
+  // Of what std::expm1 would have to subtract x from, nothing is left near zero: its series instead.
+  const auto exact_excess = [](long double x) {
+    long double sum = 0, term = x * x / 2;
+    for (int k = 3; std::abs(x) < 1 && term != 0 && k < 40; term *= x / k++) sum += term;
+    return std::abs(x) < 1 ? sum : std::expm1(x) - x;
+  };
   CHECK(worst<T>(-80, 80, exp, exact_exp) < 3);
   CHECK(worst<T>(-1, 1, exp, exact_exp) < 3);
+  CHECK(worst<T>(-80, 80, excess, exact_excess) < 5);
+  CHECK(worst<T>(-2, 2, excess, exact_excess) < 5);
+  CHECK(worst<T>(T(-1e-3), T(1e-3), excess, exact_excess) < 3);
+  CHECK(worst<T>(T(-1e-12), T(1e-12), excess, exact_excess) < 3);
+  CHECK(worst<T>(T(-1e30), -80, excess, exact_excess) < 2);
   CHECK(worst<T>(-25, 25, tanh, exact_tanh) < 4);
   CHECK(worst<T>(-1, 1, tanh, exact_tanh) < 4);
   CHECK(worst<T>(T(-1e-3), T(1e-3), tanh, exact_tanh) < 4);
@@ -54,6 +66,11 @@ void test_edges() {
   CHECK(vecmath::exp(std::log(Limits::max()) * T(1.01)) == infinity);
   const T deep = std::log(Limits::min()) - T(3);  // a subnormal result
   CHECK(std::abs(vecmath::exp(deep) / std::exp(deep) - T(1)) < T(1e-3));
+  CHECK(vecmath::exp_excess(T(0)) == T(0));
+  CHECK(vecmath::exp_excess(infinity) == infinity);
+  CHECK(vecmath::exp_excess(-infinity) == infinity);
+  CHECK(vecmath::exp_excess(std::log(Limits::max()) * T(1.01)) == infinity);
+  CHECK(std::isnan(vecmath::exp_excess(nan)));
   CHECK(vecmath::tanh(infinity) == T(1));
   CHECK(vecmath::tanh(-infinity) == T(-1));
   CHECK(std::isnan(vecmath::tanh(nan)));
