@@ -17,9 +17,26 @@ Product<T> matrix_product(Index n, const T* matrix) {
   };
 }
 
+namespace {
+
 template <class T>
-CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* x, bool warm,
-                            const CgOptions& options, const Product<T>& precondition) {
+bool all_finite(const T* v, Index n) {
+  return lane_sum(n, [=](Index i) { return static_cast<double>(v[i] * T(0)); }) == 0;  // else NaN
+}
+
+// The power of two to divide b and x by: 1, unless squares of b's entries leave the range of double.
+template <class T>
+T scale_of(const T* b, Index n) {
+  const double square = dot(b, b, n);
+  if (square > 1e-250 && square < 1e250) return T(1);
+  T largest = 0;
+  for (Index i = 0; i < n; ++i) largest = std::max(largest, std::abs(b[i]));
+  return largest > 0 && std::isfinite(largest) ? std::ldexp(T(1), std::ilogb(largest)) : T(1);
+}
+
+template <class T>
+CgReport conjugate_gradient_scaled(Index n, const Product<T>& multiply, const T* b, T* x, bool warm,
+                                   const CgOptions& options, const Product<T>& precondition) {
   const Index stride = padded<T>(n);
   AlignedBuffer<T> scratch((precondition ? 5 : 4) * stride);
   T *r = scratch.data(), *p = r + stride, *product = p + stride, *next_x = product + stride;
@@ -36,7 +53,7 @@ CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* 
   };
 
   const double b_norm = norm(b, n);
-  if (b_norm == 0 || !std::isfinite(b_norm)) {
+  if (b_norm == 0 || !std::isfinite(b_norm) || (warm && !all_finite(x, n))) {
     std::fill(x, x + n, T(0));
     return {b_norm == 0 ? CgStatus::converged : CgStatus::nonfinite, 0, b_norm == 0 ? 0.0 : 1.0, 0.0,
             std::nan("")};
@@ -75,7 +92,7 @@ CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* 
       product[i] = r[i] - step * product[i];
     }
     const double next_residual = norm(product, n) / b_norm;
-    if (!std::isfinite(bend) || !std::isfinite(next_residual) || !std::isfinite(norm(next_x, n))) {
+    if (!std::isfinite(bend) || !std::isfinite(next_residual) || !all_finite(next_x, n)) {
       return report(CgStatus::nonfinite);
     }
     if (bend <= 0 || rz <= 0) return report(CgStatus::negative_curvature);
@@ -94,6 +111,22 @@ CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* 
     rz = rz_new;
   }
   return report(CgStatus::max_iter);
+}
+
+}  // namespace
+
+template <class T>
+CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* x, bool warm,
+                            const CgOptions& options, const Product<T>& precondition) {
+  const T scale = scale_of(b, n);
+  if (scale == T(1)) return conjugate_gradient_scaled(n, multiply, b, x, warm, options, precondition);
+  AlignedBuffer<T> scaled(n);
+  for (Index i = 0; i < n; ++i) scaled.data()[i] = b[i] / scale;
+  for (Index i = 0; warm && i < n; ++i) x[i] /= scale;
+  CgReport report = conjugate_gradient_scaled(n, multiply, scaled.data(), x, warm, options, precondition);
+  for (Index i = 0; i < n; ++i) x[i] *= scale;
+  report.curvature *= static_cast<double>(scale) * static_cast<double>(scale);
+  return report;
 }
 
 #define PGCORE_INSTANTIATE(T)                                                                          \

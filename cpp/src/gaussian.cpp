@@ -32,8 +32,10 @@ void sum_rows(const T* terms, Index rows, Index A, T constant, T* out) {
 template <class T>
 class FlatLogStd {
  public:
-  FlatLogStd(LogStd<T> log_std, Index A) : log_std_(log_std), A_(A), repeated_(log_std.shared ? group * A : 0) {
-    for (Index r = 0; log_std.shared && r < group; ++r) std::copy_n(log_std.data, A, repeated_.data() + r * A);
+  FlatLogStd(LogStd<T> log_std, Index A)
+      : log_std_(log_std), A_(A), repeated_(log_std.shared ? group * A : 0) {
+    for (Index r = 0; log_std.shared && r < group; ++r)
+      std::copy_n(log_std.data, A, repeated_.data() + r * A);
   }
   const T* of(Index first) const { return log_std_.shared ? repeated_.data() : log_std_.row(first, A_); }
 
@@ -129,7 +131,8 @@ void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* 
     }
     if (!shared) {
       PGCORE_INDEPENDENT
-      for (Index k = 0; k < rows * A; ++k) terms[k] += T(0.5) * vecmath::exp_excess(2 * (log_p[k] - log_q[k]));
+      for (Index k = 0; k < rows * A; ++k)
+        terms[k] += T(0.5) * vecmath::exp_excess(2 * (log_p[k] - log_q[k]));
     }
     sum_rows(terms, rows, A, constant, out + first);
   });

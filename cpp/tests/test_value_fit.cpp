@@ -43,5 +43,15 @@ int main() {
     square += std::pow(1e6 * (static_cast<double>(m[i]) / 1e6), 2);
   }
   CHECK(std::abs(std::sqrt(square) - 0.5) < 1e-3);
+
+  // A gradient that is not finite ends the pass before its step.
+  targets[350] = std::nanf("");  // in the second of four minibatches
+  const Index before = step;
+  CHECK(std::isnan(fit.epoch(theta.data(), m.data(), v.data(), step, x.data(), targets.data(), rows,
+                             order.data(), 300, 1e9, {3e-3, 0.9, 0.999, 1e-8})));
+  CHECK(step == before + 1);
+  bool finite = true;
+  for (const float t : theta) finite = finite && std::isfinite(t);
+  CHECK(finite);
   return testing::finish();
 }

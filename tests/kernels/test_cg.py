@@ -176,6 +176,22 @@ def test_zero_right_hand_side(lib: ModuleType, dtype: np.dtype) -> None:
     assert operator.products == 0
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-140, 1e140, 1e160, 1e300])
+def test_right_hand_sides_whose_squares_leave_the_range_of_double(lib: ModuleType, scale: float) -> None:
+    a, b = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
+    result = lib.conjugate_gradient(a, scale * b, rtol=1e-12, x0=[0.1 * scale, 0.0])
+    assert (result.status, result.iterations) == (CGStatus.CONVERGED, 2)
+    np.testing.assert_allclose(result.x / scale, np.linalg.solve(a, b), rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_matrices_whose_solutions_have_squares_out_of_range(lib: ModuleType, scale: float) -> None:
+    a, b = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
+    result = lib.conjugate_gradient(scale * a, b, rtol=1e-12)
+    assert (result.status, result.iterations) == (CGStatus.CONVERGED, 2)
+    np.testing.assert_allclose(result.x * scale, np.linalg.solve(a, b), rtol=1e-12)
+
+
 def test_nothing_to_solve(lib: ModuleType) -> None:
     result = lib.conjugate_gradient(np.zeros((0, 0)), np.zeros(0))
     assert (result.x.shape, result.status, result.iterations) == ((0,), CGStatus.CONVERGED, 0)
@@ -262,6 +278,13 @@ def test_preconditioners_that_are_not_finite(lib: ModuleType, bad: float, rng: n
     result = lib.conjugate_gradient(a, b, rtol=1e-14, preconditioner=preconditioner)
     assert (result.status, result.iterations) == (CGStatus.NONFINITE, 2)
     assert_close(result.x, lib.conjugate_gradient(a, b, max_iter=2).x, 1e-12)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_starts_that_are_not_finite(lib: ModuleType, bad: float) -> None:
+    result = lib.conjugate_gradient(np.eye(2), [1.0, 2.0], x0=[bad, 0.0])
+    assert (result.status, result.iterations, result.residual_norm) == (CGStatus.NONFINITE, 0, 1.0)
+    np.testing.assert_array_equal(result.x, 0.0)
 
 
 def test_steps_that_overflow(lib: ModuleType) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import itertools
 import math
@@ -60,9 +61,20 @@ def conjugate_gradient(
     apply_m = np.copy if preconditioner is None else _product(preconditioner)
     limit = 10 * len(rhs) if max_iter is None else max_iter
     number = rhs.dtype.type
-    b_norm = _norm(rhs)
-    if b_norm == 0.0:
+    if not np.isfinite(start).all():
+        return CGResult(np.zeros_like(rhs), CGStatus.NONFINITE, 0, 1.0, 0.0)
+    largest = np.abs(rhs).max(initial=0.0)
+    if largest == 0.0:
         return CGResult(np.zeros_like(rhs), CGStatus.CONVERGED, 0, 0.0, 0.0)
+    with np.errstate(all="ignore"):
+        b_norm = _norm(rhs)
+    if not 1e-125 < b_norm < 1e125 and np.isfinite(largest):  # squares leave the range of double
+        scaled = conjugate_gradient(
+            operator, rhs / largest, x0=None if x0 is None else start / largest,
+            rtol=rtol, max_iter=limit, damping=damping, preconditioner=preconditioner,
+        )  # fmt: skip
+        curvature = scaled.curvature * float(largest) * float(largest)
+        return dataclasses.replace(scaled, x=scaled.x * largest, curvature=curvature)
 
     def damped(v: FloatArray) -> FloatArray:
         product: FloatArray = np.asarray(apply_a(v.copy())).astype(rhs.dtype) + number(damping) * v
@@ -91,7 +103,7 @@ def conjugate_gradient(
             p_a_p = _dot(p, a_p)
             alpha = number(rz / p_a_p) if p_a_p != 0.0 else number(0.0)
             next_x, next_r = x + alpha * p, r - alpha * a_p
-            if not np.isfinite([p_a_p, _norm(next_x), _norm(next_r)]).all():
+            if not np.isfinite([p_a_p, *next_x, *next_r]).all():
                 status = CGStatus.NONFINITE
                 break
             if p_a_p <= 0.0:

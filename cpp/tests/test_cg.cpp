@@ -1,0 +1,69 @@
+// Conjugate gradient: solutions, right-hand sides at the ends of the range, and numbers that are not finite.
+#include <limits>
+
+#include "check.hpp"
+#include "pgcore/cg.hpp"
+
+using namespace pgcore;
+
+namespace {
+
+// A = tridiag(−1, 4, −1), times `scale`.
+template <class T>
+Product<T> tridiagonal(Index n, T scale) {
+  return [=](const T* v, T* out) {
+    for (Index i = 0; i < n; ++i) {
+      out[i] = scale * (4 * v[i] - (i > 0 ? v[i - 1] : T(0)) - (i + 1 < n ? v[i + 1] : T(0)));
+    }
+  };
+}
+
+template <class T>
+void test_solutions(Index n, T scale_of_matrix, T scale_of_rhs, bool warm) {
+  const auto multiply = tridiagonal(n, scale_of_matrix);
+  auto b = testing::normal<T>(n, 1);
+  for (T& entry : b) entry *= scale_of_rhs;
+  std::vector<T> x(b.size(), scale_of_rhs / scale_of_matrix), product(b.size());
+  const T rtol = std::is_same_v<T, float> ? T(1e-5) : T(1e-12);
+  const CgReport report = conjugate_gradient<T>(n, multiply, b.data(), x.data(), warm, {rtol, 10 * n, 0.0});
+  CHECK(report.status == CgStatus::converged);
+  multiply(x.data(), product.data());
+  bool solved = true;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    solved = solved && std::abs(product[i] / scale_of_rhs - b[i] / scale_of_rhs) <= 10 * rtol;
+  }
+  CHECK(solved);
+}
+
+template <class T>
+void test_not_finite(T bad) {
+  const auto multiply = tridiagonal<T>(3, T(1));
+  const std::vector<T> b{1, bad, 2}, good{1, 2, 3};
+  std::vector<T> x(3);
+  CHECK(conjugate_gradient<T>(3, multiply, b.data(), x.data(), false, {1e-6, 30, 0.0}).status ==
+        CgStatus::nonfinite);
+  x = {T(0), bad, T(0)};
+  CHECK(conjugate_gradient<T>(3, multiply, good.data(), x.data(), true, {1e-6, 30, 0.0}).status ==
+        CgStatus::nonfinite);
+  CHECK(x == std::vector<T>(3));
+}
+
+}  // namespace
+
+int main() {
+  for (const Index n : {Index{1}, Index{2}, Index{33}}) {
+    for (const bool warm : {false, true}) {
+      test_solutions<float>(n, 1.0f, 1.0f, warm);
+      test_solutions<float>(n, 1.0f, 1e25f, warm);
+      for (const double scale : {1e-300, 1e-170, 1.0, 1e160, 1e300}) {
+        test_solutions<double>(n, 1.0, scale, warm);
+        test_solutions<double>(n, scale, 1.0, false);
+      }
+    }
+  }
+  for (const bool infinite : {false, true}) {
+    test_not_finite(infinite ? std::numeric_limits<float>::infinity() : std::nanf(""));
+    test_not_finite(infinite ? std::numeric_limits<double>::infinity() : std::nan(""));
+  }
+  return testing::finish();
+}
