@@ -11,6 +11,7 @@ from pgcore._dispatch import core
 from pgcore.kernels import CGResult, CGStatus
 from pgcore.kernels._coerce import FloatArray, check_shape, float_array, integer, real
 from pgcore.kernels.cg import adapted_operator
+from pgcore.policies.sample_space import SampleSpace
 
 __all__ = ["Fisher"]
 
@@ -18,8 +19,6 @@ Method = Literal["cg", "dense", "gram"]
 _METHODS = ("cg", "dense", "gram")
 _PRECONDITIONERS = ("diagonal", "kronecker")
 _MAX_GRAM_SIZE = 10_000  # a float64 matrix of 0.8 GB, and three of them at the peak
-# Of rows t = δ (h, 1)ᵀ: (h, 1), shape (B, in + 1), and δ, shape (B, roots, out).
-_Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class Fisher:
@@ -115,7 +114,16 @@ class Fisher:
 
     def dense(self) -> NDArray[Any]:
         """Return F + damping·I as an array (P, P): P products, and memory for P² numbers."""
-        matrix = self @ np.eye(self.shape[0], dtype=self.dtype)
+        matrix = self._undamped()
+        matrix[np.diag_indices_from(matrix)] += self.damping
+        return matrix
+
+    def _undamped(self) -> NDArray[Any]:
+        """F as an array."""
+        columns = np.eye(self.shape[0], dtype=self.dtype)
+        matrix = np.empty_like(columns)
+        for column, out in zip(columns, matrix, strict=True):
+            self._core.multiply(column, out)
         symmetric: NDArray[Any] = (matrix + matrix.T) / 2
         return symmetric
 
@@ -137,13 +145,14 @@ class Fisher:
             Right-hand side, shape (P,).
         method
             ``"cg"``: conjugate gradient, compiled, products only. ``"dense"``: forms F and takes it apart in
-            float64, for small P; where F is singular, the shortest least-squares solution. ``"gram"``: in
-            sample space, by the Woodbury identity
+            float64, for small P; where F is singular and nothing is added to it, the shortest least-squares
+            solution. ``"gram"``: in sample space, by the Woodbury identity
             :math:`(R^\top R + \lambda I)^{-1} g = (g - R^\top (R R^\top + \lambda I)^{-1} R g)/\lambda`,
             for batches smaller than P. R has a row for each step (for the exact form: and output) and is
             never formed. It needs a positive damping.
         rtol, max_iter, x0
-            For ``"cg"``, as in `pgcore.kernels.conjugate_gradient`.
+            For ``"cg"``, as in `pgcore.kernels.conjugate_gradient`; of the others, ``rtol`` decides what is
+            reported.
         preconditioner
             For ``"cg"``: None, ``"diagonal"`` (of F), ``"kronecker"`` (a Kronecker product for each layer,
             Martens & Grosse 2015), or M⁻¹ as a matrix, an object with ``matvec`` or a callable. They pay for
@@ -154,7 +163,8 @@ class Fisher:
         -------
         CGResult
             The direct methods report 0 iterations and the residual that their solution leaves; where it is
-            larger than `rtol` and rounding explain, g was not in the range of F: the status is ``MAX_ITER``.
+            larger than `rtol` and rounding explain, the status is ``MAX_ITER``: g was not in the range of F,
+            or F + damping·I is too close to a singular matrix for the dtype.
 
         Raises
         ------
@@ -165,31 +175,34 @@ class Fisher:
         check_shape("g", rhs, (self.shape[0],))
         if method not in _METHODS:
             raise ValueError(f"method: expected one of {', '.join(_METHODS)}, got {method!r}")
-        if method != "cg":
-            x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
-            return self._report(rhs, x, real("rtol", rtol, minimum=0.0))
         start = None if x0 is None else float_array("x0", x0, self.dtype)
         if start is not None:
             check_shape("x0", start, (self.shape[0],))
         limit = 10 * len(rhs) if max_iter is None else integer("max_iter", max_iter, minimum=0)
+        tolerance = real("rtol", rtol, minimum=0.0)
+        if isinstance(preconditioner, str) and preconditioner not in _PRECONDITIONERS:
+            expected = ", ".join(_PRECONDITIONERS)
+            raise ValueError(f"preconditioner: expected one of {expected}, got {preconditioner!r}")
+        if method != "cg":
+            x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
+            return self._report(rhs, x, tolerance)
         if isinstance(preconditioner, str):
-            if preconditioner not in _PRECONDITIONERS:
-                expected = ", ".join(_PRECONDITIONERS)
-                raise ValueError(f"preconditioner: expected one of {expected}, got {preconditioner!r}")
             preconditioner = self._kronecker() if preconditioner == "kronecker" else self._inverse_diagonal()
         elif preconditioner is not None:
             preconditioner = adapted_operator("preconditioner", preconditioner, rhs)
-        tolerance = real("rtol", rtol, minimum=0.0)
         x, status, *numbers = self._core.solve(rhs, start, tolerance, limit, self.damping, preconditioner)
         return CGResult(x, CGStatus(status), *numbers)
 
     def _solve_dense(self, g: FloatArray) -> FloatArray:
-        matrix, rhs = self.dense().astype(np.float64), g.astype(np.float64)
+        matrix, rhs = self._undamped().astype(np.float64), g.astype(np.float64)
         if not (np.isfinite(matrix).all() and np.isfinite(rhs).all()):
             return np.full_like(g, np.nan)
         eigenvalues, vectors = np.linalg.eigh(matrix)
-        # Below the rounding of the products there is no information, and F is taken to be zero.
-        regular = eigenvalues > len(g) * np.finfo(self.dtype).eps * np.abs(eigenvalues).max(initial=0.0)
+        regular: Any
+        if self.damping:
+            eigenvalues, regular = np.maximum(eigenvalues, 0.0) + self.damping, slice(None)
+        else:  # below the rounding of the products there is no information, and F is taken to be zero
+            regular = eigenvalues > len(g) * np.finfo(self.dtype).eps * np.abs(eigenvalues).max(initial=0.0)
         along = (vectors[:, regular].T @ rhs) / eigenvalues[regular]
         x: FloatArray = (vectors[:, regular] @ along).astype(self.dtype)
         return x
@@ -197,63 +210,11 @@ class Fisher:
     def _solve_gram(self, g: FloatArray) -> FloatArray:
         if not self.damping > 0:
             raise ValueError(f"damping: expected a number > 0 for method 'gram', got {self.damping}")
-        num_rows, num_roots = self._core.num_rows, self._core.num_roots
-        if num_rows * num_roots > _MAX_GRAM_SIZE:
-            raise ValueError(
-                f"method: expected 'gram' for at most {_MAX_GRAM_SIZE} equations, got {num_rows * num_roots}"
-            )
-        layers, extra = self._rows_by_layer()
-        parts, rest = self._by_layer(g.astype(np.float64), layers)
-        # R without 1/√B, so two of its rows multiply to (δ·δ')(ĥ·ĥ') in each layer.
-        gram = np.zeros((num_rows, num_roots, num_rows, num_roots))
-        along = np.zeros((num_rows, num_roots))
-        for part, (h, delta) in zip(parts, layers, strict=True):
-            gram += np.tensordot(delta, delta, (2, 2)) * (h @ h.T)[:, None, :, None]
-            along += np.einsum("iko,io->ik", delta, h @ part.T)
-        if self.kind == "empirical":  # its rows go on into the extra parameters
-            gram += (extra @ extra.T)[:, None, :, None]
-            along += (extra @ rest)[:, None]
-        size = num_rows * num_roots
-        gram = gram.reshape(size, size) / num_rows + self.damping * np.eye(size)
-        if not np.isfinite(gram).all():
-            return np.full_like(g, np.nan)
-        y = np.linalg.solve(gram, along.ravel() / num_rows).reshape(num_rows, num_roots)
-        x = []
-        for part, (h, delta) in zip(parts, layers, strict=True):
-            solution = (part - np.einsum("iko,ik->oi", delta, y) @ h) / self.damping
-            x += [solution[:, :-1].ravel(), solution[:, -1]]
-        if self.kind == "empirical":
-            x.append((rest - y[:, 0] @ extra) / self.damping)
-        else:  # they stand apart
-            x.append(np.linalg.solve(self._extra_block() + self.damping * np.eye(len(rest)), rest))
-        return np.concatenate(x).astype(self.dtype)
-
-    def _rows_by_layer(self) -> tuple[list[_Layer], NDArray[np.float64]]:
-        """Rows of R: what they are in each layer, and the extra parameters' scores (B, E)."""
-        sizes, num_rows, num_roots = self._core.layer_sizes, self._core.num_rows, self._core.num_roots
-        hidden = [np.empty((num_rows, width), self.dtype) for width in sizes[:-1]]
-        delta = [np.empty((num_rows * num_roots, width), self.dtype) for width in sizes[1:]]
-        extra = np.empty((num_rows, self._core.num_extra), self.dtype)
-        self._core.factors(hidden, delta, extra)
-        one = np.ones((num_rows, 1))
-        layers = [
-            (np.append(h, one, axis=1), d.astype(np.float64).reshape(num_rows, num_roots, -1))
-            for h, d in zip(hidden, delta, strict=True)
-        ]
-        return layers, extra.astype(np.float64)
-
-    @staticmethod
-    def _by_layer(
-        v: NDArray[np.float64], layers: list[_Layer]
-    ) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
-        """A parameter vector as matrices [W b], (out, in + 1), and what follows the network."""
-        parts, start = [], 0
-        for h, delta in layers:
-            rows, columns = delta.shape[2], h.shape[1]
-            weight, bias = np.split(v[start : start + rows * columns], [rows * (columns - 1)])
-            parts.append(np.column_stack([weight.reshape(rows, columns - 1), bias]))
-            start += rows * columns
-        return parts, v[start:]
+        size = self._core.num_rows * self._core.num_roots
+        if size > _MAX_GRAM_SIZE:
+            raise ValueError(f"method: expected 'gram' for at most {_MAX_GRAM_SIZE} equations, got {size}")
+        samples = SampleSpace(self._core, self.dtype, self.kind)
+        return samples.solve(g.astype(np.float64), self.damping).astype(self.dtype)
 
     def _extra_block(self) -> NDArray[np.float64]:
         block = np.empty((self._core.num_extra,) * 2, self.dtype)

@@ -1,0 +1,114 @@
+"""`SampleSpace`: systems with a Fisher matrix, solved by an equation for each sample, not each parameter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SampleSpace"]
+
+Float64Array = NDArray[np.float64]
+
+_REFINEMENTS = 2
+
+
+class SampleSpace:
+    r"""The Fisher matrix as F = Rᵀ R/B, where R has a row for each step (for the exact form: and output).
+
+    In a layer, a row is δ ĥᵀ with ĥ = (h, 1), so that products with R and Rᵀ, and R Rᵀ with its entries
+    (δ·δ')(ĥ·ĥ'), need no rows. Everything is in float64.
+
+    Parameters
+    ----------
+    kernels
+        The compiled operator.
+    dtype
+        Its arrays'.
+    kind
+        ``"exact"`` or ``"empirical"``: whether the parameters that follow the network have a block of their
+        own, or belong to the rows.
+    """
+
+    def __init__(self, kernels: Any, dtype: np.dtype[Any], kind: str) -> None:
+        sizes, num_rows, num_roots = kernels.layer_sizes, kernels.num_rows, kernels.num_roots
+        hidden = [np.empty((num_rows, width), dtype) for width in sizes[:-1]]
+        delta = [np.empty((num_rows * num_roots, width), dtype) for width in sizes[1:]]
+        extra = np.empty((num_rows, kernels.num_extra), dtype)
+        kernels.factors(hidden, delta, extra)
+        one = np.ones((num_rows, 1))
+        # (h, 1), shape (B, in + 1), and δ, shape (B, roots, out), of each layer
+        self._layers = [
+            (np.append(h, one, axis=1), d.astype(np.float64).reshape(num_rows, num_roots, -1))
+            for h, d in zip(hidden, delta, strict=True)
+        ]
+        self._extra = extra.astype(np.float64) if kind == "empirical" else None
+        self._block = np.zeros((kernels.num_extra,) * 2)
+        if kind == "exact":
+            block = np.empty((kernels.num_extra,) * 2, dtype)
+            kernels.extra_block(block)
+            self._block = block.astype(np.float64)
+        self._num_rows, self._num_roots = num_rows, num_roots
+
+    def solve(self, g: Float64Array, damping: float) -> Float64Array:
+        """Return x with (F + damping·I) x = g; not-a-number if R is not finite."""
+        size = self._num_rows * self._num_roots
+        gram = self._gram().reshape(size, size) / self._num_rows + damping * np.eye(size)
+        if not (np.isfinite(gram).all() and np.isfinite(self._block).all()):
+            return np.full_like(g, np.nan)
+        block = self._block + damping * np.eye(len(self._block))
+        num_extra = len(block)
+
+        def woodbury(rhs: Float64Array) -> Float64Array:
+            y = np.linalg.solve(gram, self._rows_times(rhs).ravel() / self._num_rows)
+            rest = self._rows_transposed_times(y.reshape(self._num_rows, self._num_roots))
+            x: Float64Array = (rhs - rest) / damping
+            if self._extra is None and num_extra:  # they stand apart
+                x[-num_extra:] = np.linalg.solve(block, rhs[-num_extra:])
+            return x
+
+        # With small damping nearly all of the difference cancels: what is missing is solved for again.
+        x = woodbury(g)
+        for _ in range(_REFINEMENTS):
+            x += woodbury(g - self._times(x) - damping * x)
+        return x
+
+    def _times(self, x: Float64Array) -> Float64Array:
+        """F x."""
+        product: Float64Array = self._rows_transposed_times(self._rows_times(x)) / self._num_rows
+        if self._extra is None and len(self._block):
+            product[-len(self._block) :] = self._block @ x[-len(self._block) :]
+        return product
+
+    def _gram(self) -> Float64Array:
+        """R Rᵀ, shape (B, roots, B, roots)."""
+        gram = np.zeros((self._num_rows, self._num_roots) * 2)
+        for h, delta in self._layers:
+            gram += np.tensordot(delta, delta, (2, 2)) * (h @ h.T)[:, None, :, None]
+        if self._extra is not None:
+            gram += (self._extra @ self._extra.T)[:, None, :, None]
+        return gram
+
+    def _rows_times(self, v: Float64Array) -> Float64Array:
+        """R v, shape (B, roots)."""
+        product = np.zeros((self._num_rows, self._num_roots))
+        start = 0
+        for h, delta in self._layers:
+            rows, columns = delta.shape[2], h.shape[1]
+            weight, bias = np.split(v[start : start + rows * columns], [rows * (columns - 1)])
+            matrix = np.column_stack([weight.reshape(rows, columns - 1), bias])
+            product += np.einsum("iko,io->ik", delta, h @ matrix.T)
+            start += rows * columns
+        if self._extra is not None:
+            product += (self._extra @ v[start:])[:, None]
+        return product
+
+    def _rows_transposed_times(self, y: Float64Array) -> Float64Array:
+        """Rᵀ y, shape (P,)."""
+        parts = []
+        for h, delta in self._layers:
+            matrix = np.einsum("iko,ik->oi", delta, y) @ h
+            parts += [matrix[:, :-1].ravel(), matrix[:, -1]]
+        extra = np.zeros(len(self._block)) if self._extra is None else y[:, 0] @ self._extra
+        return np.concatenate([*parts, extra])
