@@ -1,6 +1,8 @@
 #include "pgcore/value_fit.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "batch_pass.hpp"
 #include "sums.hpp"
@@ -75,6 +77,7 @@ double ValueFit<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& x,
     const Index count = std::min(batch_size, B - begin);
     loss += passes_->minibatch_gradient(theta, x, targets, order + begin, count);
     const double length = norm(gradient, P);
+    if (!std::isfinite(length)) return std::numeric_limits<double>::quiet_NaN();
     if (length > max_grad_norm) {
       const T shrink = static_cast<T>(max_grad_norm / length);
       for (Index i = 0; i < P; ++i) gradient[i] *= shrink;

@@ -23,7 +23,8 @@ class ValueFit {
   void predict(const T* theta, Index B, const Inputs<T>& x, T* out);
 
   // One pass over `order` in minibatches: θ takes an Adam step on the mean of (v(x) − target)² of each, its
-  // gradient scaled down to norm `max_grad_norm` where it is longer. Returns the mean loss over the pass.
+  // gradient scaled down to norm `max_grad_norm` where it is longer. Returns the mean loss over the pass. A
+  // gradient that is not finite ends the pass before its step, and the loss is not-a-number.
   double epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& x, const T* targets, Index B,
                const std::int64_t* order, Index batch_size, double max_grad_norm, const AdamOptions& adam);
 

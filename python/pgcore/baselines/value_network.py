@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from pgcore._dispatch import core
 from pgcore.baselines.base import Baseline, FloatArray, raw_tail_obs, scattered_tails
 from pgcore.kernels import MLP
-from pgcore.kernels._coerce import float_array, float_dtype, integer, integers, real
+from pgcore.kernels._coerce import check_shape, float_array, float_dtype, integer, integers, real
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -63,6 +63,10 @@ class ValueNetwork(Baseline):
     """
 
     needs_whole_episodes = False
+
+    _params: FloatArray
+    _m: FloatArray  # Adam's moments
+    _v: FloatArray
 
     def __init__(
         self,
@@ -116,44 +120,70 @@ class ValueNetwork(Baseline):
         return (self._mean + self._std * out.astype(np.float64)).astype(self.dtype)
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
-        """Take ``n_epochs`` passes over a batch; return ``value_loss``, the last one's mean squared error."""
+        """Take ``n_epochs`` passes over a batch; return ``value_loss``, the last one's mean squared error.
+
+        Raises
+        ------
+        ValueError
+            If ``targets`` are not one finite number for each step.
+        FloatingPointError
+            If a gradient, or the variance of the targets, is not finite.
+
+        After an error the network is as it was before.
+        """
         rows = self._rows(batch.obs)
-        self._follow(np.asarray(targets, np.float64))
-        scaled = ((np.asarray(targets, np.float64) - self._mean) / self._std).astype(self.dtype)
+        returns = np.asarray(float_array("targets", targets), np.float64)
+        check_shape("targets", returns, (len(rows),))
+        if not np.isfinite(returns).all():
+            raise ValueError("targets: expected finite returns, got NaN or infinity")
+        if len(rows) == 0:
+            return {}
+        # On copies, so that a fit that fails changes nothing.
+        theta, m, v = self._params.copy(), self._m.copy(), self._v.copy()
+        mean, std = self._follow(returns, theta)
+        scaled = ((returns - mean) / std).astype(self.dtype)
         # Seeded by what is saved anyway, so that a restored network goes on in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
-        self._num_fits += 1
-        loss = math.nan
+        step, loss = self._step, 0.0
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
         for _ in range(self.n_epochs):
             order = rng.permutation(len(rows))
-            self._step, loss = self._core.epoch(
-                self._params, self._m, self._v, self._step, rows, scaled, order, self.batch_size, limit,
+            step, loss = self._core.epoch(
+                theta, m, v, step, rows, scaled, order, self.batch_size, limit,
                 self.learning_rate, _BETA1, _BETA2, _EPSILON,
             )  # fmt: skip
-        return {"value_loss": loss * self._std**2} if self.n_epochs else {}
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    "critic: expected finite gradients, got NaN or infinity; look for infinite rewards or "
+                    "observations, or lower its learning rate"
+                )
+        self._params, self._m, self._v, self._step = theta, m, v, step
+        self._mean, self._std = mean, std
+        self._num_fits += 1
+        return {"value_loss": loss * std**2} if self.n_epochs else {}
 
-    def _follow(self, targets: NDArray[np.float64]) -> None:
-        """Move mean and deviation towards those of new targets, leaving v(o) as it is."""
-        if not np.isfinite(targets).all():
-            raise ValueError("targets: expected finite returns, got NaN or infinity")
-        mean, variance = float(np.mean(targets)), float(np.var(targets))
+    def _follow(self, targets: NDArray[np.float64], theta: FloatArray) -> tuple[float, float]:
+        """Move mean and deviation towards those of new targets, and ``theta`` so that v(o) stays."""
+        with np.errstate(over="ignore"):
+            mean, variance = float(np.mean(targets)), float(np.var(targets))
+        if not math.isfinite(variance):
+            raise FloatingPointError(f"targets: expected returns of finite variance, got {variance}")
         if self._num_fits == 0:  # no prediction to keep yet: v starts as the mean
-            self._mean, self._std = mean, math.sqrt(variance) or 1.0
-            return
+            return mean, math.sqrt(variance) or 1.0
         old_mean, old_std, rate = self._mean, self._std, _MOMENT_RATE
         # Of the mixture of old and new: E[G²] − E[G]² would cancel where the mean is large.
         mixed = (1 - rate) * old_std**2 + rate * variance + rate * (1 - rate) * (mean - old_mean) ** 2
-        self._mean = (1 - rate) * old_mean + rate * mean
-        self._std = math.sqrt(mixed) or 1.0
+        mean = (1 - rate) * old_mean + rate * mean
+        std = math.sqrt(mixed) or 1.0
         last = self.hidden[-1] if self.hidden else self.obs_dim
-        weight, bias = self._params[-last - 1 : -1], self._params[-1:]
-        weight *= old_std / self._std
-        bias[:] = (old_std * bias + old_mean - self._mean) / self._std
+        weight, bias = theta[-last - 1 : -1], theta[-1:]
+        weight *= old_std / std
+        bias[:] = (old_std * bias + old_mean - mean) / std
+        return mean, std
 
     def _rows(self, obs: NDArray[Any]) -> FloatArray:
         rows = float_array("obs", obs, self.dtype)
-        rows = rows.reshape(len(rows), -1)
+        rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
         if self.obs_dim == 0:
             self._build(rows.shape[1])
         elif rows.shape[1] != self.obs_dim:
