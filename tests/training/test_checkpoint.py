@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import pgcore
 from pgcore.training import checkpoint
 from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
 
@@ -139,3 +140,20 @@ def test_newer_versions_are_named(path, monkeypatch):
         match=r"expected a checkpoint of format version 0 or older, got version 1 .*written by pgcore",
     ):
         read_checkpoint(path)
+
+
+def test_a_directory_is_no_file(tmp_path):
+    """A file beside it would not be what loading from the directory reads."""
+    (tmp_path / "run").mkdir()
+    model = pgcore.PPO("CartPole-v1", n_steps=16)
+    with pytest.raises(ValueError, match=r"^path: expected a file to write, got the directory .*run$"):
+        model.save(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == [tmp_path / "run"]
+
+
+@pytest.mark.parametrize("path", [3, None])
+def test_what_is_no_path(path):
+    with pytest.raises(TypeError, match=rf"^path: expected a path, got {type(path).__name__} {path}$"):
+        pgcore.PPO("CartPole-v1", n_steps=16).save(path)
+    with pytest.raises(TypeError, match=rf"^path: expected a path, got {type(path).__name__} {path}$"):
+        pgcore.load(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,10 +13,10 @@ from pgcore.cli.errors import CommandError
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a policy and evaluate it; everything is kept in a run directory",
+    "train": "train a policy and evaluate it, in a run directory",
     "eval": "play fresh episodes with a trained policy",
     "plot": "draw learning curves of run directories",
-    "lab": "draw the lecture's figures where the true gradient is known, numbers beside them",
+    "lab": "draw figures where the true gradient is known",
     "bench": "time every kernel beside its NumPy reference",
     "info": "show versions and the compiled core in use",
 }
@@ -35,7 +36,7 @@ commands:
   info         {_COMMANDS["info"]}
 
 options:
-  -h, --help   show this help, or that of a command: pgcore train reinforce --help
+  -h, --help   show this help, or a command's: pgcore train reinforce --help
   --version    show the version
 
 example:
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0; 1 if training broke down; 2 for bad arguments, unknown environments and unreadable files (with one
-        line on standard error); 130 after an interrupt.
+        line on standard error); 130 after an interrupt; 141 if nobody reads standard output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -63,6 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"pgcore: {error}", file=sys.stderr)
         return error.status
+    except MemoryError as error:
+        print(f"pgcore: expected sizes that fit into memory, got: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python tries again when it ends
+        return 128 + 13
     except KeyboardInterrupt:
         return 130
 

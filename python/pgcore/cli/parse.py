@@ -13,10 +13,16 @@ from typing import Any
 import tyro
 
 from pgcore.cli.errors import CommandError
+from pgcore.kernels._coerce import integer
 
 __all__ = ["option_value", "parse", "require_at_least"]
 
 _ANSI = re.compile("\x1b\\[[0-9;]*m")
+_PLAINER = (  # what Python and tyro say of a value that is no number
+    (re.compile(r"invalid literal for int\(\) with base 10: "), "expected an integer, got "),
+    (re.compile(r"could not convert string to float: "), "expected a number, got "),
+    (re.compile(r"Could not find valid parse for arguments: \[(.*)\]"), r"expected other values, got \1"),
+)
 _OWN = re.compile(r"^Error parsing .*?: ?(?P<name>\w+): (?P<rest>expected .*)$")
 
 
@@ -83,10 +89,9 @@ def option_value(arguments: Sequence[str], name: str) -> str | None:
 
 
 def require_at_least(arguments: Any, **minimums: int) -> None:
-    """Raise a `ValueError` for the first of the named fields that is below its minimum."""
+    """Raise a `ValueError` for the first of the named fields that is below its minimum, or beyond 64 bits."""
     for name, minimum in minimums.items():
-        if getattr(arguments, name) < minimum:
-            raise ValueError(f"{name}: expected an integer >= {minimum}, got {getattr(arguments, name)}")
+        integer(name, getattr(arguments, name), minimum=minimum)
 
 
 def _message(text: str) -> str:
@@ -102,6 +107,8 @@ def _message(text: str) -> str:
     own = _OWN.search(message)  # raised by the dataclass: it names the field
     if own is not None:
         return f"--{own['name'].replace('_', '-')}: {own['rest']}"
+    for pattern, words in _PLAINER:
+        message = pattern.sub(words, message)
     return message.removeprefix("Error parsing ")
 
 

@@ -79,7 +79,12 @@ class RunDirectory:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write what was asked for, making the directory if needed."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(
+                f"--out: expected a directory that can be made, got {self.path} ({error.strerror})"
+            ) from None
         _write_json(self.config_file, config)
 
     def write_evaluation(self, result: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-__all__ = ["Interrupted", "ignored_signals", "raising_signals"]
+__all__ = ["Interrupted", "deferred_signals", "ignored_signals", "raising_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -55,6 +55,27 @@ def raising_signals() -> Any:
 def ignored_signals() -> Any:
     """Inside this context, SIGINT and SIGTERM do nothing; processes started in it inherit that."""
     return _handled(signal.SIG_IGN)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Raise `Interrupted` at the end of this context for a SIGINT or SIGTERM that came inside it.
+
+    Processes started in it never get them. Where signals cannot wait (Windows), they are ignored.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        with ignored_signals():
+            yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+        pending = signal.sigpending() & set(_SIGNALS)
+        arrived = signal.sigwait(pending) if pending else None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if arrived is not None:
+        raise Interrupted(arrived)
 
 
 def _raise(signum: int, frame: FrameType | None) -> NoReturn:

@@ -20,7 +20,8 @@ from pgcore.cli.errors import CommandError, one_line_errors
 from pgcore.cli.eval import evaluate, evaluation_text
 from pgcore.cli.parse import option_value, parse, require_at_least
 from pgcore.cli.run_directory import RunDirectory
-from pgcore.cli.signals import Interrupted, ignored_signals, raising_signals
+from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
+from pgcore.kernels._coerce import integers
 from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger, load, make_config
 from pgcore.training.datasets import MINARI
 
@@ -62,6 +63,7 @@ class TrainArguments(Generic[ConfigT]):
 
     def __post_init__(self) -> None:
         require_at_least(self, total_timesteps=1, seed=0, num_envs=1, save_freq=1, eval_episodes=0)
+        integers("hidden", self.hidden, minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +156,13 @@ def _resumed(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -
     if config.pop("algorithm") != algorithm:
         raise CommandError(f"--out: expected a run of {algorithm}, got one of another algorithm in {out}")
     config.pop("pgcore_version", None)
-    with one_line_errors(TypeError, ValueError, KeyError):
+    try:
         hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
         return _arguments_class(algorithm)(
             **{**config, "hidden": tuple(config["hidden"])}, hyperparameters=hyperparameters, out=Path(out)
         )
+    except (TypeError, ValueError, KeyError) as error:
+        raise CommandError(f"--out: expected the config.json of a run, got one in {out} ({error})") from None
 
 
 def _refuse_changes(args: TrainArguments[Any], started: TrainArguments[Any]) -> None:
@@ -187,18 +191,23 @@ def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]
     )
     if not args.resume:
         directory.require_free()
-    # Worker processes inherit that signals are ignored: Ctrl-C is for this process alone.
-    with one_line_errors(), ignored_signals():
-        model = _model(kind, args, directory)
-        directory.write_config(_config(algorithm, args))
-        progress = CSVLogger(directory.progress_file, resume_at=model.num_timesteps if args.resume else None)
-    _announce(algorithm, args, directory, model)
+    again = f"go on with pgcore train {algorithm} --resume --out {directory.path}"
+    try:
+        # Worker processes inherit that signals are kept away: Ctrl-C is for this process alone.
+        with one_line_errors(), deferred_signals():
+            model = _model(kind, args, directory)
+            directory.write_config(_config(algorithm, args))
+            done = model.num_timesteps if args.resume else None
+            progress = CSVLogger(directory.progress_file, resume_at=done)
+    except Interrupted as interrupt:
+        raise CommandError(f"interrupted before the first step; {again}", interrupt.status) from None
 
     failure = None
     with _closing(model), ignored_signals():
         try:
             with ExitStack() as stack, raising_signals():
                 stack.enter_context(closing(progress))
+                _announce(algorithm, args, directory, model)
                 console = stack.enter_context(closing(ConsoleLogger(args.total_timesteps)))
                 model.learn(
                     max(0, args.total_timesteps - model.num_timesteps),
@@ -206,9 +215,8 @@ def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]
                     reset_num_timesteps=False,
                 )
         except Interrupted as interrupt:
-            again = f"pgcore train {algorithm} --resume --out {directory.path}"
             failure = CommandError(
-                f"interrupted after {model.num_timesteps:,} steps; go on with {again}", interrupt.status
+                f"interrupted after {model.num_timesteps:,} steps; {again}", interrupt.status
             )
         except FloatingPointError as error:
             failure = CommandError(f"training broke down after {model.num_timesteps:,} steps: {error}", 1)

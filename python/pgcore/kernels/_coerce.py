@@ -22,6 +22,8 @@ FLOAT64 = np.dtype(np.float64)
 BOOL = np.dtype(np.bool_)
 INT64 = np.dtype(np.int64)
 
+_LARGEST = np.iinfo(np.int64).max
+
 # Bits of `ndarray.flags.num`; one integer test is several times faster than two attribute look-ups.
 _C_ALIGNED = 0x0001 | 0x0100
 _OUTPUT = _C_ALIGNED | 0x0400  # and writeable
@@ -253,13 +255,15 @@ def _as_python_float(name: str, value: object) -> float:
 
 
 def integer(name: str, value: object, *, minimum: int) -> int:
-    """Return an integer of at least `minimum` as a Python int."""
+    """Return an integer of 64 bits and at least `minimum` as a Python int."""
     try:
         number = operator.index(cast(Any, value))
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
     if number < minimum:
         raise ValueError(f"{name}: expected an integer >= {minimum}, got {number}")
+    if number > _LARGEST:
+        raise ValueError(f"{name}: expected an integer of 64 bits, got {number}")
     return number
 
 

@@ -53,11 +53,15 @@ class Policy(Acting):
         Shape of one action: ``(A,)``, or ``()`` for a single choice.
     action_dtype : numpy.dtype
         The policy's dtype for real actions, int64 for choices.
+    num_choices : tuple[int, ...] or None
+        How many each choice is among; None for real actions.
     num_params : int
         P, the length of ``params``.
     normalizer : ObservationNormalizer or None
         Statistics that observations are standardised with.
     """
+
+    num_choices: tuple[int, ...] | None = None
 
     def __init__(
         self,

@@ -59,6 +59,7 @@ class CategoricalPolicy(Policy):
         seed: int = 0,
     ) -> None:
         self.num_actions = K = integer("num_actions", num_actions, minimum=1)
+        self.num_choices = (K,)
         self.action_dtype = _INT64
         self.action_shape = ()
         super().__init__(
@@ -103,7 +104,7 @@ class MultiDiscretePolicy(Policy):
         dtype: DTypeLike = "float32",
         seed: int = 0,
     ) -> None:
-        self.num_choices = integers("num_choices", num_choices, minimum=1)
+        self.num_choices: tuple[int, ...] = integers("num_choices", num_choices, minimum=1)
         if not self.num_choices:
             raise ValueError("num_choices: expected at least one number, got none")
         self.action_dtype = _INT64

@@ -79,6 +79,8 @@ class SurrogateAscent:
     """
 
     def __init__(self, policy: Policy) -> None:
+        if not hasattr(policy, "_core"):
+            raise TypeError(f"policy: expected one from pgcore.policies, got {policy!r}")
         self.policy = policy
         self._kernels = getattr(core(), f"PolicyFit_{policy.dtype.name}")(policy._core)
         self._step = 0
@@ -178,8 +180,11 @@ class SurrogateAscent:
         Raises
         ------
         ValueError
-            If they are of another policy; then nothing has changed.
+            If something is missing or of another policy; then nothing has changed.
         """
+        missing = {"m", "v", "step"} - set(state)
+        if missing:
+            raise ValueError(f"state: expected entries {sorted(missing)}, got {sorted(state)}")
         m, v = (np.array(state[name], self.policy.dtype) for name in ("m", "v"))
         for name, array in (("m", m), ("v", v)):
             check_shape(name, array, self._m.shape)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
+from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
 
 __all__ = ["Collector"]
@@ -102,7 +103,7 @@ class Collector:
         seed: int | None = None,
     ) -> None:
         self._stepper = VectorStepper(env)
-        _check_fit(policy, self._stepper)
+        check_fit(policy, self._stepper.observations, self._stepper.actions)
         self.env = env
         self.policy = policy
         self.rng = rng
@@ -286,13 +287,3 @@ class Collector:
         order = np.argsort(end_times[piece_done], kind="stable")
         self.episode_returns = returns[order].tolist()
         self.episode_lengths = lengths[order].tolist()
-
-
-def _check_fit(policy: ActingPolicy, stepper: VectorStepper) -> None:
-    dim, shape = stepper.observations.dim, stepper.actions.action_shape
-    if policy.obs_dim != dim:
-        raise ValueError(f"policy: expected obs_dim {dim} to fit the environment, got {policy.obs_dim}")
-    if tuple(policy.action_shape) != shape:
-        raise ValueError(
-            f"policy: expected action_shape {shape} to fit the environment, got {tuple(policy.action_shape)}"
-        )

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["ActionAdapter", "ObservationAdapter"]
+__all__ = ["ActionAdapter", "ObservationAdapter", "check_fit"]
 
 Space = spaces.Space[Any]
 Array = NDArray[Any]
@@ -138,6 +138,8 @@ class ActionAdapter:
         As given.
     action_shape : tuple of int
         Shape of one action on the policy's side.
+    num_choices : tuple of int or None
+        How many each of the policy's choices is among; None for a `Box`.
 
     Raises
     ------
@@ -158,6 +160,7 @@ class ActionAdapter:
         self.space = space
         self._bounds: tuple[Array, Array] | None = None
         self._start: Array | None = None
+        self.num_choices: tuple[int, ...] | None = None
         if isinstance(space, spaces.Box) and space.dtype.kind == "f":
             self._bounds = space.low.reshape(1, -1), space.high.reshape(1, -1)
             self._env_shape, self._dtype = space.shape, space.dtype
@@ -166,11 +169,14 @@ class ActionAdapter:
             self._start = np.array(space.start)
             self._env_shape, self._dtype = (), np.dtype(space.dtype)
             self.action_shape = ()
+            self.num_choices = (int(space.n),)
         elif isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
             if isinstance(space, spaces.MultiDiscrete):
                 self._start = np.asarray(space.start).reshape(-1)
             self._env_shape, self._dtype = space.shape, np.dtype(space.dtype)
             self.action_shape = (math.prod(self._env_shape),)
+            nvec = space.nvec if isinstance(space, spaces.MultiDiscrete) else np.full(self._env_shape, 2)
+            self.num_choices = tuple(nvec.ravel().tolist())
         else:
             require_space("action_space", space)
             raise ValueError(
@@ -215,6 +221,25 @@ class ActionAdapter:
     def single(self, action: Array) -> Any:
         """Return one environment's action for one of the policy's, of shape ``action_shape``."""
         return self.to_env(np.asarray(action)[None])[0]
+
+
+def check_fit(policy: Any, observations: ObservationAdapter, actions: ActionAdapter) -> None:
+    """Raise a `ValueError` unless ``policy`` is one for these spaces.
+
+    One that does not say its ``num_choices`` is taken to make the right ones.
+    """
+    found = getattr(policy, "num_choices", actions.num_choices)
+    for what, expected, got in (
+        ("obs_dim", observations.dim, policy.obs_dim),
+        ("action_shape", actions.action_shape, tuple(policy.action_shape)),
+        ("actions that are", _kind(actions.num_choices), _kind(found)),
+    ):
+        if got != expected:
+            raise ValueError(f"policy: expected {what} {expected} to fit the environment, got {got}")
+
+
+def _kind(num_choices: tuple[int, ...] | None) -> str:
+    return "real numbers" if num_choices is None else f"choices among {tuple(num_choices)}"
 
 
 def require_space(name: str, space: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from pgcore.baselines import ValueNetwork
+from pgcore.baselines.optimal import OptimalBaseline
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.kernels import gae
 from pgcore.training.algorithm import Algorithm, ConfigT
@@ -115,7 +116,12 @@ class ActorCritic(Algorithm[ConfigT]):
         return ValueNetwork(self.hidden, activation=self.activation, seed=seed, **options)
 
     def setup(self) -> None:
-        """Refuse a critic that would take a time limit for the end of the episode."""
+        """Refuse a critic that needs the policy's scores, or takes time limits for ends of episodes."""
+        if isinstance(self.critic, OptimalBaseline):
+            raise ValueError(
+                "critic: expected one that needs no scores of the policy (ValueNetwork, LinearFeatures), "
+                f"got {self.critic!r}"
+            )
         if self.critic.needs_whole_episodes and not self.config.whole_episodes:
             raise ValueError(
                 "critic: expected one that can value what follows a cut episode (ValueNetwork, "

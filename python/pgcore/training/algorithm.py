@@ -15,7 +15,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from pgcore import policies, presets
-from pgcore.kernels._coerce import integer
+from pgcore.baselines import Baseline
+from pgcore.kernels._coerce import integer, integers
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import Collector, close_vector_env, make_vector_env
 from pgcore.training import persistence
@@ -30,7 +31,6 @@ from pgcore.training.statistics import mean_or_nan
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pgcore.baselines import Baseline
     from pgcore.batch import Batch
     from pgcore.training.persistence import Component
 
@@ -60,8 +60,7 @@ class Algorithm(ABC, Generic[ConfigT]):
     seed
         Seeds everything random. None draws one, kept in ``model.seed``.
     num_envs, backend
-        When ``env`` is an id: how many copies to step, and how (``"sync"``, ``"async"``, ``"native"``,
-        ``"envpool"``); by default 1 and ``"sync"``.
+        Of an id: how many copies to step (by default 1), and how ("sync", "async", "native", "envpool").
     **hyperparameters
         Fields of the configuration dataclass.
 
@@ -119,6 +118,8 @@ class Algorithm(ABC, Generic[ConfigT]):
         )
         if policy is not None and not isinstance(policy, Policy):
             raise TypeError(f"policy: expected one from pgcore.policies or None, got {policy!r}")
+        if critic is not None and not isinstance(critic, Baseline):
+            raise TypeError(f"critic: expected one from pgcore.baselines or None, got {critic!r}")
         if isinstance(env, gym.Env | VectorEnv) and not (num_envs is None and backend is None):
             raise ValueError(
                 f"num_envs, backend: expected neither with a made environment, got {num_envs}, {backend}"
@@ -133,7 +134,7 @@ class Algorithm(ABC, Generic[ConfigT]):
             action_space=self.env.single_action_space,
             policy=policy,
             critic=critic,
-            hidden=tuple(hidden),
+            hidden=integers("hidden", hidden, minimum=1),
             activation=activation,
         )
 
@@ -215,8 +216,8 @@ class Algorithm(ABC, Generic[ConfigT]):
     ) -> Self:
         """Train for at least ``total_timesteps`` environment steps, in whole iterations; return the model.
 
-        If an exception cuts an iteration short (Ctrl-C is one), the model is as it was after the last one
-        that was finished, and can be saved or go on learning.
+        If an exception (Ctrl-C is one) cuts an iteration short, the model is as it was before that iteration,
+        and can be saved or go on learning.
 
         Parameters
         ----------
@@ -233,7 +234,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         Raises
         ------
         ValueError
-            If the model has no environment (it was loaded without one), or ``total_timesteps`` is negative.
+            If the model has no environment, or ``total_timesteps`` is negative.
         """
         if self.env is None:
             raise ValueError("env: expected an environment to learn in, got None; call set_env")
@@ -247,8 +248,7 @@ class Algorithm(ABC, Generic[ConfigT]):
         first, started = self.num_timesteps, time.perf_counter()
         target = first + total_timesteps
         bar = ProgressBar(target, first) if progress_bar else None
-        if bar is not None:
-            callbacks.append(bar)
+        callbacks += [] if bar is None else [bar]
         try:
             while self.num_timesteps < target:
                 self.progress = self.num_timesteps / target

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pgcore._version import __version__
-from pgcore.training.files import npz_path, replacing
+from pgcore.training.files import as_path, npz_path, replacing
 
 __all__ = ["CHECKPOINT_NAME", "FORMAT_VERSION", "read_checkpoint", "write_checkpoint"]
 
@@ -58,6 +58,8 @@ def write_checkpoint(
     ------
     OSError
         If the file cannot be written.
+    TypeError, ValueError
+        If ``path`` is no path, or that of a directory.
     """
     target = npz_path(path)
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "pgcore_version": __version__, **metadata}
@@ -90,7 +92,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     ValueError
         If the file is something else, is damaged, or comes from a newer version.
     """
-    source = _existing(Path(path))
+    source = _existing(as_path(path))
     try:
         with zipfile.ZipFile(source) as archive:
             metadata = json.loads(archive.read(_METADATA)) if _METADATA in archive.namelist() else {}

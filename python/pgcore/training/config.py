@@ -30,6 +30,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 __all__ = [
     "Config",
+    "FiniteFloat",
     "NonNegativeFloat",
     "OpenUnitInterval",
     "PositiveFloat",
@@ -54,6 +55,7 @@ PositiveInt = Annotated[int, Range("an integer >= 1", lambda value: value >= 1)]
 PositiveFloat = Annotated[
     float, Range("a finite number > 0", lambda value: math.isfinite(value) and value > 0)
 ]
+FiniteFloat = Annotated[float, Range("a finite number", math.isfinite)]
 NonNegativeFloat = Annotated[
     float, Range("a finite number >= 0", lambda value: math.isfinite(value) and value >= 0)
 ]
@@ -79,7 +81,7 @@ class Config:
     """Discount factor."""
     normalize_observations: bool = False
     """Standardise observations with running statistics, clipped at 10 and stored with the model."""
-    init_log_std: float = 0.0
+    init_log_std: FiniteFloat = 0.0
     """Log standard deviation of the actions before training, where they are continuous."""
 
     def __post_init__(self) -> None:
@@ -153,6 +155,8 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
             raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
         return value
     value = _converted(name, value, hint)
+    if hint is int and abs(value) >= 2**63:
+        raise ValueError(f"{name}: expected an integer of 64 bits, got {value}")
     if constraint is not None and not constraint.holds(value):
         raise ValueError(f"{name}: expected {constraint.what}, got {value!r}")
     return value

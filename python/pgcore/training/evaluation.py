@@ -10,7 +10,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from pgcore.kernels._coerce import integer
 from pgcore.rollout import autoreset_mode, make_vector_env
+from pgcore.training.seeding import checked_seed
 
 __all__ = ["Predicts", "evaluate_policy"]
 
@@ -99,8 +101,9 @@ def evaluate_policy(
     >>> 8 < mean <= 500
     True
     """
-    if n_eval_episodes < 1:
-        raise ValueError(f"n_eval_episodes: expected an integer >= 1, got {n_eval_episodes!r}")
+    n_eval_episodes = integer("n_eval_episodes", n_eval_episodes, minimum=1)
+    if seed is not None:
+        seed = checked_seed(seed)
     if isinstance(env, str):
         vector_env = make_vector_env(env, num_envs=min(n_eval_episodes, _MAX_ENVS))
     else:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["npz_path", "replacing"]
+__all__ = ["as_path", "npz_path", "replacing"]
 
 
 @contextmanager
@@ -37,11 +37,28 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """Return a `Path`; what is none raises a `TypeError` that says so."""
+    try:
+        return Path(path)
+    except TypeError:
+        raise TypeError(f"path: expected a path, got {type(path).__name__} {path!r}") from None
+
+
 def npz_path(path: str | os.PathLike[str]) -> Path:
     """Return ``path`` with ``.npz`` added if it has no suffix.
+
+    Raises
+    ------
+    TypeError
+        If it is no path.
+    ValueError
+        If there is a directory of that name: a file beside it would not be what is read back.
 
     >>> npz_path("model").name
     'model.npz'
     """
-    path = Path(path)
+    path = as_path(path)
+    if path.is_dir():
+        raise ValueError(f"path: expected a file to write, got the directory {path}")
     return path if path.suffix else path.with_name(path.name + ".npz")

@@ -41,6 +41,8 @@ class CSVLogger:
     ------
     FileExistsError
         If there is something in the file and ``resume_at`` is None.
+    ValueError
+        If the file is not one that a logger wrote.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, resume_at: int | None = None) -> None:
@@ -51,6 +53,8 @@ class CSVLogger:
             if resume_at is None:
                 raise FileExistsError(f"path: expected a new CSV file, got {self.path}, which is not empty")
             self._columns, kept = _read_rows(self.path, resume_at)
+            if self._columns and _STEPS not in self._columns:
+                raise ValueError(f"path: expected a CSV file with a column {_STEPS}, got {self.path}")
         self._file: IO[str] | None = None
         self._rewrite(kept)
 
@@ -101,7 +105,10 @@ def _writer(file: IO[str], columns: list[str]) -> csv.DictWriter[str]:
 
 def _read_rows(path: Path, up_to: int | None) -> tuple[list[str], list[dict[str, str]]]:
     """Header and whole lines, without those after ``up_to`` steps and the torn one that a crash may leave."""
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"path: expected a CSV file, got {path} ({error})") from None
     whole = text[: text.rfind("\n") + 1]
     columns, *lines = list(csv.reader(whole.splitlines())) or [[]]
     rows = [dict(zip(columns, line, strict=True)) for line in lines if len(line) == len(columns)]

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from pgcore.rollout import ActionAdapter, ObservationAdapter
+from pgcore.rollout.spaces import check_fit
 
 if TYPE_CHECKING:
     from pgcore.policies import Policy
@@ -46,11 +47,7 @@ class Predictor:
 
     def check_fit(self, policy: Policy) -> None:
         """Raise a `ValueError` if ``policy`` is not one for these spaces."""
-        for name, expected in (("obs_dim", self.obs_dim), ("action_shape", self._actions.action_shape)):
-            if getattr(policy, name) != expected:
-                raise ValueError(
-                    f"policy: expected {name} {expected} to fit the environment, got {getattr(policy, name)}"
-                )
+        check_fit(policy, self._observations, self._actions)
 
     def __call__(self, policy: Policy, obs: Any, rng: np.random.Generator | None) -> np.ndarray[Any, Any]:
         """Return an action for each observation in ``obs``: the mode if ``rng`` is None, else a sample.
