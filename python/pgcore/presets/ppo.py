@@ -73,6 +73,7 @@ PRESETS = {
             "gamma": 0.9999,
             "gae_lambda": 0.98,
             "normalize_observations": True,
+            "init_log_std": 0.5,
             "n_critic_updates": 20,
             "batch_size": 256,
         },
