@@ -61,21 +61,22 @@ def ignored_signals() -> Any:
 def deferred_signals() -> Iterator[None]:
     """Raise `Interrupted` at the end of this context for a SIGINT or SIGTERM that came inside it.
 
-    Processes started in it never get them. Where signals cannot wait (Windows), they are ignored.
+    Processes started in it never get them: those that are forked inherit the handler that does nothing else
+    than take a note, others (where there are masks, not on Windows) that the signals are blocked.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        with ignored_signals():
+    arrived: list[int] = []
+    # Blocking is not enough for this process: a thread that was there before would take the signal.
+    with _handled(lambda signum, frame: arrived.append(signum)):
+        if not hasattr(signal, "pthread_sigmask"):
             yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-        pending = signal.sigpending() & set(_SIGNALS)
-        arrived = signal.sigwait(pending) if pending else None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    if arrived is not None:
-        raise Interrupted(arrived)
+        else:
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)  # handlers of what is pending run here
+    if arrived:
+        raise Interrupted(arrived[0])
 
 
 def _raise(signum: int, frame: FrameType | None) -> NoReturn:
