@@ -187,7 +187,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
         "linear",
     ]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    steps = ["--total-timesteps", "12000"]
+    steps = ["--total-timesteps", "40000"]
     with subprocess.Popen(
         [sys.executable, "-m", "pgcore", *plan, *steps, "--out", str(broken)],
         stdout=subprocess.PIPE,
@@ -203,12 +203,12 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):
     assert err.startswith("pgcore: interrupted after ")
     assert f"pgcore train reinforce --resume --out {broken}" in err
     stopped_at = pgcore.load(broken).num_timesteps
-    assert 0 < stopped_at < 12_000
+    assert 0 < stopped_at < 40_000
     assert int(rows(broken)[-1]["time/total_timesteps"]) == stopped_at
 
     resumed = command("train", "reinforce", "--resume", "--out", str(broken))
     assert resumed.returncode == 0, resumed.stderr
-    assert f"resumed after {stopped_at:,} of 12,000 steps" in resumed.stdout
+    assert f"resumed after {stopped_at:,} of 40,000 steps" in resumed.stdout
     assert command(*plan, *steps, "--out", str(whole)).returncode == 0
     first, second = pgcore.load(whole), pgcore.load(broken)
     np.testing.assert_array_equal(first.policy.params, second.policy.params)
