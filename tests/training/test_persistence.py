@@ -7,13 +7,13 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from test_algorithm import ACTION_SPACES, BOX, OBSERVATION_SPACES, Sketch, Still, equal_states
 
 import pgcore
 from pgcore import REINFORCE
 from pgcore.policies import GaussianPolicy, ObservationNormalizer
 from pgcore.training import Algorithm
 from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
+from training.sketch import ACTION_SPACES, BOX, OBSERVATION_SPACES, Sketch, Still, equal_states
 
 BASELINES = ["none", "average_return", "time_dependent", "linear", "value_network"]
 
