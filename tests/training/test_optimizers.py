@@ -94,3 +94,7 @@ def test_schedules():
     assert scheduled(0.5, "constant", 0.9) == 0.5
     assert scheduled(0.5, "linear", 0.0) == 0.5
     assert scheduled(0.5, "linear", 0.5) == 0.25
+    assert [scheduled(0.5, "cooldown", at) for at in (0.0, 0.5, 0.75)] == [0.5, 0.5, 0.5]
+    assert scheduled(0.5, "cooldown", 0.9) == pytest.approx(0.25)
+    for schedule in ("linear", "cooldown"):
+        assert scheduled(0.5, schedule, 1.0) == 0.0

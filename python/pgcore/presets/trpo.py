@@ -45,13 +45,13 @@ PRESETS = {
     ),
     "Hopper-v5": Preset(
         total_timesteps=300_000,
-        num_envs=2,
+        num_envs=8,
         hyperparameters={
-            "n_steps": 1024,
+            "n_steps": 256,
             "normalize_observations": True,
-            "gae_lambda": 0.98,
-            "target_kl": 0.07,
-            "step_schedule": "linear",
+            "gamma": 0.995,
+            "target_kl": 0.05,
+            "step_schedule": "cooldown",
             "cg_damping": 0.5,
             "cg_max_steps": 25,
         },
