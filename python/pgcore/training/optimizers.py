@@ -157,7 +157,7 @@ def scheduled(value: float, schedule: ScheduleName, progress: float) -> float:
         A step size, or another number to anneal.
     schedule
         "constant"; "linear", to zero at the end; "cooldown", constant and then linearly to zero over the last
-        fifth (Hägele et al. 2024), which lets the steps' noise average out only when there is most to keep.
+        fifth (Hägele et al. 2024): full steps for most of the time, then time for their noise to average out.
     progress
         Share of the training that is over.
 
