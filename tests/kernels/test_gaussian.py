@@ -14,30 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
+from kernels.gaussian_problems import problem
 from oracles import assert_close, assert_same_bits
 from pgcore import kernels
-from pgcore.kernels import gaussian_entropy, gaussian_kl, gaussian_log_prob, gaussian_score
+from pgcore.kernels import gaussian_kl
 
 # Batches around the kernel's groups of 16 rows and blocks of 2048, and vectors longer than its stack buffers.
 SIZES = [(0, 3), (1, 1), (1, 4), (5, 2), (15, 3), (16, 3), (17, 1), (33, 8), (100, 17), (2, 70), (2049, 3)]
 every_size = pytest.mark.parametrize(("B", "A"), SIZES)
-
-
-def problem(rng: np.random.Generator, B: int, A: int, dtype: Any = np.float64) -> dict[str, np.ndarray]:
-    return {
-        "actions": rng.normal(size=(B, A)).astype(dtype),
-        "mean": rng.normal(size=(B, A)).astype(dtype),
-        "log_std": (0.5 * rng.normal(size=A)).astype(dtype),
-        "log_stds": (0.5 * rng.normal(size=(B, A))).astype(dtype),
-        "tril": cholesky_factor(rng, A).astype(dtype),
-    }
-
-
-def cholesky_factor(rng: np.random.Generator, A: int) -> np.ndarray:
-    """A well-conditioned lower-triangular matrix with NaN above the diagonal, which nothing may read."""
-    L = np.tril(rng.normal(size=(A, A)) / A, -1) + np.diag(rng.uniform(0.5, 2.0, A))
-    L[np.triu_indices(A, 1)] = np.nan
-    return L
 
 
 def covariances(log_std: np.ndarray, B: int) -> list[np.ndarray]:
@@ -376,114 +360,6 @@ def test_extreme_scales(lib: ModuleType, dtype: np.dtype) -> None:
         d_mean, d_log_std = lib.gaussian_score(actions, mean, log_std)
         assert d_mean[0, 0] == pytest.approx(2.0 / sd, rel=tolerance)
         assert d_log_std[0, 0] == pytest.approx(3.0, rel=tolerance)
-
-
-# ---- how arrays come in ----
-
-
-@pytest.mark.parametrize("form", oracles.AWKWARD)
-@pytest.mark.parametrize(("B", "A"), [(9, 3), (0, 2), (1, 1)])
-def test_awkward_arrays(form: str, B: int, A: int, dtype: np.dtype, rng: np.random.Generator) -> None:
-    p, q = problem(rng, B, A, dtype), problem(rng, B, A, dtype)
-    make = oracles.AWKWARD[form]
-    pa, qa = ({key: make(x) for key, x in x.items()} for x in (p, q))
-    before = {key: x.tobytes() for key, x in pa.items()}
-
-    def all_results(p: dict[str, Any], q: dict[str, Any]) -> list[Any]:
-        results: list[Any] = []
-        for options in ({"log_std": p["log_std"]}, {"log_std": p["log_stds"]}, {"scale_tril": p["tril"]}):
-            results += [gaussian_log_prob(p["actions"], p["mean"], **options), gaussian_entropy(**options)]
-            results += gaussian_score(p["actions"], p["mean"], **options)
-        results.append(gaussian_kl(p["mean"], p["log_std"], q["mean"], q["log_stds"]))
-        full = {"scale_tril_p": p["tril"], "scale_tril_q": q["tril"]}
-        return [*results, gaussian_kl(p["mean"], mean_q=q["mean"], **full)]
-
-    for awkward, plain in zip(all_results(pa, qa), all_results(p, q), strict=True):
-        assert_same_bits(awkward, plain)
-    assert {key: x.tobytes() for key, x in pa.items()} == before
-
-
-def test_lists_and_integers() -> None:
-    assert gaussian_log_prob([[1, 2]], [[0, 0]], [0, 0]).dtype == np.float64
-    assert gaussian_entropy([0, 0]) == gaussian_entropy([0.0, 0.0])
-    mixed = gaussian_log_prob(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), [0.0])
-    assert mixed.dtype == np.float64
-
-
-ROWS = np.zeros((4, 2))
-
-
-@pytest.mark.parametrize(
-    ("function", "arguments", "options", "message"),
-    [
-        (gaussian_log_prob, (ROWS, ROWS), {}, "log_std: expected either log_std or scale_tril, got neither"),
-        (
-            gaussian_log_prob,
-            (ROWS, ROWS, [0.0, 0.0]),
-            {"scale_tril": np.eye(2)},
-            "log_std: expected either log_std or scale_tril, got both",
-        ),
-        (gaussian_entropy, (), {}, "log_std: expected either log_std or scale_tril, got neither"),
-        (gaussian_log_prob, (ROWS[0], ROWS, [0.0]), {}, "actions: expected shape (B, A), got (2,)"),
-        (gaussian_log_prob, (ROWS, ROWS[:3], [0.0]), {}, "mean: expected shape (4, 2), got (3, 2)"),
-        (
-            gaussian_log_prob,
-            (ROWS, ROWS, [0.0]),
-            {},
-            "log_std: expected shape (2,) or (4, 2), got (1,)",
-        ),
-        (
-            gaussian_score,
-            (ROWS, ROWS, np.zeros((1, 2))),
-            {},
-            "log_std: expected shape (2,) or (4, 2), got (1, 2)",
-        ),
-        (
-            gaussian_score,
-            (ROWS, ROWS),
-            {"scale_tril": np.eye(3)},
-            "scale_tril: expected shape (2, 2), got (3, 3)",
-        ),
-        (
-            gaussian_score,
-            (ROWS, ROWS),
-            {"scale_tril": np.diag([1.0, 0.0])},
-            "scale_tril: expected a diagonal without zeros, got [1. 0.]",
-        ),
-        (
-            gaussian_entropy,
-            (),
-            {"scale_tril": [[0.0]]},
-            "scale_tril: expected a diagonal without zeros, got [0.]",
-        ),
-        (gaussian_entropy, (), {"scale_tril": [1.0]}, "scale_tril: expected shape (1, 1), got (1,)"),
-        (gaussian_entropy, (0.0,), {}, "log_std: expected shape (A,) or (B, A), got ()"),
-        (gaussian_kl, (ROWS, [0.0, 0.0]), {}, "mean_q: expected an array, got None"),
-        (gaussian_kl, (ROWS, None, ROWS, [0.0, 0.0]), {}, "log_std_p: expected an array, got None"),
-        (
-            gaussian_kl,
-            (ROWS, None, ROWS),
-            {"scale_tril_p": np.eye(2)},
-            "scale_tril_q: expected an array, got None",
-        ),
-        (
-            gaussian_kl,
-            (ROWS, None, ROWS, [0.0, 0.0]),
-            {"scale_tril_p": np.eye(2), "scale_tril_q": np.eye(2)},
-            "log_std_q: expected either log_std or scale_tril, got both",
-        ),
-        (
-            gaussian_kl,
-            (ROWS, [0.0, 0.0], ROWS[:1], [0.0, 0.0]),
-            {},
-            "mean_q: expected shape (4, 2), got (1, 2)",
-        ),
-    ],
-)
-def test_errors(function: Any, arguments: tuple[Any, ...], options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        function(*arguments, **options)
-    assert str(caught.value) == message
 
 
 # ---- properties ----
