@@ -14,19 +14,11 @@ from pathlib import Path
 import pytest
 
 import pgcore
+from cli.commands import failure
 from pgcore.cli import main
 
 TRAIN = ["train", "trpo", "--env-id", "CartPole-v1"]
 QUICK = ["--total-timesteps", "200", "--n-steps", "100", "--eval-episodes", "0"]
-
-
-def failure(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 2) -> str:
-    """The one line on standard error."""
-    assert main(arguments) == status
-    err = capsys.readouterr().err
-    assert err.startswith("pgcore: ")
-    assert err.count("\n") == 1, err
-    return err.removeprefix("pgcore: ").rstrip("\n")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +45,7 @@ def test_values_that_do_not_fit(
 def test_sizes_that_fit_into_no_memory(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    message = failure(capsys, *TRAIN, "--out", str(tmp_path / "run"), *arguments)
+    message = failure(capsys, *TRAIN, "--out", str(tmp_path / "run"), *arguments, started=True)
     assert message.startswith("expected sizes that fit into memory, got: ")
 
 
@@ -89,7 +81,9 @@ def test_resuming_from_damaged_files(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_critic_that_diverges_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    message = failure(capsys, *TRAIN, *QUICK, "--learning-rate", "1e30", "--out", str(run), status=1)
+    message = failure(
+        capsys, *TRAIN, *QUICK, "--learning-rate", "1e30", "--out", str(run), status=1, started=True
+    )
     assert message.startswith("training broke down after 0 steps: critic: expected finite gradients")
     assert pgcore.load(run).num_timesteps == 0
 

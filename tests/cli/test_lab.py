@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from cli.commands import failure
 from pgcore import plots
 from pgcore.cli import main
 from pgcore.plots.style import new_figure
@@ -22,15 +23,6 @@ TABLES = {
     "lqr-field": ["field", "paths", "steps", "noise"],
     "importance": ["weights", "horizons", "bias"],
 }
-
-
-def failure(capsys, *arguments):
-    assert main(["lab", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("pgcore: ")
-    assert captured.err.count("\n") == 1, captured.err
-    return captured.err.removeprefix("pgcore: ").rstrip("\n")
 
 
 def small_figure(study):
@@ -93,13 +85,13 @@ def test_a_seed_decides_every_byte(figure, tmp_path, quick, monkeypatch):
 def test_bad_arguments(capsys, arguments, message, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
-    assert failure(capsys, *arguments).startswith(message)
+    assert failure(capsys, "lab", *arguments).startswith(message)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [["variance"], ["variance", "-o", "a.png", "--episode", "100"]])
 def test_missing_and_unknown_options(capsys, arguments):
-    assert "(see pgcore lab variance --help)" in failure(capsys, *arguments)
+    assert "(see pgcore lab variance --help)" in failure(capsys, "lab", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +110,14 @@ def test_bad_outputs_are_refused_before_anything_is_computed(capsys, out, messag
     for name in ("variance_study", "lqr_field_study", "importance_study"):
         monkeypatch.setattr(plots, name, compute)
     for figure in QUICK:
-        assert failure(capsys, figure, "-o", out).startswith(message)
+        assert failure(capsys, "lab", figure, "-o", out).startswith(message)
 
 
 def test_without_matplotlib_it_says_what_to_install(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setattr(plots, "variance_study", None)
-    message = failure(capsys, "variance", "-o", str(tmp_path / "a.png"))
+    message = failure(capsys, "lab", "variance", "-o", str(tmp_path / "a.png"))
     assert message.startswith("matplotlib: expected it to draw with, got none (")
     assert message.endswith("pip install 'pgcore[plots]'")
 
