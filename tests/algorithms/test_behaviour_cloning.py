@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import csv
-import json
-
 import autograd
 import autograd.numpy as anp
 import gymnasium as gym
@@ -10,13 +7,12 @@ import numpy as np
 import pytest
 
 import pgcore
-from pgcore import REINFORCE, Batch, BehaviourCloning, evaluate_policy
+from pgcore import Batch, BehaviourCloning
 from pgcore.baselines import Constant
-from pgcore.cli import main
 from pgcore.policies import CategoricalPolicy, GaussianPolicy, ObservationNormalizer
-from pgcore.rollout import Collector, make_vector_env
-from pgcore.training import persistence
+from pgcore.rollout import make_vector_env
 from pgcore.training.datasets import save_batch
+from training.sketch import equal_states
 
 
 def taught(rng, steps=200, length=20):
@@ -29,14 +25,6 @@ def taught(rng, steps=200, length=20):
 def clone(batch, **arguments):
     arguments = {"hidden": (8,), "n_steps": 64, "batch_size": 16, "seed": 4, **arguments}
     return BehaviourCloning("CartPole-v1", demonstrations=batch, **arguments)
-
-
-def equal_states(first, second):
-    scalars, arrays = persistence.snapshot(first)
-    other_scalars, other_arrays = persistence.snapshot(second)
-    assert arrays.keys() == other_arrays.keys()
-    assert scalars == other_scalars
-    return all(np.array_equal(array, other_arrays[name]) for name, array in arrays.items())
 
 
 # The gradient
@@ -344,108 +332,3 @@ def test_environments_made_for_nothing_are_closed(rng, monkeypatch):
         BehaviourCloning(env, demonstrations=taught(rng))
     assert len(closed) == 1
     env.close()
-
-
-# From a teacher to a policy gradient, and the command line
-
-
-@pytest.fixture(scope="module")
-def demos(tmp_path_factory):
-    """Four episodes of 500 steps by a linear teacher, in a file."""
-    teacher = CategoricalPolicy(4, 2, hidden=())
-    weights = 15 * np.array([0.1, 0.3, 1.0, 0.6])
-    teacher.params = np.concatenate([-weights, weights, [0.0, 0.0]])
-    env = make_vector_env("CartPole-v1", num_envs=4, seed=0)
-    collector = Collector(env, teacher, rng=np.random.default_rng(0))
-    batch = collector.collect(500, whole_episodes=True)
-    assert min(collector.episode_returns) == 500
-    env.close()
-    return save_batch(tmp_path_factory.mktemp("demos") / "demos.npz", batch)
-
-
-def test_cloning_then_policy_gradient(demos):
-    cloned = BehaviourCloning("CartPole-v1", demonstrations=demos, hidden=(32,), seed=0).learn(40_000)
-    assert evaluate_policy(cloned, "CartPole-v1", 20, seed=1)[0] > 400
-    assert evaluate_policy(cloned, "CartPole-v1", 20, seed=1, deterministic=False)[0] > 400
-    before = cloned.policy.params
-    model = REINFORCE("CartPole-v1", policy=cloned.policy, num_envs=4, learning_rate=1e-3, seed=0)
-    model.learn(10_000)
-    assert model.policy is cloned.policy
-    assert np.abs(model.policy.params - before).max() > 0
-    assert model.logs["rollout/ep_rew_mean"] > 400
-    assert evaluate_policy(model, "CartPole-v1", 20, seed=2)[0] > 400
-
-
-def test_the_command_line(demos, tmp_path, capsys):
-    train = ["train", "bc", "--env-id", "CartPole-v1", "--demonstrations", str(demos), "--hidden", "32"]
-    options = ["--n-steps", "1000", "--seed", "3", "--eval-episodes", "5", "--validation-fraction", "0.25"]
-    options += ["--learning-rate", "0.003"]
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert main([*train, *options, "--total-timesteps", "20000", "--out", str(whole)]) == 0
-    out = capsys.readouterr().out
-    assert out.splitlines()[0] == f"bc on CartPole-v1, seed 3, in {whole}"
-    assert out.splitlines()[-1].startswith("mean reward ")
-    assert main([*train, *options, "--total-timesteps", "9000", "--out", str(parts)]) == 0
-    resume = ["train", "bc", "--resume", "--out", str(parts)]
-    assert main([*resume, "--total-timesteps", "20000"]) == 0
-    first, second = pgcore.load(whole), pgcore.load(parts)
-    assert first.num_timesteps == 20_000
-    assert equal_states(first, second)
-    expected = BehaviourCloning(
-        "CartPole-v1",
-        demonstrations=demos,
-        hidden=(32,),
-        n_steps=1000,
-        seed=3,
-        validation_fraction=0.25,
-        learning_rate=0.003,
-    ).learn(20_000)
-    assert equal_states(first, expected)
-    with open(parts / "progress.csv", newline="") as file:
-        lines = list(csv.DictReader(file))
-    assert [int(line["time/total_timesteps"]) for line in lines] == list(range(1000, 20_001, 1000))
-    assert float(lines[-1]["train/log_likelihood"]) > float(lines[0]["train/log_likelihood"])
-    assert float(lines[-1]["train/validation_log_likelihood"]) > -0.6
-    assert json.loads((parts / "config.json").read_text())["demonstrations"] == str(demos)
-    capsys.readouterr()
-    assert main(["eval", str(parts), "--episodes", "5", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["mean_reward"] > 400
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--env-id", "CartPole-v1"], "--demonstrations"),
-        (["--demonstrations", "nothing.npz"], "--env-id"),
-        (
-            ["--env-id", "CartPole-v1", "--demonstrations", "nothing.npz"],
-            "path: expected a file with a batch, ",
-        ),
-        (
-            ["--env-id", "Pendulum-v1", "--demonstrations", "{demos}"],
-            "demonstrations: expected obs of shape ",
-        ),
-        (
-            ["--env-id", "CartPole-v1", "--demonstrations", "{demos}", "--gamma", "1"],
-            "unknown argument '--gamma'",
-        ),
-    ],
-)
-def test_bad_command_lines_are_one_line(demos, tmp_path, monkeypatch, capsys, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    assert main(["train", "bc", *(argument.format(demos=demos) for argument in arguments)]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert message in captured.err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_resumed_run_keeps_its_demonstrations(demos, tmp_path, capsys):
-    out, other = tmp_path / "run", tmp_path / "other.npz"
-    other.write_bytes(demos.read_bytes())
-    train = ["train", "bc", "--env-id", "CartPole-v1", "--eval-episodes", "0", "--out", str(out)]
-    assert main([*train, "--demonstrations", str(demos), "--total-timesteps", "1"]) == 0
-    capsys.readouterr()
-    assert main([*train, "--demonstrations", str(other), "--total-timesteps", "5000", "--resume"]) == 2
-    assert capsys.readouterr().err.startswith(f"pgcore: --demonstrations: expected '{demos}', as the run in")
