@@ -1,4 +1,4 @@
-"""`ValueNetwork`: a fit that cannot succeed says so and changes nothing."""
+"""`ValueNetwork`: what it refuses, and that a fit which cannot succeed says so and changes nothing."""
 
 from __future__ import annotations
 
@@ -80,3 +80,49 @@ def test_no_steps_teach_nothing(fitted: tuple[ValueNetwork, Batch]) -> None:
     empty = Batch(np.zeros((0, 3)), np.zeros(0), np.zeros(0), ends=np.zeros(0, bool))
     assert network.fit(empty, np.zeros(0)) == {}
     assert_same(network.state(), before)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_targets_change_nothing(fitted: tuple[ValueNetwork, Batch], bad: float) -> None:
+    network, batch = fitted
+    before, targets = network.state(), np.zeros(64)
+    targets[5] = bad
+    with pytest.raises(ValueError) as caught:
+        network.fit(batch, targets)
+    assert str(caught.value) == "targets: expected finite returns, got NaN or infinity"
+    assert_same(network.state(), before)
+
+
+def test_other_observations_are_refused(fitted: tuple[ValueNetwork, Batch]) -> None:
+    with pytest.raises(ValueError) as caught:
+        fitted[0].predict(np.zeros((2, 4)))
+    assert str(caught.value) == "obs: expected shape (B, 3), got (2, 4)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"hidden": (0,)}, ValueError, "hidden: expected an integer >= 1, got 0"),
+        ({"hidden": 5}, TypeError, "hidden: expected a sequence of integers, got int"),
+        (
+            {"activation": "elu"},
+            ValueError,
+            "activation: expected one of tanh, relu, gelu, identity, got 'elu'",
+        ),
+        (
+            {"learning_rate": -1.0},
+            ValueError,
+            "learning_rate: expected a finite number >= 0, got -1.0",
+        ),
+        ({"n_epochs": -1}, ValueError, "n_epochs: expected an integer >= 0, got -1"),
+        ({"batch_size": 0}, ValueError, "batch_size: expected an integer >= 1, got 0"),
+        ({"batch_size": 2.0}, TypeError, "batch_size: expected an integer, got float"),
+        ({"max_grad_norm": "x"}, TypeError, "max_grad_norm: expected a real number, got str"),
+        ({"seed": -1}, ValueError, "seed: expected an integer >= 0, got -1"),
+        ({"dtype": "int32"}, TypeError, "dtype: expected float32 or float64, got int32"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        ValueNetwork(**arguments)
+    assert str(caught.value) == message

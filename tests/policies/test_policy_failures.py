@@ -1,7 +1,8 @@
-"""The errors of every method of a policy, word for word."""
+"""The errors of constructors and of every method of a policy, word for word."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from pgcore.policies import (
     CategoricalPolicy,
     GaussianPolicy,
+    MultiBinaryPolicy,
     MultiDiscretePolicy,
+    Policy,
 )
 
 GAUSSIAN = GaussianPolicy(3, 2, hidden=())
@@ -177,4 +180,100 @@ FLOATS = "float32 or float64 (or integers)"
 def test_wrong_arguments(function: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         function()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: GaussianPolicy(0, 1), ValueError, "obs_dim: expected an integer >= 1, got 0"),
+        (lambda: GaussianPolicy(2.0, 1), TypeError, "obs_dim: expected an integer, got float"),
+        (lambda: GaussianPolicy(3, 0), ValueError, "act_dim: expected an integer >= 1, got 0"),
+        (
+            lambda: GaussianPolicy(3, 1, hidden=(4, 0)),
+            ValueError,
+            "hidden: expected an integer >= 1, got 0",
+        ),
+        (lambda: GaussianPolicy(3, 1, hidden=(4.5,)), TypeError, "hidden: expected an integer, got float"),
+        (
+            lambda: GaussianPolicy(3, 1, hidden=64),
+            TypeError,
+            "hidden: expected a sequence of integers, got int",
+        ),
+        (
+            lambda: GaussianPolicy(3, 1, activation="elu"),
+            ValueError,
+            "activation: expected one of tanh, relu, gelu, identity, got 'elu'",
+        ),
+        (
+            lambda: CategoricalPolicy(3, 2, dtype="float16"),
+            TypeError,
+            "dtype: expected float32 or float64, got float16",
+        ),
+        (
+            lambda: GaussianPolicy(3, 1, init_log_std=math.inf),
+            ValueError,
+            "init_log_std: expected a finite number, got inf",
+        ),
+        (
+            lambda: GaussianPolicy(3, 1, covariance="spherical"),
+            ValueError,
+            "covariance: expected 'diagonal', 'full', 'state' or an (A, A) array, got 'spherical'",
+        ),
+        (
+            lambda: GaussianPolicy(3, 2, covariance=[1.0, 2.0]),
+            ValueError,
+            "covariance: expected shape (2, 2), got (2,)",
+        ),
+        (
+            lambda: GaussianPolicy(3, 2, covariance=[[1.0, 0.5], [0.4, 1.0]]),
+            ValueError,
+            "covariance: expected a symmetric matrix, got one that is not",
+        ),
+        (
+            lambda: GaussianPolicy(3, 2, covariance=[[1.0, 2.0], [2.0, 1.0]]),
+            ValueError,
+            "covariance: expected a positive definite matrix, got one that is not",
+        ),
+        (
+            lambda: GaussianPolicy(3, 1, covariance=[[0.0]]),
+            ValueError,
+            "covariance: expected a positive definite matrix, got one that is not",
+        ),
+        (
+            lambda: GaussianPolicy(3, 1, covariance=[[math.inf]]),
+            ValueError,
+            "covariance: expected finite numbers, got inf",
+        ),
+        (
+            lambda: GaussianPolicy(3, 1, covariance=[[math.nan]]),
+            ValueError,
+            "covariance: expected finite numbers, got nan",
+        ),
+        (lambda: CategoricalPolicy(3, 0), ValueError, "num_actions: expected an integer >= 1, got 0"),
+        (lambda: CategoricalPolicy(3, "2"), TypeError, "num_actions: expected an integer, got str"),
+        (
+            lambda: MultiDiscretePolicy(3, []),
+            ValueError,
+            "num_choices: expected at least one number, got none",
+        ),
+        (
+            lambda: MultiDiscretePolicy(3, [2, 0]),
+            ValueError,
+            "num_choices: expected an integer >= 1, got 0",
+        ),
+        (lambda: MultiDiscretePolicy(3, [2.5]), TypeError, "num_choices: expected an integer, got float"),
+        (
+            lambda: MultiDiscretePolicy(3, 2),
+            TypeError,
+            "num_choices: expected a sequence of integers, got int",
+        ),
+        (lambda: MultiBinaryPolicy(3, 0), ValueError, "num_bits: expected an integer >= 1, got 0"),
+    ],
+)
+def test_wrong_constructor_arguments(
+    make: Callable[[], Policy], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        make()
     assert str(caught.value) == message
