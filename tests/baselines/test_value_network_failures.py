@@ -11,6 +11,8 @@ import pgcore
 from pgcore import Batch
 from pgcore.baselines import ValueNetwork
 
+ONE_BAD = np.arange(64) == 5
+
 
 def batch_of(obs: np.ndarray) -> Batch:
     size = len(obs)
@@ -36,7 +38,16 @@ def assert_same(state: dict[str, Any], before: dict[str, Any]) -> None:
         (np.zeros(3), ValueError, r"targets: expected shape \(64,\), got \(3,\)"),
         (1.0, ValueError, r"targets: expected shape \(64,\), got \(\)"),
         ("abc", TypeError, "targets: expected float32 or float64"),
-        (np.full(64, np.nan), ValueError, "targets: expected finite returns"),
+        (
+            np.where(ONE_BAD, np.nan, 0.0),
+            ValueError,
+            "^targets: expected finite returns, got NaN or infinity$",
+        ),
+        (
+            np.where(ONE_BAD, np.inf, 0.0),
+            ValueError,
+            "^targets: expected finite returns, got NaN or infinity$",
+        ),
         (np.linspace(-1e300, 1e300, 64), FloatingPointError, "targets: expected returns of finite variance"),
     ],
 )
@@ -79,17 +90,6 @@ def test_no_steps_teach_nothing(fitted: tuple[ValueNetwork, Batch]) -> None:
     before = network.state()
     empty = Batch(np.zeros((0, 3)), np.zeros(0), np.zeros(0), ends=np.zeros(0, bool))
     assert network.fit(empty, np.zeros(0)) == {}
-    assert_same(network.state(), before)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_bad_targets_change_nothing(fitted: tuple[ValueNetwork, Batch], bad: float) -> None:
-    network, batch = fitted
-    before, targets = network.state(), np.zeros(64)
-    targets[5] = bad
-    with pytest.raises(ValueError) as caught:
-        network.fit(batch, targets)
-    assert str(caught.value) == "targets: expected finite returns, got NaN or infinity"
     assert_same(network.state(), before)
 
 
