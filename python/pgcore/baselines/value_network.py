@@ -142,14 +142,14 @@ class ValueNetwork(Baseline):
         theta, m, v = self._params.copy(), self._m.copy(), self._v.copy()
         mean, std = self._follow(returns, theta)
         scaled = ((returns - mean) / std).astype(self.dtype)
+        del returns  # in double precision: not kept while the network learns
         # Seeded by what is saved anyway, so that a restored network goes on in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
         step, loss = self._step, 0.0
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
         for _ in range(self.n_epochs):
-            order = rng.permutation(len(rows))
             step, loss = self._core.epoch(
-                theta, m, v, step, rows, scaled, order, self.batch_size, limit,
+                theta, m, v, step, rows, scaled, rng.permutation(len(rows)), self.batch_size, limit,
                 self.learning_rate, _BETA1, _BETA2, _EPSILON,
             )  # fmt: skip
             if not math.isfinite(loss):
