@@ -5,8 +5,10 @@
     python bench/learning.py trpo Hopper-v5 --peer                 # Stable-Baselines3 or sb3-contrib instead
 
 Presets are tuned on other seeds (100 and up) than the ones that are reported (0 to 9). The summary is the
-interquartile mean of the final scores with a 95 % bootstrap interval over seeds (Agarwal et al. 2021).
-The other side trains with the settings that its own zoo publishes (learning_peers.py), for as many steps.
+interquartile mean of the final scores with a 95 % bootstrap interval over seeds (Agarwal et al. 2021), and
+the same of the area under the learning curve: the mean over iterations of the mean return of the last 100
+training episodes. The other side trains with the settings that its own zoo publishes (learning_peers.py),
+for as many steps.
 """
 
 from __future__ import annotations
@@ -45,12 +47,14 @@ def train_and_evaluate(
 ) -> dict[str, Any]:
     """One seed: what ``pgcore train`` does, without the files."""
     kind = getattr(algorithms, algorithms.COMMANDS[algorithm])
+    curve: list[float] = []
     started = time.perf_counter()
-    model = kind(env_id, seed=seed, **arguments).learn(total_timesteps)
+    model = kind(env_id, seed=seed, **arguments)
+    model.learn(total_timesteps, callback=lambda model: curve.append(model.logs["rollout/ep_rew_mean"]))
     seconds = time.perf_counter() - started
     result = evaluate(model, env_id, model.backend, episodes, seed)
     model.close()
-    return {**result, "seconds": round(seconds, 2)}
+    return {**result, "area": round(float(np.nanmean(curve)), 2), "seconds": round(seconds, 2)}
 
 
 def main() -> None:
@@ -78,7 +82,7 @@ def main() -> None:
     first, _, last = args.seeds.partition("-")
     print(f"{args.algorithm} on {args.env_id}: total_timesteps={total_timesteps} {arguments}", flush=True)
 
-    scores = []
+    scores, areas = [], []
     for seed in range(int(first), int(last or first) + 1):
         result = train(
             args.algorithm,
@@ -89,19 +93,22 @@ def main() -> None:
             episodes=args.episodes,
         )
         scores.append(result["mean_reward"])
+        areas.append(result["area"])
         if args.json:
             print(json.dumps(result), flush=True)
         else:
             print(
                 f"seed {seed:3d}  {result['num_timesteps']:9,} steps  {result['seconds']:7.1f} s  "
-                f"final mean {result['mean_reward']:10.2f} ± {result['std_reward']:.2f}",
+                f"final mean {result['mean_reward']:10.2f} ± {result['std_reward']:.2f}  "
+                f"area {result['area']:.2f}",
                 flush=True,
             )
-    low, high = bootstrap_interval(np.array(scores))
-    print(
-        f"interquartile mean {float(interquartile_mean(np.array(scores))):.2f} "
-        f"(95 % interval {low:.2f} to {high:.2f}); worst {min(scores):.2f}, best {max(scores):.2f}"
-    )
+    for name, values in (("final", np.array(scores)), ("area", np.array(areas))):
+        low, high = bootstrap_interval(values)
+        print(
+            f"{name}: interquartile mean {float(interquartile_mean(values)):.2f} "
+            f"(95 % interval {low:.2f} to {high:.2f}); worst {values.min():.2f}, best {values.max():.2f}"
+        )
 
 
 def _value(text: str) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 __all__ = ["SETTINGS", "train_and_evaluate"]
 
 _WIDE = {
@@ -80,9 +82,24 @@ def train_and_evaluate(
     import sb3_contrib
     import stable_baselines3
     import torch
+    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
     from stable_baselines3.common.vec_env import VecNormalize
+
+    class Curve(BaseCallback):
+        """The mean return of the last 100 episodes, after every rollout."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.points: list[float] = []
+
+        def _on_rollout_end(self) -> None:
+            if self.model.ep_info_buffer:
+                self.points.append(float(np.mean([episode["r"] for episode in self.model.ep_info_buffer])))
+
+        def _on_step(self) -> bool:
+            return True
 
     torch.set_num_threads(1)
     settings = dict(arguments)
@@ -93,8 +110,9 @@ def train_and_evaluate(
         settings["policy_kwargs"] = network
     env = VecNormalize(make_vec_env(env_id, num_envs, seed=seed), gamma=settings["gamma"])
     kind = stable_baselines3.PPO if algorithm == "ppo" else sb3_contrib.TRPO
+    curve = Curve()
     started = time.perf_counter()
-    model = kind("MlpPolicy", env, device="cpu", seed=seed, **settings).learn(total_timesteps)
+    model = kind("MlpPolicy", env, device="cpu", seed=seed, **settings).learn(total_timesteps, callback=curve)
     seconds = time.perf_counter() - started
     env.training = env.norm_reward = False
     env.seed(1_000_000 + seed)
@@ -103,6 +121,7 @@ def train_and_evaluate(
     return {
         "mean_reward": float(mean),
         "std_reward": float(deviation),
+        "area": round(float(np.mean(curve.points)), 2),
         "num_timesteps": model.num_timesteps,
         "seconds": round(seconds, 2),
     }
