@@ -7,7 +7,15 @@ import math
 
 import numpy as np
 import pytest
-from tiny_world import batch_of, exact_gradient, expectation, make_policy, step_scores, trajectories
+from tiny_world import (
+    batch_of,
+    episodes_of,
+    exact_gradient,
+    expectation,
+    make_policy,
+    step_scores,
+    trajectories,
+)
 
 from oracles import assert_close
 from pgcore import Batch
@@ -23,7 +31,7 @@ from pgcore.baselines import (
 )
 from pgcore.estimators import maximum_likelihood_gradient, policy_gradient
 from pgcore.kernels import reward_to_go
-from pgcore.policies import CategoricalPolicy, GaussianPolicy
+from pgcore.policies import GaussianPolicy
 
 FORMS = ("trajectory", "reward_to_go", "gpomdp")
 FROM_OTHERS = (AverageReturn, TimeDependent, OptimalScalar, OptimalPerComponent)
@@ -138,131 +146,6 @@ def test_practice_drops_the_discount_of_the_states():
 # ---- what an estimate is, by explicit loops ----
 
 
-def episodes_of(policy, count=7, horizon=4, seed=0):
-    chosen = np.random.default_rng(seed).choice(len(trajectories(horizon)), count)
-    episodes = [trajectories(horizon)[i] for i in chosen]
-    assert len({len(t) for t in episodes}) > 1  # lengths differ
-    return episodes
-
-
-def own_baselines(kind, h, g, *, leave_one_out):
-    """b of each episode from h and g as rows, by the definition."""
-    result = []
-    for i in range(len(h)):
-        rest = [j for j in range(len(h)) if j != i or not leave_one_out]
-        products, squares = h[rest] * g[rest], g[rest] ** 2
-        if kind is OptimalScalar:
-            products, squares = products.sum(axis=1), squares.sum(axis=1)
-        above, below = products.sum(axis=0), squares.sum(axis=0)
-        result.append(np.where(below > 0, above / np.where(below > 0, below, 1), 0.0))
-    return np.array(result).reshape(len(h), -1)
-
-
-@pytest.mark.parametrize("leave_one_out", [True, False])
-@pytest.mark.parametrize("kind", [OptimalScalar, OptimalPerComponent])
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("gamma", [1.0, 0.8])
-def test_optimal_baselines_are_what_they_say(form, kind, leave_one_out, gamma):
-    policy = make_policy(4)
-    episodes = episodes_of(policy)
-    scores = [step_scores(policy, t) for t in episodes]
-    if form == "gpomdp":
-        rows = np.zeros((len(episodes), policy.num_params))
-        for time in range(4):
-            decay = [gamma ** np.arange(time, -1, -1)[: len(s)] for s in scores]
-            z = np.array(
-                [d @ s[: time + 1] for d, s in zip(decay, scores, strict=True)]
-            )  # the ended ones too
-            r = np.array([[t.rewards[time] if time < len(t) else 0.0] for t in episodes])
-            rows += z * r - own_baselines(kind, z * r, z, leave_one_out=leave_one_out) * z
-    else:
-        g = np.array([s.sum(axis=0) for s in scores])
-        returns = [reward_to_go(t.rewards, gamma) for t in episodes]
-        if form == "trajectory":
-            returns = [np.full(len(G), G[0]) for G in returns]
-        h = np.array([s.T @ G for s, G in zip(scores, returns, strict=True)])
-        rows = h - own_baselines(kind, h, g, leave_one_out=leave_one_out) * g
-    estimate = policy_gradient(
-        policy,
-        batch_of(*episodes),
-        form=form,
-        gamma=gamma,
-        baseline=kind(leave_one_out=leave_one_out),
-    )
-    assert_close(estimate.gradient, rows.mean(axis=0), 1e-12)
-    assert_close(estimate.variance_trace, rows.var(axis=0, ddof=1).sum(), 1e-12)
-    assert_close(estimate.standard_error, rows.std(axis=0, ddof=1) / math.sqrt(len(rows)), 1e-12)
-    expected = (rows.mean(axis=0) ** 2).sum() / (rows.var(axis=0, ddof=1).sum() / len(rows))
-    assert_close(estimate.signal_to_noise, expected, 1e-11)
-    assert estimate.num_episodes == len(rows)
-
-
-@pytest.mark.parametrize("form", ["trajectory", "reward_to_go"])
-def test_no_constant_has_less_variance_than_the_optimal_one(form):
-    """Around the mean that all unbiased estimates share, Σ_i p_i ‖h_i − b g_i‖² is least at b*; a theorem."""
-    policy = make_policy(5)
-    share = {"policy": policy, "horizon": 3}
-
-    def second_moment(b):
-        return expectation(
-            lambda t: (gradient(policy, t, form=form, baseline=Constant(b)) ** 2).sum(), **share
-        )
-
-    def parts(t):
-        h = gradient(policy, t, form=form)
-        g = h - gradient(policy, t, form=form, baseline=Constant(1.0))
-        return np.array([h @ g, g @ g])
-
-    above, below = expectation(parts, **share)
-    best = above / below
-    least = second_moment(best)
-    around = [second_moment(best + d) for d in (-3, -0.5, -1e-2, 1e-2, 0.5, 3)]
-    assert all(least < other for other in around)
-    # and on a batch, by the class itself: no constant spreads less about the estimate without a baseline
-    episodes = episodes_of(policy, 40, 3)
-    batch = batch_of(*episodes)
-    kept = policy_gradient(policy, batch, form=form, baseline=OptimalScalar(leave_one_out=False))
-    size = kept.num_episodes
-
-    def spread(estimate):  # Σ‖g_i‖²/N, whatever the mean
-        return estimate.variance_trace * (size - 1) / size + (estimate.gradient**2).sum()
-
-    for b in np.linspace(-4, 4, 33):
-        assert spread(kept) <= spread(policy_gradient(policy, batch, form=form, baseline=Constant(b))) + 1e-12
-
-
-@pytest.mark.parametrize("form", ["trajectory", "reward_to_go"])
-def test_every_component_has_its_own_best_constant(form):
-    """On a batch: no other constant gives any component a smaller second moment."""
-    policy = make_policy(5)
-    batch = batch_of(*episodes_of(policy, 40, 3))
-
-    def second_moments(baseline):
-        found = policy_gradient(policy, batch, form=form, baseline=baseline)
-        variance = found.standard_error**2 * found.num_episodes
-        return variance * (found.num_episodes - 1) / found.num_episodes + found.gradient**2
-
-    least = second_moments(OptimalPerComponent(leave_one_out=False))
-    for b in np.linspace(-4, 4, 33):
-        assert (least <= second_moments(Constant(b)) + 1e-12).all()
-    one_for_all = second_moments(OptimalScalar(leave_one_out=False))
-    assert (least <= one_for_all + 1e-12).all()
-    assert least.sum() < 0.999 * one_for_all.sum()
-
-
-def test_components_without_scores_get_no_baseline():
-    """Trap 6: with one observation always zero, its weights have no gradient at all."""
-    policy = CategoricalPolicy(2, 2, hidden=(), dtype="float64", seed=0)
-    rng = np.random.default_rng(0)
-    obs = np.stack([np.zeros(12), rng.normal(size=12)], axis=1)
-    batch = Batch(obs, rng.integers(0, 2, 12), rng.normal(size=12), np.arange(12) % 3 == 2)
-    for form in FORMS:
-        estimate = policy_gradient(policy, batch, form=form, baseline=OptimalPerComponent())
-        assert np.isfinite(estimate.gradient).all()
-        assert (estimate.gradient[[0, 2]] == 0).all()
-        assert (estimate.gradient[[1, 3]] != 0).all()
-
-
 def test_gpomdp_does_not_overwrite_its_running_scores():
     """Trap 5: with an accumulator that aliases, the first reward would be weighed by all scores."""
     policy = make_policy(6)
@@ -275,7 +158,7 @@ def test_gpomdp_does_not_overwrite_its_running_scores():
 
 def test_gpomdp_is_reward_to_go_in_another_order():
     policy = make_policy(7)
-    batch = batch_of(*episodes_of(policy))
+    batch = batch_of(*episodes_of())
     for gamma, discount_states in itertools.product([1.0, 0.7], [True, False]):
         options = {"gamma": gamma, "discount_states": discount_states}
         a = policy_gradient(policy, batch, **options)

@@ -149,3 +149,11 @@ def expectation(
 
     add(1.0, ())
     return np.asarray(total)
+
+
+def episodes_of(count: int = 7, horizon: int = 4, seed: int = 0) -> list[Trajectory]:
+    """Some trajectories of different lengths."""
+    chosen = np.random.default_rng(seed).choice(len(trajectories(horizon)), count)
+    episodes = [trajectories(horizon)[i] for i in chosen]
+    assert len({len(t) for t in episodes}) > 1  # lengths differ
+    return episodes
