@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pgcore._version import __version__
 from pgcore.cli.errors import CommandError
+from pgcore.cli.output import STDOUT, flush, give_up_stdout, usable_streams
 
 __all__ = ["main"]
 
@@ -55,23 +57,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if training broke down; 2 for bad arguments, unknown environments and unreadable files (with one
-        line on standard error); 130 after an interrupt; 141 if nobody reads standard output any more.
+        0; 1 if training broke down or a disk is full; 2 for bad arguments, unknown environments and
+        unreadable files (with one line on standard error); 128 + n after signal n, 130 for Ctrl-C; 141 if
+        nobody reads standard output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _run(arguments)
-    except CommandError as error:
+    with usable_streams():
+        try:
+            try:
+                status = _run(arguments)
+            except SystemExit:  # after --help
+                flush()
+                raise
+            flush()
+            return status
+        except CommandError as error:
+            _report(error)
+            return error.status
+        except MemoryError as error:
+            _report(f"expected sizes that fit into memory, got: {error}")
+            return 2
+        except BrokenPipeError:  # nobody reads on, as after `| head`
+            give_up_stdout()
+            return 128 + 13
+        except OSError as error:
+            if error.filename != STDOUT:
+                raise
+            give_up_stdout()
+            _report(f"{STDOUT}: expected to be able to write to it, got {error.strerror}")
+            return 1
+        except KeyboardInterrupt:
+            return 130
+
+
+def _report(error: object) -> None:
+    with contextlib.suppress(OSError):  # the terminal is gone
         print(f"pgcore: {error}", file=sys.stderr)
-        return error.status
-    except MemoryError as error:
-        print(f"pgcore: expected sizes that fit into memory, got: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # nobody reads on, as after `| head`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python tries again when it ends
-        return 128 + 13
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(arguments: list[str]) -> int:
@@ -84,5 +105,25 @@ def _run(arguments: list[str]) -> int:
     command, *rest = arguments
     if command not in _COMMANDS:
         raise CommandError(f"COMMAND: expected one of {', '.join(_COMMANDS)}, got {command!r}")
-    status: int = importlib.import_module(f"pgcore.cli.{command}").run(rest)
+    module = importlib.import_module(f"pgcore.cli.{command}")
+    with _current_directory_searched() if command in ("train", "eval") else contextlib.nullcontext():
+        status: int = module.run(rest)
     return status
+
+
+@contextlib.contextmanager
+def _current_directory_searched() -> Iterator[None]:
+    """Let ``--env-id myenvs:Grid-v0`` find the ``myenvs.py`` beside it, as ``python -m pgcore`` does."""
+    try:
+        here = os.getcwd()
+    except OSError:  # it was removed
+        here = ""
+    if not here or sys.flags.safe_path or here in sys.path or "" in sys.path:
+        yield
+        return
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(here)

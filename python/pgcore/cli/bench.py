@@ -14,6 +14,7 @@ import tyro
 
 from pgcore import build_info, get_num_threads, kernels, reference, set_num_threads
 from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.cli.output import say
 from pgcore.cli.parse import parse, require_at_least
 
 __all__ = ["BenchArguments", "Case", "cases", "run"]
@@ -68,19 +69,17 @@ def run(arguments: list[str]) -> int:
         rows = []
         if not args.json:
             info = build_info()
-            print(f"pgcore {info['version']} {info['variant']}, NumPy {np.__version__}, {args.dtype}")
-            print(f"{'kernel':24}{'size':>18}{'pgcore':>12}{'NumPy':>12}{'ratio':>9}")
+            say(f"pgcore {info['version']} {info['variant']}, NumPy {np.__version__}, {args.dtype}")
+            say(f"{'kernel':24}{'size':>18}{'pgcore':>12}{'NumPy':>12}{'ratio':>9}")
         for case in chosen:
             rows.append(row := _measure(case, args.repeats, _TOLERANCE[args.dtype]))
             if not args.json:
                 ours, numpy = _text(row["pgcore_seconds"]), _text(row["numpy_seconds"])
-                print(
-                    f"{case.kernel:24}{case.size:>18}{ours:>12}{numpy:>12}{row['ratio']:>8.1f}×", flush=True
-                )
+                say(f"{case.kernel:24}{case.size:>18}{ours:>12}{numpy:>12}{row['ratio']:>8.1f}×")
     finally:
         set_num_threads(threads)
     if args.json:
-        print(json.dumps({**build_info(), "numpy": np.__version__, "dtype": args.dtype, "rows": rows}))
+        say(json.dumps({**build_info(), "numpy": np.__version__, "dtype": args.dtype, "rows": rows}))
     return 0
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +14,7 @@ import numpy as np
 import tyro
 
 from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.cli.output import say
 from pgcore.cli.parse import parse, require_at_least
 from pgcore.cli.run_directory import RunDirectory
 from pgcore.rollout import make_vector_env
@@ -61,7 +65,7 @@ def run(arguments: list[str]) -> int:
         result = evaluate(
             model, config["env_id"], config["backend"], args.episodes, args.seed, stochastic=args.stochastic
         )
-    print(json.dumps(result) if args.json else evaluation_text(result))
+    say(json.dumps(result) if args.json else evaluation_text(result))
     return 0
 
 
@@ -90,9 +94,10 @@ def evaluate(
     try:
         # Training seeds its environments from the first of the seed's streams; these come from another.
         fresh = integer_seed(np.random.SeedSequence([seed, 1]))
-        returns, lengths = evaluate_policy(
-            model, env, episodes, deterministic=not stochastic, seed=fresh, return_episode_rewards=True
-        )
+        with _ShownProgress(model, episodes) as player:
+            returns, lengths = evaluate_policy(
+                player, env, episodes, deterministic=not stochastic, seed=fresh, return_episode_rewards=True
+            )
     finally:
         env.close()
     return {
@@ -106,6 +111,45 @@ def evaluate(
         "seed": seed,
         "deterministic": not stochastic,
     }
+
+
+class _ShownProgress:
+    """Acts like ``model``, and says on standard error how far an evaluation is that takes its time.
+
+    On a terminal one line that changes, elsewhere a line every ten seconds.
+    """
+
+    def __init__(self, model: Algorithm[Any], episodes: int) -> None:
+        self._model, self._episodes = model, episodes
+        self._steps = self._ended = self._width = 0
+        self._terminal = sys.stderr.isatty()
+        self._due = time.monotonic() + 2.0
+
+    def __enter__(self) -> _ShownProgress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._terminal and self._width:
+            self._write("\r" + " " * self._width + "\r")
+
+    def predict(
+        self, obs: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[Any, Any]:
+        """Choose actions, and count."""
+        starts = np.asarray(episode_start)
+        self._ended += int(np.count_nonzero(starts)) if self._steps else 0
+        self._steps += starts.size
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + (0.5 if self._terminal else 10.0)
+            line = f"evaluating: {self._steps:,} steps, {self._ended:,} of {self._episodes:,} episodes ended"
+            self._write(f"\r{line:{self._width}}" if self._terminal else f"{line}\n")
+            self._width = len(line)
+        return self._model.predict(obs, state, episode_start, deterministic)
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # no reason to lose an evaluation
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def evaluation_text(result: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
+import textwrap
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ import tyro
 
 from pgcore import algorithms, build_info, presets
 from pgcore.cli.errors import one_line_errors
+from pgcore.cli.output import say
 from pgcore.cli.parse import parse
 
 __all__ = ["InfoArguments", "run"]
@@ -38,11 +41,17 @@ def run(arguments: list[str]) -> int:
     ):  # no core for this machine, or PGCORE_ISA asks for another
         info = _collect()
     if args.json:
-        print(json.dumps(info))
+        say(json.dumps(info))
     else:
-        width = max(map(len, info))
+        width = max(map(len, info)) + 2
+        columns = min(80, shutil.get_terminal_size((80, 24)).columns)
+        rest = " " * width
         for name, value in info.items():
-            print(f"{name:{width}}  {_text(value)}")
+            for i, line in enumerate(_texts(value)):
+                label = rest if i else f"{name:{width}}"
+                say(
+                    textwrap.fill(line, columns, initial_indent=label, subsequent_indent=f"{rest}  ", **_WRAP)
+                )
     return 0
 
 
@@ -58,7 +67,11 @@ def _collect() -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
+_WRAP: dict[str, Any] = {"break_on_hyphens": False}  # flags and file names stay whole
+
+
+def _texts(value: Any) -> list[str]:
+    """A value in words; a dictionary has a line for every entry."""
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {_text(item)}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        return [f"{key}: {'; '.join(_texts(item))}" for key, item in value.items()]
+    return [", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]

@@ -12,6 +12,7 @@ import tyro
 
 from pgcore import plots
 from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.cli.output import say
 from pgcore.cli.parse import parse, require_at_least
 from pgcore.plots.importance import BEHAVIOUR, TARGET
 
@@ -105,7 +106,7 @@ class ImportanceArguments:
 def run(arguments: list[str]) -> int:
     """Run the command and return its exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_HELP)
+        say(_HELP)
         return 0
     figure, *rest = arguments
     if figure not in _FIGURES:
@@ -155,7 +156,7 @@ def _make(out: Path, study: Callable[[], StudyT], draw: Callable[[StudyT], Figur
         plots.check_output(out)
         found = study()
         files = plots.write(out, lambda: draw(found), found.tables)
-    print(textwrap.fill(found.summary(), 80))
+    say(textwrap.fill(found.summary(), 80))
     for file in files:
-        print(f"wrote {file}")
+        say(f"wrote {file}")
     return 0

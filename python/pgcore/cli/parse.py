@@ -6,22 +6,37 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from pgcore.cli.errors import CommandError
+from pgcore.cli.output import to_stdout
 from pgcore.kernels._coerce import integer
 
 __all__ = ["option_value", "parse", "require_at_least"]
 
 _ANSI = re.compile("\x1b\\[[0-9;]*m")
-_PLAINER = (  # what Python and tyro say of a value that is no number
-    (re.compile(r"invalid literal for int\(\) with base 10: "), "expected an integer, got "),
-    (re.compile(r"could not convert string to float: "), "expected a number, got "),
-    (re.compile(r"Could not find valid parse for arguments: \[(.*)\]"), r"expected other values, got \1"),
+_PLAINER: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    # What tyro says of a value that doesn't fit, and of one that is missing.
+    (
+        re.compile(r"no type matching (\S+) could be instantiated from (\[.*\])\.?"),
+        lambda m: _no_type(m[1], m[2]),
+    ),
+    (
+        re.compile(r"Could not find valid parse for arguments: (\[.*\])"),
+        lambda m: f"expected other values, got {m[1][1:-1]}{_several(_unquoted(m[1]))}",
+    ),
+    (
+        re.compile(r"Missing value for argument '(\S+)'\. Expected (\S+) values\."),
+        lambda m: f"{m[1]}: expected {'a value' if m[2] == '1' else f'{m[2]} values'} after it",
+    ),
 )
 _OWN = re.compile(r"^Error parsing .*?: ?(?P<name>\w+): (?P<rest>expected .*)$")
 
@@ -50,7 +65,7 @@ def parse(
     errors = io.StringIO()
     known: dict[str, Any] = {} if default is None else {"default": default}
     try:
-        with contextlib.redirect_stderr(errors):
+        with _values(), to_stdout(), contextlib.redirect_stderr(errors):
             result, unknown = tyro.cli(
                 arguments_class,
                 args=list(arguments),
@@ -113,11 +128,105 @@ def _message(text: str) -> str:
 
 
 def _suggestion(argument: str, result: Any) -> str:
+    if argument.lower() in ("true", "false"):
+        return " (write --NAME or --no-NAME, without a value)"
     if not argument.startswith("--"):
         return ""
     names = [field.name for field in dataclasses.fields(result)]
     if dataclasses.is_dataclass(nested := getattr(result, "hyperparameters", None)):
         names += [field.name for field in dataclasses.fields(nested)]
     flags = [f"--{name.replace('_', '-')}" for name in names if name != "hyperparameters"]
-    close = difflib.get_close_matches(argument.partition("=")[0].replace("_", "-"), flags, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    given = argument.partition("=")[0].replace("_", "-")[2:]
+    # Without the dashes, which all share, and nearer than difflib's default: no hint beats a wrong one.
+    close = difflib.get_close_matches(given, [flag[2:] for flag in flags], n=1, cutoff=0.75)
+    return f" (did you mean --{close[0]}?)" if close else ""
+
+
+def _no_type(types: str, values: str) -> str:
+    """What fits an optional argument: ``{None}|FLOAT``."""
+    words = {"{None}": "none", "INT": "an integer", "FLOAT": "a number", "PATH": "a path", "FILE": "a path"}
+    expected = " or ".join(words.get(name, name) for name in reversed(types.split("|")))
+    return f"expected {expected}, got {values[1:-1]}{_several(_unquoted(values))}"
+
+
+def _unquoted(values: str) -> str:
+    """The first of ``['32,32', 'x']``."""
+    return values[1:-1].split("'")[1] if "'" in values else ""
+
+
+# What a value on the command line may look like
+
+
+def _integer(text: str) -> int:
+    """An integer, also in the ways that people write large ones.
+
+    >>> _integer("1_000_000") == _integer("1e6") == _integer("1000000")
+    True
+    """
+    with contextlib.suppress(ValueError):
+        return int(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite() or number != number.to_integral_value():
+        raise ValueError(f"expected an integer, got {text!r}{_several(text)}")
+    if number.adjusted() > 20:  # before it takes memory
+        raise ValueError(f"expected an integer of 64 bits, got {text}")
+    return int(number)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"expected a number, got {text!r}{_several(text)}") from None
+
+
+def _several(text: str) -> str:
+    """What to write for ``32,32`` or ``[32, 32]``."""
+    parts = re.split(r"[\s,;]+", text.strip("[](){} "))
+    return f"; put spaces between several: {' '.join(parts)}" if len(parts) > 1 and all(parts) else ""
+
+
+def _path(text: str) -> Path:
+    """A path, with ``~`` expanded where the shell has not (``--out=~/run``)."""
+    if not text:
+        raise ValueError("expected a path, got ''")
+    return Path(os.path.expanduser(text))
+
+
+def _values() -> ConstructorRegistry:
+    """Rules for tyro, which asks the last one first."""
+    rules: dict[Any, tuple[str, Callable[[str], Any]]] = {
+        int: ("INT", _integer),
+        float: ("FLOAT", _number),
+        Path: ("PATH", _path),
+    }
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        kind = info.type
+        if kind is type(None):
+            return PrimitiveConstructorSpec(
+                nargs=1,
+                metavar="{None}",
+                choices=("None", "none"),
+                instance_from_str=lambda args: None,
+                is_instance=lambda value: value is None,
+                str_from_instance=lambda value: ["None"],
+            )
+        if kind not in rules:
+            return None
+        metavar, convert = rules[kind]
+        accepted = (int, float) if kind is float else kind
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar=metavar,
+            instance_from_str=lambda args: convert(args[0]),
+            is_instance=lambda value: isinstance(value, accepted),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    return registry

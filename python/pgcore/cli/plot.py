@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from pgcore.cli.errors import one_line_errors
+from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.cli.output import say
 from pgcore.cli.parse import parse
 from pgcore.cli.run_directory import RunDirectory
 
@@ -45,11 +48,32 @@ def run(arguments: list[str]) -> int:
     with one_line_errors(ImportError, ValueError, OSError):
         plots.require_matplotlib()
         plots.check_output(args.out)
-        runs = []
-        for path in args.directories:
-            directory = RunDirectory(path)
-            runs.append((directory.read_config(), directory.progress_file))
+        runs, left_out = _runs(args.directories)
         curves = learning_curves(runs, column=args.column)
-        for path in plots.write(args.out, lambda: draw_learning(curves), curves.tables):
-            print(f"wrote {path}")
+        left_out += curves.left_out
+        if not curves.curves:
+            raise CommandError(left_out[0])
+        files = plots.write(args.out, lambda: draw_learning(curves), curves.tables)
+    for note in left_out:
+        print(f"pgcore: left out: {note}", file=sys.stderr)
+    for path in files:
+        say(f"wrote {path}")
     return 0
+
+
+def _runs(paths: Sequence[Path]) -> tuple[list[tuple[dict[str, Any], Path]], list[str]]:
+    """Configurations and curves of the runs among ``paths``, each once, and why others are none.
+
+    ``runs/*`` may contain a run that has just begun, one that was killed early, and pictures.
+    """
+    runs: dict[Path, tuple[dict[str, Any], Path]] = {}
+    left_out: list[str] = []
+    for path in paths:
+        directory = RunDirectory(path)
+        try:
+            runs[path.resolve()] = (directory.read_config(), directory.progress_file)
+        except CommandError as error:
+            if not path.exists():  # a mistyped name
+                raise
+            left_out.append(str(error))
+    return list(runs.values()), left_out

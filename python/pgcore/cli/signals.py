@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill: an exception where training can stop, nothing where it must not."""
+"""Ctrl-C, kill, a closed terminal: an exception where training can stop, nothing where it must not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from typing import Any, NoReturn
 
 __all__ = ["Interrupted", "deferred_signals", "ignored_signals", "raising_signals"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """Those that ask a command to end, of this platform."""
+    found = [signal.SIGINT, signal.SIGTERM]
+    for name in ("SIGHUP", "SIGBREAK"):  # the terminal was closed: on POSIX, on Windows
+        signum = getattr(signal, name, None)
+        if signum is not None and signal.getsignal(signum) is not signal.SIG_IGN:  # nohup ignores it
+            found.append(signum)
+    return tuple(found)
+
+
+_SIGNALS = _signals()  # now, before any handler of our own
 
 
 class Interrupted(KeyboardInterrupt):
@@ -48,18 +59,18 @@ def _handled(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) 
 
 
 def raising_signals() -> Any:
-    """Inside this context, SIGINT and SIGTERM raise `Interrupted`."""
+    """Inside this context, signals to end raise `Interrupted`."""
     return _handled(_raise)
 
 
 def ignored_signals() -> Any:
-    """Inside this context, SIGINT and SIGTERM do nothing; processes started in it inherit that."""
+    """Inside this context, signals to end do nothing; processes started in it inherit that."""
     return _handled(signal.SIG_IGN)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Raise `Interrupted` at the end of this context for a SIGINT or SIGTERM that came inside it.
+    """Raise `Interrupted` at the end of this context for a signal to end that came inside it.
 
     Processes started in it never get them: those that are forked inherit the handler that does nothing else
     than take a note, others (where there are masks, not on Windows) that the signals are blocked.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ from pgcore import algorithms, presets
 from pgcore._version import __version__
 from pgcore.cli.errors import CommandError, one_line_errors
 from pgcore.cli.eval import evaluate, evaluation_text
+from pgcore.cli.output import STDOUT, say
 from pgcore.cli.parse import option_value, parse, require_at_least
 from pgcore.cli.run_directory import RunDirectory
 from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
 from pgcore.kernels._coerce import integers
 from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger, load, make_config
 from pgcore.training.datasets import MINARI
+from pgcore.training.files import naming
 
 __all__ = ["TrainArguments", "run"]
 
@@ -77,7 +80,8 @@ class ReuseArguments(TrainArguments[ConfigT]):
         super().__post_init__()
         # In full, so that the run can be resumed from another directory.
         if isinstance(self.demonstrations, str) and not self.demonstrations.startswith(MINARI):
-            object.__setattr__(self, "demonstrations", os.path.abspath(self.demonstrations))
+            path = os.path.abspath(os.path.expanduser(self.demonstrations))
+            object.__setattr__(self, "demonstrations", path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +103,8 @@ def run(arguments: list[str]) -> int:
     names = algorithms.COMMANDS
     prog = "pgcore train"
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"usage: {prog} ALGO --env-id ID [OPTIONS]\n\nALGO is one of: {', '.join(names)}")
-        print(f"Their options: {prog} ALGO --help")
+        say(f"usage: {prog} ALGO --env-id ID [OPTIONS]\n\nALGO is one of: {', '.join(names)}")
+        say(f"Their options: {prog} ALGO --help")
         return 0
     algorithm, *rest = arguments
     if algorithm not in names:
@@ -118,7 +122,7 @@ def run(arguments: list[str]) -> int:
     )
     if resuming:
         _refuse_changes(args, default)
-    return _train(algorithm, kind, args)
+    return _train(algorithm, kind, args, _changed(args, default))
 
 
 def _arguments_class(algorithm: str) -> type[TrainArguments[Any]]:
@@ -152,14 +156,22 @@ def _resumed(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -
     out = option_value(arguments, "out")
     if out is None:
         raise CommandError("--resume: expected --out DIR with the run to go on with, got no --out")
-    config = RunDirectory(Path(out)).read_config(argument="--out")
+    directory = RunDirectory(Path(os.path.expanduser(out)))
+    try:
+        config = directory.read_config(argument="--out")
+    except CommandError as error:
+        if directory.has_learned():
+            raise
+        raise CommandError(f"{error}; nothing was learned there: leave --resume out to start") from None
     if config.pop("algorithm") != algorithm:
         raise CommandError(f"--out: expected a run of {algorithm}, got one of another algorithm in {out}")
     config.pop("pgcore_version", None)
     try:
         hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
         return _arguments_class(algorithm)(
-            **{**config, "hidden": tuple(config["hidden"])}, hyperparameters=hyperparameters, out=Path(out)
+            **{**config, "hidden": tuple(config["hidden"])},
+            hyperparameters=hyperparameters,
+            out=directory.path,
         )
     except (TypeError, ValueError, KeyError) as error:
         raise CommandError(f"--out: expected the config.json of a run, got one in {out} ({error})") from None
@@ -176,6 +188,17 @@ def _refuse_changes(args: TrainArguments[Any], started: TrainArguments[Any]) -> 
             )
 
 
+def _changed(args: TrainArguments[Any], default: TrainArguments[Any]) -> dict[str, Any]:
+    """What was asked for that the preset, or the defaults, would not have done."""
+    usual = {**_decisive(default), "total_timesteps": default.total_timesteps}
+    asked = {**_decisive(args), "total_timesteps": args.total_timesteps}
+    return {
+        name: value
+        for name, value in asked.items()
+        if value != usual[name] and name not in ("env_id", "seed", "demonstrations")
+    }
+
+
 def _decisive(args: TrainArguments[Any]) -> dict[str, Any]:
     """Everything but what may differ from one resumption to the next, flat."""
     settings = dataclasses.asdict(args)
@@ -183,54 +206,150 @@ def _decisive(args: TrainArguments[Any]) -> dict[str, Any]:
     return {**{name: value for name, value in settings.items() if name not in _MAY_CHANGE}, **hyperparameters}
 
 
-def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]) -> int:
-    directory = (
-        RunDirectory.default(algorithm, args.env_id, args.seed)
-        if args.out is None
-        else RunDirectory(args.out)
-    )
-    if not args.resume:
+def _train(
+    algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any], changed: dict[str, Any]
+) -> int:
+    directory = None if args.out is None else RunDirectory(args.out)
+    if directory is not None and not args.resume:
         directory.require_free()
-    again = f"go on with pgcore train {algorithm} --resume --out {directory.path}"
-    try:
-        # Worker processes inherit that signals are kept away: Ctrl-C is for this process alone.
-        with one_line_errors(), deferred_signals():
-            model = _model(kind, args, directory)
-            directory.write_config(_config(algorithm, args))
-            done = model.num_timesteps if args.resume else None
-            progress = CSVLogger(directory.progress_file, resume_at=done)
-    except Interrupted as interrupt:
-        raise CommandError(f"interrupted before the first step; {again}", interrupt.status) from None
+    with ExitStack() as held:
+        try:
+            # Worker processes inherit that signals are kept away: Ctrl-C is for this process alone.
+            with one_line_errors(), deferred_signals():
+                if directory is not None and args.resume:
+                    held.enter_context(directory.locked())
+                model = _model(kind, args, directory)
+                held.enter_context(_closing(model))
+                if directory is None or not args.resume:  # only now: bad arguments leave nothing behind
+                    directory = _made(directory, algorithm, args, changed)
+                    held.enter_context(directory.locked())
+                    directory.require_free()
+                directory.write_config(_config(algorithm, args))
+                progress = directory.open_progress(resume_at=model.num_timesteps)
+                held.enter_context(closing(progress))
+        except Interrupted as interrupt:
+            again = "" if directory is None else f"; {_again(algorithm, directory)}"
+            raise CommandError(f"interrupted before the first step{again}", interrupt.status) from None
+        with _closing(model):
+            _learn(algorithm, args, directory, model, progress)
+        if args.eval_episodes:
+            with one_line_errors():
+                result = evaluate(model, args.env_id, args.backend, args.eval_episodes, args.seed)
+            say(evaluation_text(result))
+            directory.write_evaluation(result)
+    return 0
 
+
+def _made(
+    directory: RunDirectory | None, algorithm: str, args: TrainArguments[Any], changed: dict[str, Any]
+) -> RunDirectory:
+    if directory is None:
+        return RunDirectory.new(algorithm, args.env_id, args.seed, changed)
+    directory.make()
+    return directory
+
+
+def _again(algorithm: str, directory: RunDirectory) -> str:
+    return f"go on with pgcore train {algorithm} --resume --out {shlex.quote(str(directory.path))}"
+
+
+def _learn(
+    algorithm: str,
+    args: TrainArguments[Any],
+    directory: RunDirectory,
+    model: Algorithm[Any],
+    progress: CSVLogger,
+) -> None:
+    """Learn what is left to learn; whatever happens, keep the iterations that were finished."""
     failure = None
-    with _closing(model), ignored_signals():
+    with ignored_signals():
         try:
             with ExitStack() as stack, raising_signals():
-                stack.enter_context(closing(progress))
                 _announce(algorithm, args, directory, model)
                 console = stack.enter_context(closing(ConsoleLogger(args.total_timesteps)))
+
+                checkpoint = CheckpointCallback(directory.model_file, args.save_freq)
                 model.learn(
                     max(0, args.total_timesteps - model.num_timesteps),
-                    callback=[progress, console, CheckpointCallback(directory.model_file, args.save_freq)],
+                    callback=[
+                        _named(directory.progress_file, progress),
+                        _named(STDOUT, console),
+                        _named(directory.model_file, checkpoint),
+                    ],
                     reset_num_timesteps=False,
                 )
         except Interrupted as interrupt:
             failure = CommandError(
-                f"interrupted after {model.num_timesteps:,} steps; {again}", interrupt.status
+                f"interrupted after {model.num_timesteps:,} steps; {_again(algorithm, directory)}",
+                interrupt.status,
             )
         except FloatingPointError as error:
             failure = CommandError(f"training broke down after {model.num_timesteps:,} steps: {error}", 1)
-        finally:  # whatever happened, the iterations that were finished are kept
-            with one_line_errors(OSError):
-                model.save(directory.model_file)
+        except OSError as error:
+            ours = (STDOUT, str(directory.progress_file), str(directory.model_file))
+            if error.filename not in ours or isinstance(error, BrokenPipeError):
+                raise
+            failure = CommandError(
+                f"{error.filename}: expected to be able to write to it, got {error.strerror}; the "
+                f"{model.num_timesteps:,} steps so far are kept; {_again(algorithm, directory)}",
+                1,
+            )
+        finally:
+            lost = _keep(directory, model, progress)
+    if lost:
+        raise CommandError(f"{lost}; {_again(algorithm, directory)}", 1)
     if failure is not None:
         raise failure
-    if args.eval_episodes:
-        with one_line_errors():
-            result = evaluate(model, args.env_id, args.backend, args.eval_episodes, args.seed)
-            directory.write_evaluation(result)
-        print(evaluation_text(result))
-    return 0
+
+
+def _named(file: str | Path, callback: Callable[[Algorithm[Any]], None]) -> Callable[[Algorithm[Any]], None]:
+    """``callback``, whose `OSError` says which file it was about; one without a name is the environment's."""
+
+    def call(model: Algorithm[Any]) -> None:
+        with naming(file):
+            callback(model)
+
+    return call
+
+
+def _keep(directory: RunDirectory, model: Algorithm[Any], progress: CSVLogger) -> str:
+    """Write the last iteration's line, if an interrupt or a full disk kept it back, and the model.
+
+    Returns
+    -------
+    str
+        What was lost, or "".
+    """
+    for attempt in range(2):  # there may be room again after the model
+        try:
+            with naming(directory.progress_file):
+                progress(model)
+            break
+        except OSError as error:
+            unwritten = error
+        if attempt == 0 and (lost := _save(directory, model)):
+            return lost
+    else:
+        return (
+            f"{unwritten.filename}: expected to be able to write to it, got {unwritten.strerror}; the model "
+            f"after {model.num_timesteps:,} steps is kept, their line of the learning curve is lost"
+        )
+    return _save(directory, model)
+
+
+def _save(directory: RunDirectory, model: Algorithm[Any]) -> str:
+    try:
+        model.save(directory.model_file)
+    except OSError as error:
+        try:
+            kept = load(directory.model_file).num_timesteps
+        except (OSError, ValueError):
+            kept = 0
+        return (
+            f"{directory.model_file}: expected to be able to write to it, got {error.strerror}; the last "
+            f"{model.num_timesteps - kept:,} steps are lost, the {kept:,} before them are kept"
+        )
+    return ""
 
 
 @contextmanager
@@ -244,11 +363,13 @@ def _closing(model: Algorithm[Any]) -> Iterator[None]:
             model.close()
 
 
-def _model(kind: type[Algorithm[Any]], args: TrainArguments[Any], directory: RunDirectory) -> Algorithm[Any]:
+def _model(
+    kind: type[Algorithm[Any]], args: TrainArguments[Any], directory: RunDirectory | None
+) -> Algorithm[Any]:
     data: dict[str, Any] = {}
     if isinstance(args, ReuseArguments) and args.demonstrations is not None:
         data["demonstrations"] = args.demonstrations
-    if args.resume and directory.model_file.exists():
+    if args.resume and directory is not None and directory.model_file.exists():
         model: Any = load(directory.model_file)
         if data:
             model.set_demonstrations(**data)
@@ -276,20 +397,17 @@ def _config(algorithm: str, args: TrainArguments[Any]) -> dict[str, Any]:
 def _announce(
     algorithm: str, args: TrainArguments[Any], directory: RunDirectory, model: Algorithm[Any]
 ) -> None:
-    print(f"{algorithm} on {args.env_id}, seed {args.seed}, in {directory.path}")
+    say(f"{algorithm} on {args.env_id}, seed {args.seed}, in {directory.path}")
     if args.resume:
-        print(f"resumed after {model.num_timesteps:,} of {args.total_timesteps:,} steps")
+        say(f"resumed after {model.num_timesteps:,} of {args.total_timesteps:,} steps")
         return
     preset = presets.available(algorithm).get(args.env_id)
     if preset is None:
-        print(f"no preset for {args.env_id}: defaults ({args.total_timesteps:,} steps)")
+        say(f"no preset for {args.env_id}: defaults ({args.total_timesteps:,} steps)")
         return
     now = {**dataclasses.asdict(args), **dataclasses.asdict(args.hyperparameters)}
     shipped = {"total_timesteps": preset.total_timesteps, **preset.arguments}
     changed = ", ".join(name for name, value in shipped.items() if now[name] != value)
     settings = " ".join(f"{name}={value}".replace(", ", ",") for name, value in shipped.items())
     note = f" (overridden: {changed})" if changed else ""
-    print(
-        textwrap.fill(f"preset: {settings}{note}", 80, subsequent_indent="        ", break_on_hyphens=False),
-        flush=True,
-    )
+    say(textwrap.fill(f"preset: {settings}{note}", 80, subsequent_indent="        ", break_on_hyphens=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pgcore.plots.style import COLORS, Line, new_figure, panel_title
 from pgcore.plots.tables import Table
+from pgcore.training.loggers import STEPS, number_in, read_progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,6 @@ __all__ = ["Curve", "LearningCurves", "draw_learning", "learning_curves", "read_
 
 Array = NDArray[np.float64]
 
-_STEPS = "time/total_timesteps"
 _NUM_POINTS = 200  # of a curve that is a mean of several
 
 
@@ -48,6 +48,8 @@ class LearningCurves:
     column: str
     title: str
     curves: tuple[Curve, ...]
+    left_out: tuple[str, ...] = ()
+    """Why runs are in no curve, a sentence each."""
 
     @property
     def tables(self) -> list[Table]:
@@ -60,22 +62,33 @@ class LearningCurves:
         return [Table.of("learning", ("group", "num_runs", "steps", "mean", "lowest", "highest"), rows)]
 
 
+class MissingColumnError(ValueError):
+    """A curve of another algorithm, or a mistyped column."""
+
+
 def read_column(progress: Path, column: str) -> tuple[Array, Array]:
     """Return steps and values of one column of a ``progress.csv``, rows without a number left out.
 
+    A run that has just begun gives none: its file may be missing, empty, or without numbers in that column.
+
     Raises
     ------
+    MissingColumnError
+        If the file has no such column.
     ValueError
-        If the file has no such column, or no number in it.
+        If it has something else than numbers in it.
     """
-    with progress.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if rows and column not in rows[0]:
-        raise ValueError(f"column: expected one of {', '.join(rows[0])}, got {column!r}")
-    pairs = [(float(row[_STEPS]), float(row[column])) for row in rows if row[_STEPS] and row[column]]
-    found = np.array([pair for pair in pairs if np.isfinite(pair[1])]).reshape(-1, 2)
-    if not len(found):
-        raise ValueError(f"{progress}: expected numbers under {column!r}, got none")
+    try:
+        columns, rows = read_progress(progress)
+    except FileNotFoundError:
+        columns, rows = [], []
+    for name in (STEPS, column):
+        if rows and name not in columns:
+            raise MissingColumnError(
+                f"column: expected one of {', '.join(columns)}, got {name!r}, which is not in {progress}"
+            )
+    pairs = [(number_in(row, STEPS, progress), number_in(row, column, progress)) for row in rows]
+    found = np.array([pair for pair in pairs if np.isfinite(pair).all()]).reshape(-1, 2)
     return found[:, 0], found[:, 1]
 
 
@@ -95,33 +108,75 @@ def learning_curves(
     Returns
     -------
     LearningCurves
-        A group's curve ends where its shortest run does.
+        A group's curve ends where its shortest run does. A run without numbers, or with less than half the
+        steps of the longest in its group, is left out; so is one without that column.
 
     Raises
     ------
     ValueError
-        As `read_column`.
+        If a run has something else than numbers in that column.
     """
-    groups: dict[str, list[int]] = {}
-    for i, (config, _) in enumerate(runs):
-        key = repr(sorted((name, repr(value)) for name, value in config.items() if name not in _NOT_SETTINGS))
-        groups.setdefault(key, []).append(i)
-    env_ids = list(dict.fromkeys(str(config["env_id"]) for config, _ in runs))
-    curves: list[Curve] = []
-    for members in groups.values():
-        data = [read_column(runs[i][1], column) for i in members]
-        label = _label(runs[members[0]][0], [curve.label for curve in curves], show_env=len(env_ids) > 1)
+    groups: list[tuple[dict[str, str], list[tuple[Path, Array, Array]]]] = []
+    left_out = []
+    for config, progress in runs:
+        try:
+            steps, values = read_column(progress, column)
+        except MissingColumnError as error:
+            left_out.append(str(error))
+            continue
+        if not len(steps):
+            left_out.append(f"{progress}: expected numbers under {column!r}, got none")
+            continue
+        settings = _settings(config)
+        members = next((found for known, found in groups if known == settings), None)
+        if members is None:
+            groups.append((settings, members := []))
+        members.append((progress, steps, values))
+    labels = _labels([settings for settings, _ in groups])
+    curves = []
+    for label, (_, members) in zip(labels, groups, strict=True):
+        longest = max(steps[-1] for _, steps, _ in members)
+        for progress, steps, _ in members:
+            if steps[-1] < longest / 2:
+                left_out.append(
+                    f"{progress}: expected at least half of the {longest:,.0f} steps of another run of "
+                    f"{label}, got {steps[-1]:,.0f}"
+                )
+        data = [(steps, values) for _, steps, values in members if steps[-1] >= longest / 2]
         curves.append(_mean_curve(label, data))
-    return LearningCurves(column, ", ".join(env_ids), tuple(curves))
+    env_ids = dict.fromkeys(settings["env_id"] for settings, _ in groups)
+    return LearningCurves(column, ", ".join(env_ids), tuple(curves), tuple(left_out))
 
 
 _NOT_SETTINGS = {"seed", "total_timesteps", "pgcore_version", "save_freq", "eval_episodes"}
 
 
-def _label(config: Mapping[str, Any], taken: Sequence[str], *, show_env: bool) -> str:
-    name = str(config["algorithm"]) + (f" on {config['env_id']}" if show_env else "")
-    count = sum(label == name or label.startswith(f"{name} (") for label in taken)
-    return f"{name} ({count + 1})" if count else name
+def _settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """What decides a run's course but for chance, flat and in words."""
+    nested = config.get("hyperparameters")
+    flat = {**config, **(nested if isinstance(nested, Mapping) else {})}
+    flat.pop("hyperparameters", None)
+    return {name: _words(value) for name, value in flat.items() if name not in _NOT_SETTINGS}
+
+
+def _words(value: Any) -> str:
+    return ",".join(map(_words, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _labels(groups: Sequence[Mapping[str, str]]) -> list[str]:
+    """Algorithm, environment if there are several, and the settings in which groups of that name differ.
+
+    >>> _labels([{"algorithm": "ppo", "env_id": "A", "gamma": "0.9"}, {"algorithm": "ppo", "env_id": "A"}])
+    ['ppo, gamma=0.9', 'ppo']
+    """
+    several = len({settings["env_id"] for settings in groups}) > 1
+    names = [s["algorithm"] + (f" on {s['env_id']}" if several else "") for s in groups]
+    labels = []
+    for name, settings in zip(names, groups, strict=True):
+        others = [other for label, other in zip(names, groups, strict=True) if label == name]
+        differing = [key for key in settings if any(other.get(key) != settings[key] for other in others)]
+        labels.append(", ".join([name, *(f"{key}={settings[key]}" for key in differing)]))
+    return labels
 
 
 def _mean_curve(label: str, data: Sequence[tuple[Array, Array]]) -> Curve:
@@ -144,7 +199,8 @@ def draw_learning(curves: LearningCurves) -> Figure:
     markers, styles = "osD^vPX*", ("-", "--", "-.", ":")
     for i, curve in enumerate(curves.curves):
         runs = f"{curve.num_runs} runs" if curve.num_runs > 1 else "1 run"
-        look = Line(f"{curve.label}, {runs}", colors[i % len(colors)], markers[i % 8], styles[i % 4])
+        label = textwrap.fill(f"{curve.label}, {runs}", 60, break_on_hyphens=False)
+        look = Line(label, colors[i % len(colors)], markers[i % 8], styles[i % 4])
         every = max(1, len(curve.steps) // 8)
         axes.plot(curve.steps, curve.mean, markevery=every, **look.options())
         if curve.num_runs > 1:

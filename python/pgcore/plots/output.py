@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgcore.plots.style import styled
 from pgcore.plots.tables import Table
+from pgcore.training.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +80,7 @@ def write(picture: Path, draw: Callable[[], Figure], tables: Sequence[Table]) ->
     ValueError
         As `check_output`.
     OSError
-        If something cannot be written; then nothing is.
+        If something cannot be written; then nothing is. It names the file.
     """
     check_output(picture)
     suffix = picture.suffix.lower()
@@ -90,11 +90,9 @@ def write(picture: Path, draw: Callable[[], Figure], tables: Sequence[Table]) ->
     contents = {picture: image.getvalue()}
     for path, table in zip(output_files(picture, tables), tables, strict=True):
         contents[path] = table.csv().encode()
-    with tempfile.TemporaryDirectory(prefix=f".{picture.stem}-", dir=picture.parent) as directory:
-        ready = []
+    with ExitStack() as ready:  # all are written before the first takes its name
         for path, content in contents.items():
-            ready.append((Path(directory, path.name), path))
-            ready[-1][0].write_bytes(content)
-        for temporary, path in ready:
-            os.replace(temporary, path)
+            file = ready.enter_context(replacing(path))
+            file.write(content)
+            file.flush()
     return list(contents)

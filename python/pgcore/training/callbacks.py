@@ -8,7 +8,9 @@ A callback returns ``False`` to stop training. ``model.logs`` has the iteration'
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -70,28 +72,45 @@ class CheckpointCallback:
 
 
 class ProgressBar:
-    """A bar of environment steps on standard error, for ``learn(..., progress_bar=True)``."""
+    """How far `learn` is, on standard error, for ``learn(..., progress_bar=True)``.
+
+    A bar where one can be drawn: on a terminal, and in a notebook with ``ipywidgets``. Elsewhere lines of
+    text, at most one for every twentieth of the steps.
+    """
 
     def __init__(self, total_timesteps: int, num_timesteps: int = 0) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self._progress: Progress = Progress(
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-            console=Console(stderr=True),
-        )
-        self._task: TaskID = self._progress.add_task("", total=total_timesteps, completed=num_timesteps)
-        self._progress.start()
+        self._total, self._next_line = total_timesteps, num_timesteps
+        self._progress: Progress | None = None
+        console = Console(stderr=True)
+        if console.is_jupyter:
+            drawable = importlib.util.find_spec("ipywidgets") is not None
+        else:
+            drawable = console.is_terminal and not console.is_dumb_terminal
+        if drawable:
+            self._progress = Progress(
+                TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.description}"),
+                console=console,
+            )
+            self._task: TaskID = self._progress.add_task("", total=total_timesteps, completed=num_timesteps)
+            self._progress.start()
 
     def __call__(self, model: Algorithm[Any]) -> None:
-        """Move the bar."""
-        reward = f"reward {model.logs['rollout/ep_rew_mean']:.4g}"
-        self._progress.update(self._task, completed=model.num_timesteps, description=reward)
+        """Move the bar, or write a line."""
+        steps, reward = model.num_timesteps, f"reward {model.logs['rollout/ep_rew_mean']:.4g}"
+        if self._progress is not None:
+            self._progress.update(self._task, completed=steps, description=reward)
+        elif steps >= min(self._next_line, self._total) and sys.stderr is not None:
+            print(f"{steps:,}/{self._total:,} steps  {reward}", file=sys.stderr, flush=True)
+            self._next_line = steps + max(1, self._total // 20)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._progress.stop()
+        if self._progress is not None:
+            self._progress.stop()

@@ -133,7 +133,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     " (did you mean 'learning_rate'?)"
     """
     choices = list(valid)
-    close = difflib.get_close_matches(name, choices, n=1)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.75)  # no hint beats a misleading one
     return f" (did you mean {close[0]!r}?)" if close else f" (valid: {', '.join(choices)})"
 
 

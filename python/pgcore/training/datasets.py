@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pgcore.batch import FIELDS, Batch
 from pgcore.rollout import ActionAdapter, ObservationAdapter
-from pgcore.training.files import npz_path, replacing
+from pgcore.training.files import as_path, npz_path, replacing
 
 if TYPE_CHECKING:
     import minari
@@ -105,7 +105,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
     ValueError
         If the file is something else, is damaged, or comes from a newer version.
     """
-    source = Path(path) if Path(path).exists() else npz_path(path)
+    source = as_path(path) if as_path(path).exists() else npz_path(path)
     if not source.is_file():
         raise FileNotFoundError(f"path: expected a file with a batch, got {source}, which is no file")
     try:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pgcore.training.files import replacing
+import numpy as np
+
+from pgcore.training.files import as_path, naming, replacing
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -19,22 +22,25 @@ if TYPE_CHECKING:
 
     from pgcore.training.algorithm import Algorithm
 
-__all__ = ["CSVLogger", "ConsoleLogger"]
+__all__ = ["STEPS", "CSVLogger", "ConsoleLogger", "number_in", "read_progress"]
 
-_STEPS = "time/total_timesteps"
+STEPS = "time/total_timesteps"
+"""The column that says how far training was."""
 
 
 class CSVLogger:
-    """One line an iteration in a CSV file, on disk as soon as it is written.
+    """One line an iteration in a CSV file, with the operating system as soon as it is written.
 
-    Numbers are written so that reading them gives the same float back, and not-a-number is left empty.
+    Numbers are written so that reading them gives the same float back; not-a-number and None are left empty.
+    A line is written whole or not at all: what an interrupt or a full disk cut short is repaired by the next
+    one. Calling the logger again with the same model writes the line of its last iteration if that failed.
 
     Parameters
     ----------
     path
         The file. Without ``resume_at`` it must not hold anything yet.
     resume_at
-        The ``num_timesteps`` of the model that goes on: earlier lines are kept, and lines that a crash left
+        The ``num_timesteps`` of the model that resumes: earlier lines are kept, and lines that a crash left
         behind from after the model's last checkpoint are dropped.
 
     Raises
@@ -43,82 +49,142 @@ class CSVLogger:
         If there is something in the file and ``resume_at`` is None.
     ValueError
         If the file is not one that a logger wrote.
+    OSError
+        If the file cannot be written; it names the file.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, resume_at: int | None = None) -> None:
-        self.path = Path(path)
-        self._columns: list[str] = []
+        self.path = as_path(path)
+        self._file: io.FileIO | None = None
+        self._closed = False
+        columns: list[str] = []
         kept: list[dict[str, str]] = []
         if self.path.exists() and self.path.stat().st_size > 0:
             if resume_at is None:
                 raise FileExistsError(f"path: expected a new CSV file, got {self.path}, which is not empty")
-            self._columns, kept = _read_rows(self.path, resume_at)
-            if self._columns and _STEPS not in self._columns:
-                raise ValueError(f"path: expected a CSV file with a column {_STEPS}, got {self.path}")
-        self._file: IO[str] | None = None
-        self._rewrite(kept)
+            columns, rows = read_progress(self.path)
+            if columns and STEPS not in columns:
+                raise ValueError(f"path: expected a CSV file with a column {STEPS}, got {self.path}")
+            kept = [row for row in rows if number_in(row, STEPS, self.path) <= resume_at]
+        # What is surely in the file: columns, how many lines, and the logs that the last one was made of.
+        self._done: tuple[list[str], int, object] = (columns, len(kept), None)
+        self._whole = True  # nothing else is in the file
+        self._rewrite(columns, kept)
 
     def __call__(self, model: Algorithm[Any]) -> None:
-        """Write the iteration's line."""
-        self.write(model.logs)
+        """Write the line of the model's last iteration, unless it is there already."""
+        if model.logs and model.logs is not self._done[2]:  # every iteration makes logs of its own
+            self.write(model.logs)
 
-    def write(self, row: Mapping[str, float]) -> None:
+    def write(self, row: Mapping[str, Any]) -> None:
         """Write one line; a column that was not there before is added to the whole file.
 
         Parameters
         ----------
         row
-            Numbers by column name.
+            Numbers by column name. NumPy's scalars count as numbers; text is written as one line.
         """
-        if self._file is None:
+        if self._closed:
             raise ValueError(f"write: expected an open logger, got a closed one ({self.path})")
-        new = [name for name in row if name not in self._columns]
-        if new:
-            self._file.close()
-            rows = _read_rows(self.path, None)[1] if self._columns else []
-            self._columns += new
-            self._rewrite(rows)
-        _writer(self._file, self._columns).writerow({name: _cell(value) for name, value in row.items()})
-        self._file.flush()
+        before, num_rows, _ = self._done
+        columns = [*before, *(name for name in row if name not in before)]
+        cells = {name: _cell(value) for name, value in row.items()}
+        whole, self._whole = self._whole, False
+        if whole and columns == before and self._file is not None:
+            _append(self.path, self._file, _lines(columns, [cells]))
+        else:
+            rows = read_progress(self.path)[1] if before else []
+            self._rewrite(columns, [*rows[:num_rows], cells])
+        self._done = columns, num_rows + 1, row
+        self._whole = True
 
     def close(self) -> None:
         """Close the file."""
+        self._closed = True
+        self._release()
+
+    def _release(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+    def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
         """Write header and ``rows`` to a new file, put it in the old one's place, and stay at its end."""
-        text = io.StringIO(newline="")
-        if self._columns:
-            writer = _writer(text, self._columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        self._release()
         with replacing(self.path) as file:
-            file.write(text.getvalue().encode())
-        self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - held until close()
+            file.write(_lines(columns, rows, header=True))
+        self._file = open(self.path, "r+b", buffering=0)  # noqa: SIM115 - held until close()
 
 
-def _writer(file: IO[str], columns: list[str]) -> csv.DictWriter[str]:
-    return csv.DictWriter(file, columns, restval="", lineterminator="\n")
+def read_progress(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a CSV file that `CSVLogger` writes, without the torn line that a crash may leave.
 
-
-def _read_rows(path: Path, up_to: int | None) -> tuple[list[str], list[dict[str, str]]]:
-    """Header and whole lines, without those after ``up_to`` steps and the torn one that a crash may leave."""
+    Raises
+    ------
+    ValueError
+        If it is no CSV file.
+    OSError
+        If it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
+        text = path.read_bytes().decode("utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        columns, *lines = list(csv.reader(io.StringIO(whole, newline=""))) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"path: expected a CSV file, got {path} ({error})") from None
-    whole = text[: text.rfind("\n") + 1]
-    columns, *lines = list(csv.reader(whole.splitlines())) or [[]]
-    rows = [dict(zip(columns, line, strict=True)) for line in lines if len(line) == len(columns)]
-    if up_to is not None:
-        rows = [row for row in rows if row.get(_STEPS) and float(row[_STEPS]) <= up_to]
-    return columns, rows
+    return columns, [dict(zip(columns, line, strict=True)) for line in lines if len(line) == len(columns)]
 
 
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else repr(value)
+def number_in(row: Mapping[str, str], column: str, path: Path) -> float:
+    """The number in one cell; NaN if it is empty.
+
+    Raises
+    ------
+    ValueError
+        If something else is in it; names ``path``.
+    """
+    try:
+        return float(row.get(column) or math.nan)
+    except ValueError:
+        raise ValueError(f"{path}: expected numbers under {column!r}, got {row[column]!r}") from None
+
+
+def _append(path: Path, file: io.FileIO, line: bytes) -> None:
+    with naming(path):
+        size = file.seek(0, os.SEEK_END)
+        try:
+            written = 0
+            while written < len(line):  # a disk that becomes full takes a part
+                written += file.write(line[written:])
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def _lines(columns: list[str], rows: Iterable[Mapping[str, str]], *, header: bool = False) -> bytes:
+    if not columns:
+        return b""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    value = _plain(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return repr(value) if isinstance(value, float) else " ".join(str(value).splitlines())
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar, or an array of one element, as what Python has for it."""
+    if isinstance(value, np.ndarray | np.generic) and value.size == 1:
+        value = value.item()
+    # long doubles stay NumPy's in `item`, and subclasses of float may write themselves in words
+    return float(value) if isinstance(value, float | np.floating) else value
 
 
 class ConsoleLogger:
@@ -136,12 +202,14 @@ class ConsoleLogger:
         self.total_timesteps = total_timesteps
         self._file = file if file is not None else sys.stdout
         self._live: Live | None = None
-        if self._file.isatty():
+        if self._file is not None and self._file.isatty():  # None: closed before Python started
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(file=self._file), refresh_per_second=8, transient=False)
-            self._live.start()
+            console = Console(file=self._file)
+            if not console.is_dumb_terminal:  # which cannot go back to an earlier line
+                self._live = Live(console=console, refresh_per_second=8, transient=False)
+                self._live.start()
 
     def __call__(self, model: Algorithm[Any]) -> None:
         """Show the iteration's numbers."""
@@ -157,14 +225,15 @@ class ConsoleLogger:
         """
         if self._live is not None:
             self._live.update(self._table(logs))
-        else:
+        elif self._file is not None:
             print(_plain_line(logs, self.total_timesteps), file=self._file, flush=True)
 
     def close(self) -> None:
         """Leave the last table standing and the terminal as it was."""
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            with contextlib.suppress(OSError):  # the terminal is gone
+                live.stop()
 
     def _table(self, logs: Mapping[str, float]) -> Table:
         from rich import box
@@ -182,7 +251,7 @@ class ConsoleLogger:
                 table.add_section()
             section = group
             bar: Any = ""
-            if name == _STEPS:
+            if name == STEPS:
                 bar = ProgressBar(
                     total=self.total_timesteps, completed=min(value, self.total_timesteps), width=24
                 )
@@ -196,7 +265,7 @@ def _plain_line(logs: Mapping[str, float], total_timesteps: int) -> str:
     >>> _plain_line({"time/total_timesteps": 2048, "rollout/ep_rew_mean": 21.5, "time/fps": 9000}, 10000)
     'steps 2,048/10,000  reward 21.5  9,000 steps/s'
     """
-    parts = [f"steps {_shown(logs[_STEPS])}/{total_timesteps:,}"]
+    parts = [f"steps {_shown(logs[STEPS])}/{total_timesteps:,}"]
     for label, name in (
         ("reward", "rollout/ep_rew_mean"),
         ("length", "rollout/ep_len_mean"),
@@ -209,9 +278,12 @@ def _plain_line(logs: Mapping[str, float], total_timesteps: int) -> str:
     return "  ".join(parts)
 
 
-def _shown(value: float) -> str:
-    if math.isnan(value):
+def _shown(value: Any) -> str:
+    value = _plain(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return " ".join(str(value).splitlines())
+    if isinstance(value, int) or (value.is_integer() and 1000 <= abs(value) < 1e15):
         return f"{int(value):,}"
     return f"{value:.4g}"
