@@ -261,7 +261,9 @@ def test_info(capsys):
     assert "CartPole-v1" in info["presets"]["reinforce"]
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[0] for line in lines} == set(info)
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(info)
+    assert max(map(len, lines)) <= 80
+    assert f"reinforce: {', '.join(info['presets']['reinforce'])[:20]}" in " ".join(" ".join(lines).split())
 
 
 def test_info_says_when_there_is_no_core(tmp_path):

@@ -32,13 +32,142 @@ def test_runs_that_differ_in_their_seeds_are_one_curve(tmp_path):
         make_run(tmp_path / "d", 0, [9.0, 8.0], algorithm="trpo", total_timesteps=7),
     ]
     curves = learning_curves(runs).curves
-    assert [(curve.label, curve.num_runs) for curve in curves] == [("ppo", 2), ("ppo (2)", 1), ("trpo", 1)]
+    assert [(curve.label, curve.num_runs) for curve in curves] == [
+        ("ppo", 2),
+        ("ppo, gamma=0.5", 1),
+        ("trpo", 1),
+    ]
     both = curves[0]
     assert (both.steps[0], both.steps[-1]) == (100, 300)  # as far as both go
     np.testing.assert_allclose(both.mean, 2 + (both.steps - 100) / 50)
     np.testing.assert_allclose(both.low, both.mean - 1)
     np.testing.assert_allclose(both.high, both.mean + 1)
     np.testing.assert_array_equal(curves[2].mean, [9.0, 8.0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ([{"num_envs": 1}, {"num_envs": 8}], ["ppo, num_envs=1", "ppo, num_envs=8"]),
+        (
+            [{"hyperparameters": {"gamma": 0.9, "lam": 1}}, {"hyperparameters": {"gamma": 0.8, "lam": 1}}],
+            ["ppo, gamma=0.9", "ppo, gamma=0.8"],
+        ),
+        (
+            [{"hidden": [64, 64], "backend": "sync"}, {"hidden": [], "backend": "async"}],
+            ["ppo, backend=sync, hidden=64,64", "ppo, backend=async, hidden="],
+        ),
+        ([{"gamma": 1}, {"gamma": 1, "algorithm": "npg"}], ["ppo", "npg"]),
+        ([{}, {"env_id": "A-v0"}, {"env_id": "A-v0", "gamma": 2}], None),
+        ([{"gamma": 1, "total_timesteps": 3}, {"gamma": 1, "save_freq": 3}], ["ppo"]),
+    ],
+)
+def test_the_legend_says_in_what_runs_differ(tmp_path, settings, labels):
+    runs = [make_run(tmp_path / str(i), i, [1.0, 2.0], **given) for i, given in enumerate(settings)]
+    found = [curve.label for curve in learning_curves(runs).curves]
+    assert found == (labels or ["ppo on CartPole-v1", "ppo on A-v0", "ppo on A-v0, gamma=2"])
+
+
+@pytest.mark.parametrize("begun", ["empty", "no rows", "no file", "no numbers", "no column", "just begun"])
+def test_a_run_that_has_just_begun_does_not_hold_up_the_others(tmp_path, capsys, begun):
+    pytest.importorskip("matplotlib")
+    make_run(tmp_path / "a", 0, [1.0, 3.0, 5.0])
+    make_run(tmp_path / "b", 1, [3.0, 5.0, 7.0])
+    _, progress = make_run(tmp_path / "c", 2, [100.0])
+    if begun == "empty":
+        progress.write_text("")
+    elif begun == "no rows":
+        progress.write_text(
+            "time/total_timesteps,rollout/ep_rew_mean\n100,10"
+        )  # a line that is being written
+    elif begun == "no file":
+        progress.unlink()
+    elif begun == "no numbers":
+        progress.write_text("time/total_timesteps,rollout/ep_rew_mean\n100,\n")
+    elif begun == "no column":
+        progress.write_text("time/total_timesteps,other\n100,1\n")
+    picture = tmp_path / "x.svg"
+    runs = [str(tmp_path / name) for name in "cab"]
+    assert main(["plot", *runs, "-o", str(picture)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("pgcore: left out: ")
+    assert str(progress) in captured.err
+    assert captured.err.count("\n") == 1
+    table = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    assert {(row["group"], row["num_runs"]) for row in table} == {("ppo", "2")}
+    assert (float(table[-1]["steps"]), float(table[-1]["mean"])) == (300.0, 6.0)
+    if begun != "just begun":  # alone it is a curve of its own
+        assert main(["plot", runs[0], "-o", str(picture)]) == 2
+        message = capsys.readouterr().err
+        assert str(progress) in message
+        assert message.count("\n") == 1
+
+
+def test_what_is_no_run_and_what_comes_twice(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    make_run(tmp_path / "a", 0, [1.0, 3.0])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "curves.png").write_text("")
+    names = ["a", "empty", "curves.png", "a/", "./a"]
+    out = tmp_path / "x.svg"
+    assert main(["plot", *(f"{tmp_path}/{name}" for name in names), "-o", str(out)]) == 0
+    err = capsys.readouterr().err
+    assert err.count("left out: DIR: expected a run directory, got ") == 2
+    table = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    assert {row["num_runs"] for row in table} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"time/total_timesteps,rollout/ep_rew_mean\n1,good\n",
+            "{}: expected numbers under 'rollout/ep_rew_mean', got",
+        ),
+        (
+            b"time/total_timesteps,rollout/ep_rew_mean\nx,1\n",
+            "{}: expected numbers under 'time/total_timesteps', got",
+        ),
+        (b"\xff\xfe\n", "path: expected a CSV file, got {}"),
+        (
+            b"rollout/ep_rew_mean\n1\n",
+            "column: expected one of rollout/ep_rew_mean, got 'time/total_timesteps'",
+        ),
+    ],
+)
+def test_errors_name_the_file(tmp_path, capsys, content, message):
+    pytest.importorskip("matplotlib")
+    _, progress = make_run(tmp_path / "a", 0, [1.0])
+    progress.write_bytes(content)
+    assert main(["plot", str(tmp_path / "a"), "-o", str(tmp_path / "x.svg")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("pgcore: " + message.format(progress))
+    assert str(progress) in err
+    assert err.count("\n") == 1
+
+
+def test_a_picture_without_room_names_it(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from pgcore.training import files
+
+    make_run(tmp_path / "a", 0, [1.0, 2.0])
+    out = tmp_path / "x.svg"
+    arguments = ["plot", str(tmp_path / "a"), "-o", str(out)]
+    assert main(arguments) == 0
+    before = {path: path.read_bytes() for path in tmp_path.glob("x.*")}
+    assert len(before) == 2
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    make_run(tmp_path / "b", 1, [5.0, 6.0])
+    monkeypatch.setattr(files.os, "fsync", full)
+    capsys.readouterr()
+    assert main(["plot", str(tmp_path / "b"), *arguments[1:]]) == 2
+    assert "No space left on device" in (err := capsys.readouterr().err)
+    assert str(tmp_path / "x.") in err
+    assert {path: path.read_bytes() for path in tmp_path.glob("x.*")} == before
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_rows_without_a_number_are_left_out(tmp_path):

@@ -14,6 +14,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -132,7 +133,9 @@ def test_workers_do_not_keep_the_lock_of_a_killed_process(tmp_path):
     lock = FileLock(tmp_path / "lock")
     assert lock.acquire()
     ready, tell = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():  # of threads, which the child doesn't need
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:  # a worker that outlives its parent
         os.write(tell, b"!")
         time.sleep(20)

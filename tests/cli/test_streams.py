@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import gymnasium as gym
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 
 import pgcore
-from cli.commands import QUICK, TRAIN, command
+from cli.commands import QUICK, TRAIN
 from pgcore.cli import main
 from pgcore.training import files
 
@@ -46,37 +50,56 @@ def test_signals_to_end_keep_the_model(tmp_path, name):
     assert pgcore.load(run).num_timesteps > 0
 
 
-def test_a_closed_terminal_is_a_signal_and_a_dead_stream(tmp_path):
+def on_a_terminal(before, *arguments, **environment):
+    """A command on a terminal of its own, after some Python in its process, and the terminal's other end."""
     pty = pytest.importorskip("pty")  # not on Windows
+    leader, follower = pty.openpty()
+    code = f"import fcntl, os, signal, sys, termios; {before}; os.execv(sys.executable, sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *PGCORE, *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm", **environment},
+    )
+    os.close(follower)
+    return process, leader
+
+
+def test_a_closed_terminal_is_a_signal_and_a_dead_stream(tmp_path):
     run = tmp_path / "run"
-    pid, leader = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [*PGCORE, *LONG, "--out", str(run)])
-    shown = b""
-    while b"ep_rew_mean" not in shown:
-        shown += os.read(leader, 65536)
-    os.close(leader)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + signal.SIGHUP
+    controlling = "fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    process, leader = on_a_terminal(controlling, *LONG, "--out", str(run))
+    with process:
+        shown = b""
+        while b"ep_rew_mean" not in shown:
+            shown += os.read(leader, 65536)
+        os.close(leader)
+        assert process.wait(timeout=60) == 128 + signal.SIGHUP
     assert pgcore.load(run).num_timesteps > 0
 
 
 def test_nohup_is_obeyed(tmp_path):
-    if not hasattr(signal, "SIGHUP"):
-        pytest.skip("not on this platform")
-    with subprocess.Popen(
-        [*PGCORE, *LONG, "--out", str(tmp_path / "run")],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    ) as process:
-        while not process.stdout.readline().startswith("steps"):
-            pass
+    ignoring = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    process, leader = on_a_terminal(
+        ignoring, *LONG, "--n-steps", "20", "--num-envs", "2", "--out", str(tmp_path / "run"), TERM="dumb"
+    )
+    with process:
+        shown = b""
+        while b"steps/s" not in shown:
+            shown += os.read(leader, 65536)
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.1)
-        assert all(process.stdout.readline().startswith("steps") for _ in range(50))
+        time.sleep(0.2)
+        shown = b""
+        while shown.count(b"steps/s") < 80:  # more than was on its way
+            shown += os.read(leader, 65536)
         process.terminate()
-        process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+        with contextlib.suppress(OSError):  # what Linux says when the other end is closed
+            while os.read(leader, 65536):
+                pass
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    os.close(leader)
 
 
 # A full disk
@@ -85,7 +108,9 @@ def test_nohup_is_obeyed(tmp_path):
 def lines(capsys, file, status):
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1, captured.err
-    assert captured.err.startswith(f"pgcore: {file}: expected to be able to write to it, got No space left"), captured.err
+    assert captured.err.startswith(
+        f"pgcore: {file}: expected to be able to write to it, got No space left"
+    ), captured.err
     assert status == 1
     return captured
 
@@ -135,7 +160,8 @@ def test_an_evaluation_without_room_is_still_printed(tmp_path, monkeypatch, caps
 
 
 @pytest.mark.parametrize(
-    "arguments", [["info"], ["--help"], ["train", "ppo", "--help"], ["bench", "--only", "gae", "--repeats", "1"]]
+    "arguments",
+    [["info"], ["--help"], ["train", "ppo", "--help"], ["bench", "--only", "gae", "--repeats", "1"]],
 )
 def test_standard_output_without_room(tmp_path, arguments):
     if not os.path.exists("/dev/full"):
@@ -144,7 +170,10 @@ def test_standard_output_without_room(tmp_path, arguments):
         done = subprocess.run(
             [*PGCORE, *arguments], stdout=device, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert done.stderr == "pgcore: standard output: expected to be able to write to it, got No space left on device\n"
+    assert (
+        done.stderr
+        == "pgcore: standard output: expected to be able to write to it, got No space left on device\n"
+    )
     assert done.returncode == 1
 
 
@@ -161,7 +190,9 @@ def test_training_into_a_full_device_keeps_the_model(tmp_path):
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr.startswith("pgcore: standard output: expected to be able to write to it, got No space left")
+    assert done.stderr.startswith(
+        "pgcore: standard output: expected to be able to write to it, got No space left"
+    )
     assert "are kept; go on with" in done.stderr
     assert done.stderr.count("\n") == 1
     assert pgcore.load(run).num_timesteps == 0
@@ -205,21 +236,36 @@ def test_a_reader_that_reads_nothing(arguments):
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "w") as pipe:
-        done = subprocess.run([*PGCORE, *arguments], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [*PGCORE, *arguments], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert (done.returncode, done.stderr) == (141, "")
 
 
 # Encodings
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk", "latin-1:strict", "utf-8"])
+COMMANDS = """
+import json, sys
+from pgcore.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        status = main(arguments)
+    except SystemExit as left:  # after --help
+        status = left.code
+    sys.stdout.buffer.write(b"status %d\\n" % status)
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
 def test_characters_that_an_encoding_lacks(tmp_path, encoding):
     pytest.importorskip("matplotlib")
-    run, out = tmp_path / "ünï", []
+    run = str(tmp_path / "ünï")
     commands = [
-        [*TRAIN, *QUICK, "--out", str(run)],
-        ["eval", str(run), "--episodes", "2"],
-        ["plot", str(run), "-o", str(tmp_path / "ü.png")],
+        [*TRAIN, *QUICK, "--out", run],
+        ["eval", run, "--episodes", "2"],
+        ["plot", run, "-o", str(tmp_path / "ü.png")],
         ["bench", "--only", "gae", "--repeats", "1"],
         ["info"],
         ["train", "ppo", "--help"],
@@ -227,20 +273,20 @@ def test_characters_that_an_encoding_lacks(tmp_path, encoding):
         ["lab", "lqr-field", "-o", str(tmp_path / "µ.svg"), "--horizon", "2", "--episodes", "2"],
         ["eval", str(tmp_path / "日本")],
         ["train", "ppo", "--env-id", "日本-v0"],
+        ["train", "ppo", "--日本"],
     ]
-    for arguments in commands:
-        done = subprocess.run(
-            [*PGCORE, *arguments],
-            env={**os.environ, "PYTHONIOENCODING": encoding},
-            capture_output=True,
-            cwd=tmp_path,
-            check=False,
-        )
-        failing = "日本" in "".join(arguments)
-        assert done.returncode == (2 if failing else 0), done.stderr
-        assert done.stderr.count(b"\n") == failing
-        out.append(done.stdout.decode(encoding.partition(":")[0]))
-    assert ("± " in out[1]) == (encoding not in ("ascii",))
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, json.dumps(commands)],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode(encoding)
+    assert [int(line[7:]) for line in text.splitlines() if line.startswith("status ")] == [0] * 8 + [2] * 3
+    assert done.stderr.count(b"\n") == 3, done.stderr
+    assert "mean reward " in text
+    assert (" ? " if encoding == "ascii" else " ± ") in text
 
 
 def test_what_the_caller_set_is_put_back(monkeypatch):
@@ -251,18 +297,13 @@ def test_what_the_caller_set_is_put_back(monkeypatch):
 
 
 def test_a_terminal_that_cannot_go_back_gets_lines(tmp_path):
-    pty = pytest.importorskip("pty")
-    pid, leader = pty.fork()
-    if pid == 0:
-        os.environ["TERM"] = "dumb"
-        os.execv(sys.executable, [*PGCORE, *TRAIN, *QUICK, "--out", str(tmp_path / "run")])
+    process, leader = on_a_terminal("0", *TRAIN, *QUICK, "--out", str(tmp_path / "run"), TERM="dumb")
     shown = b""
-    try:
+    with process, contextlib.suppress(OSError):
         while chunk := os.read(leader, 65536):
             shown += chunk
-    except OSError:  # what Linux says when the other end is closed
-        pass
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(leader)
+    assert process.returncode == 0
     assert b"steps/s" in shown
 
 
@@ -274,7 +315,8 @@ def test_long_evaluations_say_how_far_they_are(tmp_path, monkeypatch, capsys):
 
     run = tmp_path / "run"
     assert main([*TRAIN, *QUICK, "--eval-episodes", "0", "--out", str(run)]) == 0
-    quick = [["eval", str(run), "--episodes", "30", "--json"], capsys.readouterr()][0]
+    quick = ["eval", str(run), "--episodes", "30", "--json"]
+    capsys.readouterr()
     assert main(quick) == 0
     first = capsys.readouterr()
     assert first.err == ""
@@ -288,31 +330,33 @@ def test_long_evaluations_say_how_far_they_are(tmp_path, monkeypatch, capsys):
     assert all(line.startswith("evaluating: ") and "of 30 episodes ended" in line for line in progress)
 
 
-def test_evaluation_plays_other_episodes_than_training_began_with(run, monkeypatch):
-    from gymnasium.vector import VectorEnv
-
+def test_evaluation_plays_other_episodes_than_training_did(tmp_path, monkeypatch):
     from pgcore.cli import eval as evaluation
 
-    seeds = []
-    reset = evaluation.evaluate_policy
+    begun, marks = [], []
 
-    def played(model, env, *args, seed, **kwargs):
-        seeds.append(seed)
-        assert isinstance(env, VectorEnv)
-        return reset(model, env, *args, seed=seed, **kwargs)
+    class Recorded(CartPoleEnv):
+        def reset(self, **kwargs):
+            obs, info = super().reset(**kwargs)
+            begun.append(tuple(obs.tolist()))
+            return obs, info
 
-    monkeypatch.setattr(evaluation, "evaluate_policy", played)
-    directory, _ = run
-    for seed in (7, 8):
-        assert main(["eval", str(directory), "--episodes", "2", "--seed", str(seed)]) == 0
-    assert len(set(seeds)) == 2
-    # Seeds that a model of the same seed gives to its environments, by itself or by its collector
-    training = set()
-    from pgcore.rollout import collector, vector
+    make = evaluation.make_vector_env
 
-    monkeypatch.setattr(vector.gym.Env, "reset", vector.gym.Env.reset)
-    monkeypatch.setattr(collector, "VectorStepper", collector.VectorStepper)
-    assert training == set()
+    def made(*args, **kwargs):
+        marks.append(len(begun))  # training is over
+        return make(*args, **kwargs)
 
-
-def test_commands(): ...
+    monkeypatch.setattr(evaluation, "make_vector_env", made)
+    gym.register("Recorded-v0", Recorded, max_episode_steps=50)
+    try:
+        options = ["--env-id", "Recorded-v0", "--seed", "3", "--n-steps", "20", "--num-envs", "3"]
+        options += ["--total-timesteps", "200", "--eval-episodes", "6", "--out", str(tmp_path / "run")]
+        assert main(["train", "reinforce", *options]) == 0
+    finally:
+        del gym.registry["Recorded-v0"]
+    (end,) = marks
+    assert end >= 6
+    played = begun[end:]
+    assert len(played) >= 6
+    assert not set(begun[:end]) & set(played)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import builtins
+import io
+import sys
+
 import numpy as np
 import pytest
 
@@ -70,3 +74,37 @@ def test_progress_bar_writes_to_standard_error_only(capsys):
     assert captured.out == ""
     assert "steps" in captured.err
     assert "reward" in captured.err
+
+
+class ZMQInteractiveShell:
+    """What rich takes for a notebook."""
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("where", ["notebook", "dumb terminal", "file"])
+def test_a_progress_bar_that_cannot_be_drawn_is_text(where, monkeypatch):
+    stream = Terminal() if where == "dumb terminal" else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "dumb" if where == "dumb terminal" else "xterm")
+    if where == "notebook":
+        monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+        monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    seen = []
+    model().learn(2000, callback=lambda _: seen.append(stream.getvalue()), progress_bar=True)
+    text = stream.getvalue()
+    assert "/2,000 steps  reward " in seen[2]  # while it learns, not at the end alone
+    assert 2 < text.count("\n") <= 22
+    assert "\x1b" not in text
+    steps = [int(line.partition("/")[0].replace(",", "")) for line in text.splitlines()]
+    assert steps == sorted(steps)
+    assert steps[-1] >= 2000
+
+
+def test_a_progress_bar_without_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    model().learn(100, progress_bar=True)
+    assert capsys.readouterr().out == ""

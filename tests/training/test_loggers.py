@@ -3,10 +3,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 
+import numpy as np
 import pytest
 
-from pgcore.training import ConsoleLogger, CSVLogger
+from pgcore.training import ConsoleLogger, CSVLogger, loggers
 
 STEPS = "time/total_timesteps"
 
@@ -31,6 +33,109 @@ def test_floats_survive_exactly_and_nan_is_empty(tmp_path):
     (row,) = rows(logger.path)
     assert float(row["a"]) == 0.1 + 0.2
     assert row["b"] == ""
+
+
+class Worded(float):
+    def __repr__(self):
+        return f"Worded({float(self)})"
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (np.float32(1.0), "1.0"),
+        (np.float32(0.1), "0.10000000149011612"),
+        (np.float64(0.1), "0.1"),
+        (np.float16(0.5), "0.5"),
+        (np.longdouble(0.25), "0.25"),
+        (np.array(0.1), "0.1"),
+        (np.array([3], np.uint8), "3"),
+        (np.int64(7), "7"),
+        (np.float32("nan"), ""),
+        (np.float64("inf"), "inf"),
+        (np.array(np.nan), ""),
+        (np.bool_(True), "True"),
+        (False, "False"),
+        (None, ""),
+        (Worded(0.5), "0.5"),
+        ("a, b", "a, b"),
+        ('say "hi"', 'say "hi"'),
+        ("two\nlines", "two lines"),
+        (np.str_("text"), "text"),
+    ],
+)
+def test_what_a_cell_holds(tmp_path, value, cell):
+    logger = CSVLogger(tmp_path / "progress.csv")
+    for steps in (1, 2):
+        logger.write({STEPS: np.int64(steps), "train/x, y": value, "last": 1.5})
+    logger.close()
+    expected = [{STEPS: str(steps), "train/x, y": cell, "last": "1.5"} for steps in (1, 2)]
+    assert rows(logger.path) == expected
+    CSVLogger(logger.path, resume_at=2).close()
+    assert rows(logger.path) == expected
+    out = io.StringIO()
+    ConsoleLogger(10, file=out).write({STEPS: np.int64(1), "train/entropy": value})
+    assert "np." not in out.getvalue()
+    assert out.getvalue().count("\n") == 1
+
+
+class Model:
+    """As much of one as a logger looks at."""
+
+    def __init__(self, **logs):
+        self.logs = logs
+
+
+def test_an_iteration_has_one_line(tmp_path):
+    logger = CSVLogger(tmp_path / "progress.csv")
+    first, again = Model(**{STEPS: 1}), Model(**{STEPS: 1})  # equal numbers, as after reset_num_timesteps
+    for model in (first, first, again, again, Model()):
+        logger(model)
+    logger.close()
+    assert [row[STEPS] for row in rows(logger.path)] == ["1", "1"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["_append", "_rewrite", "replacing", "_lines"])
+def test_a_line_that_was_cut_short_can_be_written_again(tmp_path, monkeypatch, step, when):
+    """An interrupt at any place leaves a file in which the next call finds its way."""
+    owner = CSVLogger if step == "_rewrite" else loggers
+    for interrupted in (0, 1, 2):
+        logger = CSVLogger(tmp_path / f"{step}-{when}-{interrupted}.csv")
+        models = [Model(**{STEPS: i, **({"new": i} if i == 2 else {})}) for i in range(4)]
+        for i, model in enumerate(models):
+            if i == interrupted:
+                original, here = getattr(owner, step), []
+
+                def broken(*args, original=original, here=here, **kwargs):
+                    here.append(1)
+                    if when == "after" and step != "replacing":
+                        original(*args, **kwargs)
+                    raise KeyboardInterrupt
+
+                monkeypatch.setattr(owner, step, broken)
+                try:
+                    logger(model)
+                except KeyboardInterrupt:
+                    assert here
+                monkeypatch.undo()
+                logger(model)
+            logger(model)
+        logger.close()
+        assert [row[STEPS] for row in rows(logger.path)] == ["0", "1", "2", "3"]
+        assert [row["new"] for row in rows(logger.path)] == ["", "", "2", ""]
+
+
+def test_errors_in_the_file_name_it(tmp_path):
+    path = tmp_path / "progress.csv"
+    for content, message in (
+        (f"{STEPS},a\nten,1\n", f"{path}: expected numbers under '{STEPS}', got 'ten'"),
+        ("a\n1\n", f"path: expected a CSV file with a column {STEPS}, got {path}"),
+    ):
+        path.write_text(content)
+        with pytest.raises(ValueError, match=re.escape(message)):
+            CSVLogger(path, resume_at=5)
+        assert path.read_text() == content
 
 
 def test_new_columns_join_the_whole_file(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from pgcore._version import __version__
 from pgcore.cli.errors import CommandError
-from pgcore.cli.output import STDOUT, flush, give_up_stdout, usable_streams
+from pgcore.cli.output import STDOUT, flush, give_up_stdout, say, usable_streams
 
 __all__ = ["main"]
 
@@ -97,10 +97,10 @@ def _report(error: object) -> None:
 
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_HELP, end="")
+        say(_HELP.rstrip("\n"))
         return 0
     if arguments[0] in ("-V", "--version"):
-        print(f"pgcore {__version__}")
+        say(f"pgcore {__version__}")
         return 0
     command, *rest = arguments
     if command not in _COMMANDS:

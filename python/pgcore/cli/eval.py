@@ -85,15 +85,15 @@ def evaluate(
     stochastic
         Sample the actions.
     """
+    # Training seeds its environments from the first of the seed's streams; these come from another.
+    fresh = integer_seed(np.random.SeedSequence([seed, 1]))
     env = make_vector_env(
         env_id,
         num_envs=min(episodes, _MAX_ENVS),
         backend="envpool" if backend == "envpool" else "sync",
-        seed=seed,
+        seed=fresh,
     )
     try:
-        # Training seeds its environments from the first of the seed's streams; these come from another.
-        fresh = integer_seed(np.random.SeedSequence([seed, 1]))
         with _ShownProgress(model, episodes) as player:
             returns, lengths = evaluate_policy(
                 player, env, episodes, deterministic=not stochastic, seed=fresh, return_episode_rewards=True
