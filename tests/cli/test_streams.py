@@ -360,3 +360,17 @@ def test_evaluation_plays_other_episodes_than_training_did(tmp_path, monkeypatch
     played = begun[end:]
     assert len(played) >= 6
     assert not set(begun[:end]) & set(played)
+
+
+def test_a_warning_is_one_plain_line(tmp_path):
+    options = ["--env-id", "CartPole", "--total-timesteps", "20", "--n-steps", "20", "--eval-episodes", "0"]
+    done = subprocess.run(
+        [*PGCORE, "train", "reinforce", *options, "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr.startswith("pgcore: warning: Using the latest versioned environment")
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr

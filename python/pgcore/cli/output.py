@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -48,7 +50,7 @@ def usable_streams() -> Iterator[None]:
 
     A character that a stream's encoding does not have becomes ``?``. A stream that was closed before Python
     started leads nowhere, and its number is taken, or the next file that is opened would be written to by
-    whatever prints there.
+    whatever prints there. A warning is one line, without the place in somebody's code.
     """
     if sys.stdout is None or sys.stderr is None:
         # The lowest free number is given out first; all that are closed get one.
@@ -64,9 +66,16 @@ def usable_streams() -> Iterator[None]:
     ]
     for stream in strict:
         stream.reconfigure(errors="replace")
+    formatted, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         yield
     finally:
+        warnings.formatwarning = formatted
         for stream in strict:
             with contextlib.suppress(OSError, ValueError):  # full, or closed meanwhile
                 stream.reconfigure(errors="strict")
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(message))  # gymnasium colours its own
+    return f"pgcore: warning: {' '.join(text.removeprefix('WARN: ').split())}\n"
