@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import math
+import os
 import re
 
 import numpy as np
@@ -100,7 +102,7 @@ def test_an_iteration_has_one_line(tmp_path):
 def test_a_line_that_was_cut_short_can_be_written_again(tmp_path, monkeypatch, step, when):
     """An interrupt at any place leaves a file in which the next call finds its way."""
     owner = CSVLogger if step == "_rewrite" else loggers
-    for interrupted in (0, 1, 2):
+    for interrupted in range(4):  # lines 0 and 2 begin the file anew, 1 and 3 are added to it
         logger = CSVLogger(tmp_path / f"{step}-{when}-{interrupted}.csv")
         models = [Model(**{STEPS: i, **({"new": i} if i == 2 else {})}) for i in range(4)]
         for i, model in enumerate(models):
@@ -124,6 +126,32 @@ def test_a_line_that_was_cut_short_can_be_written_again(tmp_path, monkeypatch, s
         logger.close()
         assert [row[STEPS] for row in rows(logger.path)] == ["0", "1", "2", "3"]
         assert [row["new"] for row in rows(logger.path)] == ["", "", "2", ""]
+
+
+def test_a_full_disk_takes_no_part_of_a_line(tmp_path, monkeypatch):
+    class Disk(io.FileIO):
+        room = 10**6
+
+        def write(self, data):
+            if not Disk.room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = super().write(bytes(data)[: Disk.room])
+            Disk.room -= written
+            return written
+
+    monkeypatch.setattr(loggers, "open", lambda path, mode, buffering: Disk(path, mode), raising=False)
+    logger = CSVLogger(tmp_path / "progress.csv")
+    logger.write({STEPS: 1, "a": 0.5})
+    before = logger.path.read_bytes()
+    Disk.room = 3
+    with pytest.raises(OSError, match="No space left") as caught:
+        logger.write({STEPS: 2, "a": 0.25})
+    assert caught.value.filename == str(logger.path)
+    assert logger.path.read_bytes() == before
+    Disk.room = 10**6
+    logger.write({STEPS: 2, "a": 0.25})
+    logger.close()
+    assert logger.path.read_bytes() == before + b"2,0.25\n"
 
 
 def test_errors_in_the_file_name_it(tmp_path):
