@@ -77,6 +77,9 @@ def test_integers_as_people_write_them(tmp_path):
             "--target: expected 2 values after it",
         ),
         ([*PPO, "--gamma"], "--gamma: expected a value after it"),
+        (["train", "ppo"], "missing: --env-id ID Environment that gymnasium knows"),
+        (["plot"], "missing: -o FILE, --out FILE Picture to write"),
+        (["plot", "-o", "a.png"], "DIR: expected at least one run directory, got none"),
         ([*PPO, "--out="], "--out: expected a path or none, got ''"),
         (
             [*PPO, "--normalize-advantage=False"],
@@ -261,7 +264,13 @@ def test_a_newcomers_mistakes_are_one_line(tmp_path, capsys, monkeypatch, run):
         ("eval", "file"): "DIR: expected a run directory, got the file file",
         ("plot", "file", "-o", "a.png"): "DIR: expected a run directory, got the file file",
         ("train", "ppo", "--resume", "--out", "file"): "--out: expected a run directory, got the file file",
-        ("train", "ppo", "--resume", "--out", str(directory)): "--out: expected a run of ppo, got one of",
+        (
+            "train",
+            "ppo",
+            "--resume",
+            "--out",
+            str(directory),
+        ): "--out: expected a run of ppo, got one of reinforce in",
         ("eval", "."): "DIR: expected a run directory, got . without a config.json",
     }
     for arguments, message in cases.items():

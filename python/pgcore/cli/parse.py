@@ -23,6 +23,7 @@ from pgcore.kernels._coerce import integer
 __all__ = ["option_value", "parse", "require_at_least"]
 
 _ANSI = re.compile("\x1b\\[[0-9;]*m")
+_MISSING = re.compile(r"^Missing from [^:]+: ")
 _PLAINER: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     # What tyro says of a value that doesn't fit, and of one that is missing.
     (
@@ -81,7 +82,7 @@ def parse(
         raise CommandError(f"{_message(errors.getvalue())} (see {prog} --help)") from None
     except (TypeError, ValueError) as error:  # a range that the dataclass checks itself
         name, colon, rest = str(error).partition(":")
-        raise CommandError(f"--{name.replace('_', '-')}{colon}{rest}") from None
+        raise CommandError(f"{_flag(name)}{colon}{rest}") from None
     if unknown:
         raise CommandError(
             f"unknown argument {unknown[0]!r}{_suggestion(unknown[0], result)} (see {prog} --help)"
@@ -121,10 +122,17 @@ def _message(text: str) -> str:
     message = " ".join(blocks[1] if len(blocks) > 1 else blocks[0])
     own = _OWN.search(message)  # raised by the dataclass: it names the field
     if own is not None:
-        return f"--{own['name'].replace('_', '-')}: {own['rest']}"
+        return f"{_flag(own['name'])}: {own['rest']}"
+    if _MISSING.match(message):
+        return re.sub(r"\.? \(required\)", ";", _MISSING.sub("missing: ", message)).rstrip(";")
     for pattern, words in _PLAINER:
         message = pattern.sub(words, message)
     return message.removeprefix("Error parsing ")
+
+
+def _flag(name: str) -> str:
+    """What stands for a field: ``--n-steps``; ``DIR``, which is given without a name."""
+    return name if name.isupper() else f"--{name.replace('_', '-')}"
 
 
 def _suggestion(argument: str, result: Any) -> str:

@@ -22,7 +22,7 @@ __all__ = ["PlotArguments", "run"]
 class PlotArguments:
     """What ``pgcore plot`` can be told."""
 
-    directories: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    directories: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR [DIR ...]")]
     """Run directories; those that differ in their seeds alone make one curve."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE", aliases=("-o",))]
     """Picture to write: .png, .pdf or .svg; the numbers go beside it as CSV."""

@@ -96,8 +96,8 @@ def _resumed(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -
         if directory.has_learned():
             raise
         raise CommandError(f"{error}; nothing was learned there: leave --resume out to start") from None
-    if config.pop("algorithm") != algorithm:
-        raise CommandError(f"--out: expected a run of {algorithm}, got one of another algorithm in {out}")
+    if (found := config.pop("algorithm")) != algorithm:
+        raise CommandError(f"--out: expected a run of {algorithm}, got one of {found} in {out}")
     config.pop("pgcore_version", None)
     try:
         hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
