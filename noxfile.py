@@ -21,7 +21,7 @@ def build(session: nox.Session) -> None:
     session.run("pgcore", "info")
 
 
-@nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def test(session: nox.Session) -> None:
     """Run the tests against an installed wheel."""
     session.install(".[test]")

@@ -26,7 +26,7 @@ from pgcore.policies.fisher import Fisher
 from pgcore.policies.normalizer import ObservationNormalizer
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Policy"]
 

@@ -29,7 +29,7 @@ from pgcore.training.seeding import checked_seed, integer_seed
 from pgcore.training.statistics import mean_or_nan
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pgcore.batch import Batch
     from pgcore.training.persistence import Component

@@ -326,7 +326,7 @@ def _minari_dataset(dataset_id: str) -> minari.MinariDataset:
     except ImportError as error:
         raise ImportError(
             f"demonstrations: expected Minari to read {MINARI}{dataset_id} with, got none ({error}): "
-            "pip install 'pgcore[minari]'"
+            "pip install 'pgcore-rl[minari]'"
         ) from error
     try:
         return minari.load_dataset(dataset_id)
