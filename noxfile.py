@@ -59,6 +59,35 @@ def cpp(session: nox.Session, preset: str) -> None:
 
 
 @nox.session
+def sanitized(session: nox.Session) -> None:
+    """Run the Python tests that reach every binding over a core with address and undefined sanitizers."""
+    session.install(*BUILD)
+    session.install(
+        "--no-build-isolation",
+        ".[test]",
+        "-Ccmake.define.PGCORE_LEVELS=v3",
+        "-Ccmake.define.PGCORE_SANITIZE=address,undefined",
+    )
+    # The interpreter isn't instrumented: the runtime comes first, and with it the library that throws.
+    libraries = [
+        session.run("gcc", f"-print-file-name={name}", external=True, silent=True).strip()
+        for name in ("libasan.so", "libstdc++.so")
+    ]
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        *(
+            session.posargs
+            or [f"tests/{part}" for part in ("kernels", "policies", "baselines", "estimators")]
+        ),
+        # The interpreter never frees some of what it holds.
+        env={"LD_PRELOAD": " ".join(libraries), "ASAN_OPTIONS": "detect_leaks=0"},
+    )
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Time the kernels against their references: `nox -s bench -- bench/bench_scan.py`."""
     session.install(".[test]")
