@@ -95,21 +95,25 @@ inline std::vector<std::int64_t> choices(const char* name, const Array<std::int6
   return copy;
 }
 
-// A normaliser's statistics as Python holds them; None is null. Nothing is bound that could change them.
-using Scaling = std::shared_ptr<InputScaling>;
+// A normaliser's statistics, an InputScaling or None. As an object, because pybind11 accepts a None for a
+// pointer only in its second round over the overloads, which takes longer than the network does to act.
+using Scaling = py::object;
 
 // Rows of raw observations, float or double whatever the pass computes in. Their scaling is that of this
 // call: what others do to the normaliser meanwhile does not reach it.
 template <class T>
-Inputs<T> inputs(const char* name, const py::array& rows, const Scaling& scaling, Index width) {
+Inputs<T> inputs(const char* name, const py::array& rows, const Scaling& statistics, Index width) {
+  std::shared_ptr<InputScaling> scaling;
+  if (!statistics.is_none()) scaling = statistics.cast<std::shared_ptr<InputScaling>>();
   check_ndim(name, rows, 2);
   check_shape(name, rows, rows.shape(0), width);
   if (scaling && static_cast<Index>(scaling->shift.size()) != width) {
     throw py::value_error("normalizer: expected one for observations of length " + std::to_string(width) +
                           ", got length " + std::to_string(scaling->shift.size()));
   }
-  if (py::isinstance<Array<float>>(rows)) return {static_cast<const float*>(rows.data()), scaling};
-  if (py::isinstance<Array<double>>(rows)) return {static_cast<const double*>(rows.data()), scaling};
+  if (py::isinstance<Array<float>>(rows)) return {static_cast<const float*>(rows.data()), std::move(scaling)};
+  if (py::isinstance<Array<double>>(rows))
+    return {static_cast<const double*>(rows.data()), std::move(scaling)};
   throw py::type_error(std::string(name) + ": expected a C-contiguous array of float32 or float64");
 }
 

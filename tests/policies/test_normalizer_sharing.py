@@ -17,6 +17,7 @@ from oracles_policies import FAMILIES, METHODS, problem
 from pgcore import Batch
 from pgcore.baselines import ValueNetwork
 from pgcore.policies import GaussianPolicy, ObservationNormalizer, Policy
+from pgcore.policies import normalizer as normalizer_module
 
 CHANGES: dict[str, Callable[[ObservationNormalizer], Any]] = {
     "clip": lambda n: setattr(n, "clip", 0.5),
@@ -173,6 +174,25 @@ def test_no_thread_sees_old_statistics_after_an_update(dtype: str) -> None:
             thread.join()
     assert not wrong
     assert policy.normalizer.count == 598
+
+
+def test_an_update_while_another_thread_prepares_the_old_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = GaussianPolicy(3, 2)
+    plain, normalizer = policy.copy(), seen()
+    policy.normalizer = normalizer
+    obs = np.random.default_rng(6).normal(size=(9, 3))
+    old = by_definition(normalizer, obs)
+    original = normalizer_module.core
+
+    def core() -> Any:  # called when they are ready to be made, and not yet kept
+        monkeypatch.setattr(normalizer_module, "core", original)
+        normalizer.update(np.full((400, 3), 5.0))
+        return original()
+
+    monkeypatch.setattr(normalizer_module, "core", core)
+    assert_close(policy.mode(obs), plain.mode(old), 1e-5)  # this call began before the update ...
+    assert normalizer.count == 450
+    assert_close(policy.mode(obs), plain.mode(by_definition(normalizer, obs)), 1e-5)  # ... and this one after
 
 
 @pytest.mark.usefixtures("eager_switching")

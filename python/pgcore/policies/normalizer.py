@@ -17,6 +17,7 @@ from pgcore.kernels._coerce import (
     float_array,
     float_dtype,
     integer,
+    observation_array,
     real,
     to_numpy,
 )
@@ -165,7 +166,7 @@ class ObservationNormalizer:
         moments = old.count, old.mean, old.m2
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             for start in range(0, len(obs), _BLOCK_ROWS):
-                moments = _merged(*moments, obs[start : start + _BLOCK_ROWS].astype(np.float64))
+                moments = _merged(*moments, obs[start : start + _BLOCK_ROWS])
         # A bad number anywhere makes a moment bad, so the observations needn't be searched unless one is.
         if not np.isfinite(moments[1:]).all():
             good_rows = np.isfinite(obs).all(axis=1)
@@ -219,12 +220,12 @@ class ObservationNormalizer:
         TypeError, ValueError
             If they aren't real numbers, or the last axis isn't ``dim`` long.
         """
-        obs = self._checked(obs, one_too=True)
-        single = obs.dtype.kind == "f" and obs.dtype.itemsize <= 4
-        statistics = self._statistics
-        shift, scale = statistics.arrays(FLOAT64)
-        normalized: NDArray[Any] = np.clip((obs - shift) * scale, -statistics.clip, statistics.clip)
-        return normalized.astype(np.float32) if single else normalized
+        given = self._checked(obs, one_too=True)
+        single = given.dtype.kind == "f" and given.dtype.itemsize <= 4
+        out = np.empty(given.shape, np.float32 if single else np.float64)
+        rows = observation_array("obs", given).reshape(-1, self.dim)
+        self.scaling.normalize(rows, out.reshape(-1, self.dim))
+        return out
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything that `load_state` needs, as copies."""
@@ -318,17 +319,18 @@ class _Statistics:
 
 
 def _merged(
-    count: float, mean: FloatArray, m2: FloatArray, block: NDArray[np.float64]
+    count: float, mean: FloatArray, m2: FloatArray, block: NDArray[Any]
 ) -> tuple[float, FloatArray, FloatArray]:
-    """The moments with those of ``block`` added, which is used up."""
+    """The moments with those of ``block`` added."""
     total = count + len(block)
     # About its first row, so that a component without spread has that mean and a deviation of 0, exactly.
-    first = block[0].copy()
-    block -= first
-    offset = block.mean(axis=0)
-    block -= offset
+    deviations = block.astype(np.float64)
+    first = deviations[0].copy()
+    deviations -= first
+    offset = deviations.mean(axis=0)
+    deviations -= offset
     delta = (first - mean) + offset
-    block_m2 = np.einsum("ij,ij->j", block, block)
+    block_m2 = np.einsum("ij,ij->j", deviations, deviations)
     return total, mean + delta * (len(block) / total), m2 + block_m2 + delta**2 * (count * len(block) / total)
 
 
