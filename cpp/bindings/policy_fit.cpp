@@ -13,14 +13,15 @@ class PolicyFitKernels {
 
   // Updates theta, m and v in place; returns (steps taken so far, the report as a dictionary).
   template <class A>
-  py::tuple epoch(Array<T>& theta, Array<T>& m, Array<T>& v, Index step, const Array<T>& obs,
-                  const A& actions, const Array<T>& advantages, const Array<T>& log_probs_old,
-                  const Array<std::int64_t>& order, Index batch_size, double clip_range, double entropy_coef,
-                  double kl_coef, double max_grad_norm, double max_kl, bool normalize_advantage,
-                  double learning_rate, double beta1, double beta2, double epsilon) {
-    const Index rows = policy_.rows(obs), P = policy_.num_params();
+  py::tuple epoch(Array<T>& theta, Array<T>& m, Array<T>& v, Index step, const py::array& obs,
+                  const Scaling& scaling, const A& actions, const Array<T>& advantages,
+                  const Array<T>& log_probs_old, const Array<std::int64_t>& order, Index batch_size,
+                  double clip_range, double entropy_coef, double kl_coef, double max_grad_norm, double max_kl,
+                  bool normalize_advantage, double learning_rate, double beta1, double beta2,
+                  double epsilon) {
+    const Inputs<T> x = policy_.inputs(obs, scaling);
+    const Index rows = obs.shape(0), P = policy_.num_params();
     T *p = output("theta", theta, P), *m1 = output("m", m, P), *m2 = output("v", v, P);
-    const Inputs<T> x = policy_.inputs(obs);
     const CheckedActions<T> a = policy_.view(actions, rows);
     const T *advantage = input("advantages", advantages, rows),
             *old = input("log_probs_old", log_probs_old, rows);
@@ -58,7 +59,7 @@ template <class T, class A>
 void bind_epoch(py::class_<PolicyFitKernels<T>>& c) {
   c.def("epoch", &PolicyFitKernels<T>::template epoch<A>, py::arg("theta").noconvert(),
         py::arg("m").noconvert(), py::arg("v").noconvert(), py::arg("step"), py::arg("obs").noconvert(),
-        py::arg("actions").noconvert(), py::arg("advantages").noconvert(),
+        py::arg("scaling"), py::arg("actions").noconvert(), py::arg("advantages").noconvert(),
         py::arg("log_probs_old").noconvert(), py::arg("order").noconvert(), py::arg("batch_size"),
         py::arg("clip_range"), py::arg("entropy_coef"), py::arg("kl_coef"), py::arg("max_grad_norm"),
         py::arg("max_kl"), py::arg("normalize_advantage"), py::arg("learning_rate"), py::arg("beta1"),

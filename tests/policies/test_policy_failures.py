@@ -147,9 +147,9 @@ FLOATS = "float32 or float64 (or integers)"
             "out: expected shape (5,), got (5, 1)",
         ),
         (
-            lambda: GAUSSIAN.actor(OBS[None].astype(np.float64), np.zeros((1, 5, 2)), np.zeros((1, 5, 2))),
+            lambda: GAUSSIAN.actor(OBS[None].astype(np.int64), np.zeros((1, 5, 2)), np.zeros((1, 5, 2))),
             TypeError,
-            "obs: expected float32, got float64",
+            "obs: expected float32, got int64",
         ),
         (
             lambda: GAUSSIAN.actor(OBS[None].astype(np.float32), np.zeros((2, 5, 2)), np.zeros((2, 5, 2))),

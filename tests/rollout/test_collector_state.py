@@ -94,12 +94,14 @@ def test_products_of_discrete_actions(space, shape, num_actions):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dtypes_are_the_policys(dtype):
+def test_dtypes_are_the_policys_but_for_observations(dtype):
     policy = FakePolicy(dtype=dtype, action_shape=(1,), num_actions=None)
     env = ToyVectorEnv(SCRIPTS, AutoresetMode.SAME_STEP, action_space=spaces.Box(-1, 1, (1,)))
     batch = collector_for(env, policy).collect(4)
-    for name in ("obs", "actions", "rewards", "tail_obs", "log_probs"):
+    for name in ("actions", "rewards", "log_probs"):
         assert getattr(batch, name).dtype == dtype, name
+    for name in ("obs", "tail_obs"):
+        assert getattr(batch, name).dtype == env.single_observation_space.dtype == np.float64, name
 
 
 def test_returns_are_summed_in_double():

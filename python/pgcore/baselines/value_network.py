@@ -12,7 +12,15 @@ from numpy.typing import DTypeLike, NDArray
 from pgcore._dispatch import core
 from pgcore.baselines.base import Baseline, FloatArray, raw_tail_obs, scattered_tails
 from pgcore.kernels import MLP
-from pgcore.kernels._coerce import check_shape, float_array, float_dtype, integer, integers, real
+from pgcore.kernels._coerce import (
+    check_shape,
+    float_array,
+    float_dtype,
+    integer,
+    integers,
+    observation_array,
+    real,
+)
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -92,7 +100,6 @@ class ValueNetwork(Baseline):
         self.dtype = float_dtype("dtype", dtype)
         self.obs_dim = 0  # not known yet
         self._core: Any = None
-        self._scaling: FloatArray | None = None  # the shift that the kernels hold, None for no scaling
         self._num_fits = 0
         self._step = 0
         self._mean, self._std = 0.0, 1.0
@@ -116,7 +123,7 @@ class ValueNetwork(Baseline):
         """Return v(o) of raw observations (B, …), shape (B,)."""
         rows = self._rows(obs)
         out = np.empty(len(rows), self.dtype)
-        self._core.predict(self._params, rows, out)
+        self._core.predict(self._params, rows, self._scaling, out)
         return (self._mean + self._std * out.astype(np.float64)).astype(self.dtype)
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
@@ -145,12 +152,12 @@ class ValueNetwork(Baseline):
         del returns  # in double precision: not kept while the network learns
         # Seeded by what is saved anyway, so that a restored network goes on in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
-        step, loss = self._step, 0.0
+        step, loss, scaling = self._step, 0.0, self._scaling
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
         for _ in range(self.n_epochs):
             step, loss = self._core.epoch(
-                theta, m, v, step, rows, scaled, rng.permutation(len(rows)), self.batch_size, limit,
-                self.learning_rate, _BETA1, _BETA2, _EPSILON,
+                theta, m, v, step, rows, scaling, scaled, rng.permutation(len(rows)), self.batch_size,
+                limit, self.learning_rate, _BETA1, _BETA2, _EPSILON,
             )  # fmt: skip
             if not math.isfinite(loss):
                 raise FloatingPointError(
@@ -182,30 +189,23 @@ class ValueNetwork(Baseline):
         return mean, std
 
     def _rows(self, obs: NDArray[Any]) -> FloatArray:
-        rows = float_array("obs", obs, self.dtype)
+        rows = observation_array("obs", obs)
         rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
         if self.obs_dim == 0:
             self._build(rows.shape[1])
         elif rows.shape[1] != self.obs_dim:
             raise ValueError(f"obs: expected shape (B, {self.obs_dim}), got {rows.shape}")
-        self._hand_over_scaling()
         return rows
 
-    def _hand_over_scaling(self) -> None:
-        """Give the kernels the normaliser's statistics, only if new: other threads may be computing."""
-        shift = scale = None
-        if self.normalizer is not None:
-            shift, scale = self.normalizer.arrays(self.dtype)  # the same objects until it is updated
-        if shift is not self._scaling:
-            self._core.set_input_scaling(
-                shift, scale, 0.0 if self.normalizer is None else self.normalizer.clip
-            )
-            self._scaling = shift
+    @property
+    def _scaling(self) -> Any:
+        """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""
+        normalizer = self.normalizer  # read once: another thread may take it away
+        return None if normalizer is None else normalizer.scaling
 
     def _build(self, obs_dim: int) -> None:
         self.obs_dim = obs_dim
         sizes = [obs_dim, *self.hidden, 1]
-        self._scaling = None  # new kernels hold none
         self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
         # Zero everywhere at first: an untrained network has no opinion.
         self._params = MLP(sizes, self.activation, self.dtype).init(self.seed, final_gain=0.0)

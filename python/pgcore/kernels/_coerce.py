@@ -84,6 +84,30 @@ def float_array(name: str, value: ArrayLike | None, dtype: np.dtype[Any] | None 
     return _contiguous(array, dtype)
 
 
+def observation_array(name: str, value: ArrayLike) -> FloatArray:
+    """Return observations as one C-contiguous array of the smallest float dtype that loses nothing of them.
+
+    A policy's or critic's own dtype comes later, after the mean is taken away: of time stamps, float32 would
+    keep no difference to it.
+    """
+    if type(value) is np.ndarray:
+        own = value.dtype
+        if (own is FLOAT32 or own is FLOAT64) and value.flags.num & _C_ALIGNED == _C_ALIGNED:
+            return value
+    array = to_numpy(name, value)
+    _float_dtype(name, array)
+    return _contiguous(array, observation_dtype(array.dtype))
+
+
+def observation_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of `observation_array` for observations of these dtypes together.
+
+    float32 for floats and integers of at most 32 and 16 bits, else float64.
+    """
+    exact = all(dtype.itemsize <= (4 if dtype.kind == "f" else 2) for dtype in dtypes)
+    return FLOAT32 if exact else FLOAT64
+
+
 def bool_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return flags of the given shape: booleans, or integers that are 0 or 1."""
     flags: NDArray[np.bool_]

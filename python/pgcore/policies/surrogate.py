@@ -159,8 +159,8 @@ class SurrogateAscent:
             # On a copy: other threads may be using the policy.
             theta = policy._params.copy()
             self._step, report = self._kernels.epoch(
-                theta, self._m, self._v, self._step, rows, choices, *checked, numbers, batch_size,
-                *options, _BETA1, _BETA2, _EPSILON,
+                theta, self._m, self._v, self._step, rows, policy._scaling, choices, *checked, numbers,
+                batch_size, *options, _BETA1, _BETA2, _EPSILON,
             )  # fmt: skip
             policy._params = theta
         if not report.pop("finite"):

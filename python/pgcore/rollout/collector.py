@@ -46,8 +46,9 @@ class Collector:
     next-step environment spends on resets are left out. A piece that the environment truncated, or that the
     end of the rollout cut, carries the observation that it stopped at in ``tail_obs`` (rows of terminated
     pieces are 0). Actions are those that the policy sampled, before any clipping for the environment, and
-    ``log_probs`` are theirs, computed in one pass over the whole batch. Observations are raw (flattened, not
-    normalised), and nothing here moves a normaliser.
+    ``log_probs`` are theirs, computed in one pass over the whole batch. Observations are raw: flattened, not
+    normalised, and in the environment's own precision (`ObservationAdapter.dtype`), whatever the policy's is.
+    Nothing here moves a normaliser.
 
     The same generator and the same environments give the same batches in every autoreset mode when
     ``whole_episodes`` is true; otherwise a next-step environment has fewer transitions in the same number of
@@ -112,7 +113,7 @@ class Collector:
         self.episode_lengths: list[int] = []
         self.num_env_steps = 0
         self._seed = seed
-        self._last_obs = np.empty((self.num_envs, policy.obs_dim), policy.dtype)
+        self._last_obs = np.empty((self.num_envs, policy.obs_dim), self._stepper.observations.dtype)
         self._tracker = EpisodeTracker(self.num_envs)
         self._can_go_on = False
         self._num_idle = np.zeros(self.num_envs, np.int64)
@@ -152,7 +153,11 @@ class Collector:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
         policy = self.policy
         buffer = StepBuffer(
-            self.num_envs, policy.obs_dim, tuple(policy.action_shape), policy.dtype, policy.action_dtype
+            self.num_envs,
+            policy.obs_dim,
+            tuple(policy.action_shape),
+            self._last_obs.dtype,
+            policy.action_dtype,
         )
         buffer.obs[0] = self._last_obs
         play = self._play_episodes if whole_episodes else self._play_steps
@@ -241,7 +246,7 @@ class Collector:
 
         rewards = buffer.hand_over("rewards", length, rows)
         self._count_episodes(rewards, piece_ends, piece_envs, piece_done, piece_times)
-        rewards = rewards.astype(buffer.obs.dtype, copy=False)
+        rewards = rewards.astype(self.policy.dtype, copy=False)
         terminated = buffer.hand_over("terminated", length, rows)
 
         tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)

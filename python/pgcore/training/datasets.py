@@ -173,13 +173,12 @@ def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any]
     """
     space = dataset.observation_space if observation_space is None else observation_space
     flatten = ObservationAdapter(space)
-    dtype = np.float64 if space.dtype == np.float64 else np.float32
     pieces = []
     for episode in dataset.iterate_episodes():
         length = len(episode.rewards)
         if not length:
             continue
-        obs = flatten(episode.observations, dtype)
+        obs = flatten(episode.observations)
         ends = np.arange(length) == length - 1
         pieces.append(
             Batch(
