@@ -2,12 +2,14 @@
 // counts ours.
 #include <cstdlib>
 #include <Eigen/Core>
+#include <limits>
 #include <new>
 
 #include "check.hpp"
 #include "pgcore/fisher.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
+#include "pgcore/policy_fit.hpp"
 #include "pgcore/value_fit.hpp"
 
 namespace {
@@ -56,6 +58,11 @@ int main() {
   const Inputs<float> standardised(
       wide.data(), std::make_shared<const InputScaling>(
                        InputScaling{std::vector<double>(17, 1.0), std::vector<double>(17, 2.0), 10.0}));
+  PolicyFit<float> ascent(policy);
+  auto climbing = theta;
+  std::vector<float> policy_m(theta.size()), policy_v(theta.size());
+  Index policy_step = 0;
+  const double infinity = std::numeric_limits<double>::infinity();
   Fisher<float> fisher(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
 
   const auto pass = [&] {
@@ -71,6 +78,9 @@ int main() {
     policy.kl(theta.data(), theta.data(), rows, obs.data(), log_probs.data());
     critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64,
                  1e9, {});
+    ascent.epoch(climbing.data(), policy_m.data(), policy_v.data(), policy_step, standardised,
+                 {actions.data(), nullptr}, weights.data(), log_probs.data(), rows, order.data(), 64,
+                 {0.2, 0.01, 0.1, 0.5, infinity, true}, {});
     critic.epoch(phi.data(), m.data(), v.data(), step, standardised, weights.data(), rows, order.data(), 64,
                  1e9, {});
   };
