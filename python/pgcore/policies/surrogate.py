@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pgcore._dispatch import core
 from pgcore.kernels._coerce import check_shape, float_array, int_array, integer, real
+from pgcore.kernels._spread import rounding
 
 if TYPE_CHECKING:
     from pgcore.policies.base import Policy
@@ -127,7 +128,10 @@ class SurrogateAscent:
         max_kl
             A minibatch whose estimated KL is larger ends the pass before its step.
         normalize_advantage
-            Standardise the advantages of each minibatch.
+            Standardise the advantages of each minibatch, (A − mean A) / (std A + 1e-8), in double precision.
+            As in Stable-Baselines3 the deviation is that with b − 1 for b rows, and a minibatch of one row
+            keeps its advantage. Where rounding alone, in the dtype of ``advantages``, may have set them
+            apart they become 0.
 
         Raises
         ------
@@ -138,9 +142,9 @@ class SurrogateAscent:
         """
         policy = self.policy
         rows, choices = policy._data(obs, actions)
-        arrays = {"advantages": advantages, "log_probs_old": log_probs_old}
-        checked = [float_array(name, array, policy.dtype) for name, array in arrays.items()]
-        for name, array in zip(arrays, checked, strict=True):
+        gains = float_array("advantages", advantages)
+        old = float_array("log_probs_old", log_probs_old, policy.dtype)
+        for name, array in (("advantages", gains), ("log_probs_old", old)):
             check_shape(name, array, (len(rows),))
         numbers = int_array("order", order)
         if np.asarray(order).dtype == bool:
@@ -152,6 +156,7 @@ class SurrogateAscent:
             _limit("max_grad_norm", max_grad_norm),
             _limit("max_kl", max_kl),
             bool(normalize_advantage),
+            rounding(gains.dtype),
             real("learning_rate", learning_rate, minimum=0.0),
         )
         batch_size = integer("batch_size", batch_size, minimum=1)
@@ -159,8 +164,8 @@ class SurrogateAscent:
             # On a copy: other threads may be using the policy.
             theta = policy._params.copy()
             self._step, report = self._kernels.epoch(
-                theta, self._m, self._v, self._step, rows, choices, *checked, numbers, batch_size,
-                *options, _BETA1, _BETA2, _EPSILON,
+                theta, self._m, self._v, self._step, rows, choices, gains.astype(np.float64, copy=False), old,
+                numbers, batch_size, *options, _BETA1, _BETA2, _EPSILON,
             )  # fmt: skip
             policy._params = theta
         if not report.pop("finite"):

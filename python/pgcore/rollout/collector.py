@@ -46,8 +46,8 @@ class Collector:
     next-step environment spends on resets are left out. A piece that the environment truncated, or that the
     end of the rollout cut, carries the observation that it stopped at in ``tail_obs`` (rows of terminated
     pieces are 0). Actions are those that the policy sampled, before any clipping for the environment, and
-    ``log_probs`` are theirs, computed in one pass over the whole batch. Observations are raw (flattened, not
-    normalised), and nothing here moves a normaliser.
+    ``log_probs`` are theirs, computed in one pass over the whole batch. Rewards are float64. Observations are
+    raw (flattened, not normalised), and nothing here moves a normaliser.
 
     The same generator and the same environments give the same batches in every autoreset mode when
     ``whole_episodes`` is true; otherwise a next-step environment has fewer transitions in the same number of
@@ -241,7 +241,6 @@ class Collector:
 
         rewards = buffer.hand_over("rewards", length, rows)
         self._count_episodes(rewards, piece_ends, piece_envs, piece_done, piece_times)
-        rewards = rewards.astype(buffer.obs.dtype, copy=False)
         terminated = buffer.hand_over("terminated", length, rows)
 
         tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)
