@@ -81,8 +81,9 @@ class PPO(ActorCritic[PPOConfig]):
         \rho_t = \frac{\pi_\theta(a_t\mid o_t)}{\pi_\text{old}(a_t\mid o_t)}
 
     Advantages are standardised in each minibatch as in Stable-Baselines3: divided by the deviation with
-    B − 1, and left as they are in a minibatch of a single step. The KL is estimated by ρ − 1 − log ρ. Actor and critic are two networks with an Adam each. Arguments are those of
-    `pgcore.training.Algorithm`, hyperparameters those of `PPOConfig`.
+    B − 1, and left as they are in a minibatch of a single step. The KL is estimated by ρ − 1 − log ρ. Actor
+    and critic are two networks with an Adam each. Arguments are those of `pgcore.training.Algorithm`,
+    hyperparameters those of `PPOConfig`.
 
     Examples
     --------

@@ -67,11 +67,14 @@ class Advantages(NamedTuple):
     @staticmethod
     def of(batch: Batch, critic: Baseline, *, gamma: float, gae_lambda: float) -> Advantages:
         """Estimate them with a critic that has not seen the batch; its value continues truncated pieces."""
+        if batch.rewards.dtype != np.float64:
+            # Of large rewards and values only the differences may be rounded.
+            batch = batch.replace(rewards=batch.rewards.astype(np.float64))
         tails = critic.tail_values(batch)
-        returns = on_policy_terms(batch, tails, form="reward_to_go", gamma=gamma).returns
-        # In double: of large rewards and values only their differences may be rounded.
-        rewards, values = (np.asarray(x, np.float64) for x in (batch.rewards, critic.values(batch, returns)))
-        advantages, targets = gae(rewards, values, gamma, gae_lambda, ends=batch.ends, tail_values=tails)
+        values = critic.values(batch, on_policy_terms(batch, tails, form="reward_to_go", gamma=gamma).returns)
+        advantages, targets = gae(
+            batch.rewards, values, gamma, gae_lambda, ends=batch.ends, tail_values=tails
+        )
         return Advantages(advantages, targets, values)
 
     @property
