@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pgcore.kernels._coerce import state_entries
 from pgcore.policies import SurrogateAscent
 from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 from pgcore.training.actor_critic import (
@@ -186,5 +187,5 @@ class AdaptiveCoefficient:
         return {"value": np.array(self.value)}
 
     def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Take up a weight that `state` returned."""
-        self.value = float(state["value"])
+        """Take up a weight that `state` returned; a number below 0 or not finite raises a `ValueError`."""
+        self.value = float(state_entries(state, {"value": ()}, not_negative=("value",))["value"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from pgcore.kernels._coerce import check_shape, float_array
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from pgcore.batch import Batch
     from pgcore.policies import ObservationNormalizer
 
@@ -79,6 +82,9 @@ class Baseline(ABC):
         """Become the baseline that ``state`` was taken from."""
         if state:
             raise ValueError(f"state: expected no entries, got {sorted(state)}")
+
+    def __copy__(self) -> Self:
+        return deepcopy(self)  # one that shared the normaliser, or arrays, would not be independent
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())

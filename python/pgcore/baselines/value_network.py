@@ -226,11 +226,23 @@ class ValueNetwork(Baseline):
     def _build(self, obs_dim: int) -> None:
         self.obs_dim = obs_dim
         sizes = [obs_dim, *self.hidden, 1]
-        self._scaling = None  # new kernels hold none
-        self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
+        self._make_kernels()
         # Zero everywhere at first: an untrained network has no opinion.
         self._params = MLP(sizes, self.activation, self.dtype).init(self.seed, final_gain=0.0)
         self._m, self._v = np.zeros_like(self._params), np.zeros_like(self._params)
+
+    def _make_kernels(self) -> None:
+        self._scaling = None  # new kernels hold none
+        sizes = [self.obs_dim, *self.hidden, 1]
+        self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_core": None, "_scaling": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.obs_dim:
+            self._make_kernels()
 
     def _arguments(self) -> dict[str, Any]:
         return {

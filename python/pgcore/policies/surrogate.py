@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import check_shape, float_array, int_array, integer, real
+from pgcore.kernels._coerce import (
+    check_shape,
+    float_array,
+    int_array,
+    integer,
+    real,
+    state_count,
+    state_entries,
+)
 from pgcore.kernels._spread import rounding
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from pgcore.policies.base import Policy
 
 __all__ = ["SurrogateAscent", "SurrogateReport"]
@@ -83,10 +94,9 @@ class SurrogateAscent:
         if not hasattr(policy, "_core"):
             raise TypeError(f"policy: expected one from pgcore.policies, got {policy!r}")
         self.policy = policy
-        self._kernels = getattr(core(), f"PolicyFit_{policy.dtype.name}")(policy._core)
         self._step = 0
         self._m, self._v = np.zeros_like(policy.params), np.zeros_like(policy.params)
-        self._lock = threading.Lock()
+        self._make_kernels()
 
     def epoch(
         self,
@@ -185,15 +195,28 @@ class SurrogateAscent:
         Raises
         ------
         ValueError
-            If something is missing or of another policy; then nothing has changed.
+            If something is missing, of another policy, or not finite; then nothing has changed.
         """
-        missing = {"m", "v", "step"} - set(state)
-        if missing:
-            raise ValueError(f"state: expected entries {sorted(missing)}, got {sorted(state)}")
-        m, v = (np.array(state[name], self.policy.dtype) for name in ("m", "v"))
-        for name, array in (("m", m), ("v", v)):
-            check_shape(name, array, self._m.shape)
-        self._m, self._v, self._step = m, v, int(state["step"])
+        shapes = dict.fromkeys(("m", "v"), self._m.shape)
+        moments = state_entries(state, shapes, self.policy.dtype, not_negative=("v",))
+        self._step = state_count(state, "step")
+        self._m, self._v = moments["m"], moments["v"]
+
+    # Compiled kernels and the lock are made anew. A copy that shared the policy would not be independent.
+
+    def _make_kernels(self) -> None:
+        self._kernels = getattr(core(), f"PolicyFit_{self.policy.dtype.name}")(self.policy._core)
+        self._lock = threading.Lock()
+
+    def __copy__(self) -> Self:
+        return deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kernels": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_kernels()
 
 
 def _limit(name: str, value: float | None) -> float:

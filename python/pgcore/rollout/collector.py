@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
+from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
 
@@ -39,7 +40,7 @@ class ActingPolicy(Protocol):
     def log_prob(self, obs: Array, actions: Array, /) -> Array: ...
 
 
-class Collector:
+class Collector(HoldsEnv):
     """Collects experience: one environment step and one policy call per vector step, one batch per rollout.
 
     The batch lies environment by environment and in time order. It holds transitions only: the steps that a
@@ -93,6 +94,8 @@ class Collector:
     >>> collector.collect(32).num_steps
     128
     """
+
+    _where_episodes_are_lost = {"_can_go_on": False}  # noqa: RUF012
 
     def __init__(
         self,
