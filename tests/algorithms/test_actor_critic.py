@@ -50,8 +50,8 @@ def play(model, seed=0):
     )
 
 
-def standardized(x):
-    return (x - x.mean()) / x.std()
+def standardized(x, ddof=0):
+    return (x - x.mean()) / x.std(ddof=ddof)
 
 
 # ---- advantages and the gradient ----
@@ -90,7 +90,8 @@ def test_the_first_direction_is_that_of_the_policy_gradient(kind):
     batch = play(model)
     estimate = Advantages.of(batch, model.critic, gamma=0.99, gae_lambda=0.95)
     scores = model.policy.scores(batch.obs, batch.actions)
-    gradient = scores.T @ standardized(estimate.advantages) / batch.num_steps
+    advantages = standardized(estimate.advantages, ddof=1 if kind is PPO else 0)
+    gradient = scores.T @ advantages / batch.num_steps
     before = model.policy.params
     fisher = model.policy.fisher(batch.obs, damping=0.1).dense()
     logs = model.update(batch)
@@ -118,6 +119,18 @@ def test_entropy_bonus_and_statistics_of_the_gradient():
     noise = np.sum(rows.var(axis=0)) / batch.num_steps
     assert statistics["gradient_norm"] == pytest.approx(np.linalg.norm(gradient))
     assert statistics["gradient_snr"] == pytest.approx(gradient @ gradient / noise)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("num_rows", [3, 7, 1000, 10_000])
+def test_equal_gradients_have_no_noise(dtype, num_rows):
+    policy = GaussianPolicy(3, 1, hidden=(5,), dtype=dtype)
+    obs, actions, A = np.full((num_rows, 3), 0.3), np.full((num_rows, 1), 0.7), np.full(num_rows, 0.1)
+    gradient = policy_gradient(policy, obs, actions, A)
+    assert math.isnan(gradient_statistics(policy, obs, actions, A, gradient)["gradient_snr"])
+    A[0] *= 3
+    gradient = policy_gradient(policy, obs, actions, A)
+    assert gradient_statistics(policy, obs, actions, A, gradient)["gradient_snr"] > 1
 
 
 @ALL

@@ -248,6 +248,17 @@ def test_one_episode_has_no_spread():
     assert twice.signal_to_noise == math.inf
 
 
+@pytest.mark.parametrize("num_episodes", [2, 3, 7, 100])
+@pytest.mark.parametrize("max_bytes", [0, 2**26])
+@pytest.mark.parametrize("baseline", [None, Constant(0.1), OptimalScalar()])
+def test_equal_episodes_have_no_noise(num_episodes, max_bytes, baseline):
+    """Rounding sets their mean apart from each of them."""
+    estimate = policy_gradient(
+        make_policy(), batch_of(*[trajectories(3)[0]] * num_episodes), baseline=baseline, max_bytes=max_bytes
+    )
+    assert estimate.signal_to_noise == math.inf or not estimate.gradient.any()
+
+
 def test_float32_is_good_to_its_precision(gaussian_batch):
     policy, batch = gaussian_batch
     single = GaussianPolicy(3, 2, hidden=(5,), seed=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -307,3 +307,42 @@ def float_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
     if result.char not in "fd" or not result.isnative:
         raise TypeError(f"{name}: expected float32 or float64, got {result}")
     return FLOAT32 if result.itemsize == 4 else FLOAT64
+
+
+def state_entries(
+    state: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any] = FLOAT64,
+    *,
+    not_negative: Collection[str] = (),
+) -> dict[str, FloatArray]:
+    """Return copies of a saved state's arrays, which must be there, of these shapes, and finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``{name}: expected {what}, got {what}``.
+    """
+    missing = sorted(set(shapes) - set(state))
+    if missing:
+        raise ValueError(f"state: expected entries {missing}, got {sorted(state)}")
+    entries = {}
+    for name, shape in shapes.items():
+        with np.errstate(over="ignore"):  # seen in the next lines
+            array = float_array(name, state[name]).astype(dtype)
+        check_shape(name, array, shape)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        if name in not_negative and (array < 0).any():
+            raise ValueError(f"{name}: expected numbers >= 0, got {array.min()}")
+        entries[name] = array
+    return entries
+
+
+def state_count(state: Mapping[str, Any], name: str) -> int:
+    """Return a saved state's count, an integer of at least 0."""
+    if name not in state:
+        raise ValueError(f"state: expected entries {[name]}, got {sorted(state)}")
+    array = int_array(name, state[name])
+    check_shape(name, array, ())
+    return integer(name, array.item(), minimum=0)

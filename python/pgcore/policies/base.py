@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from pgcore.kernels._coerce import (
     real,
 )
 from pgcore.policies.acting import Acting
-from pgcore.policies.fisher import Fisher
+from pgcore.policies.fisher import Fisher, FisherOrigin
 from pgcore.policies.normalizer import ObservationNormalizer
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ class Policy(Acting):
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
         self.dtype = float_dtype("dtype", dtype)
         self.normalizer: ObservationNormalizer | None = None
-        kernels = getattr(core(), f"Policy_{self.dtype.name}")
-        self._core = kernels(self.obs_dim, list(self.hidden), activation, *head)
+        self._head = head
+        self._core = self._kernels()
         self.num_params: int = self._core.num_params
         self._params = np.zeros(self.num_params, self.dtype)
         net = MLP((self.obs_dim, *self.hidden, num_outputs), activation, self.dtype)
@@ -105,10 +106,7 @@ class Policy(Acting):
 
     def copy(self) -> Self:
         """Return an independent policy with the same parameters and normaliser statistics."""
-        other = type(self)(**self._arguments())
-        other._params = self._params.copy()
-        other.normalizer = None if self.normalizer is None else self.normalizer.copy()
-        return other
+        return deepcopy(self)
 
     @abstractmethod
     def _arguments(self) -> dict[str, Any]:
@@ -263,10 +261,14 @@ class Policy(Acting):
             sample = np.sort(rng.choice(len(rows), num_samples, replace=False))
             rows, choices = rows[sample], None if choices is None else choices[sample]
         cache = real("max_cache_bytes", max_cache_bytes, minimum=0.0, or_infinite=True)
+        damping = real("damping", damping, minimum=0.0)
+        normalizer = None if self.normalizer is None else self.normalizer.copy()
+        scaling = None if normalizer is None else normalizer.scaling
         kernels = getattr(core(), f"Fisher_{self.dtype.name}")(
-            self._core, self._params, rows, self._scaling, choices, cache
+            self._core, self._params, rows, scaling, choices, cache
         )
-        return Fisher(kernels, self.dtype, self.num_params, kind, real("damping", damping, minimum=0.0))
+        origin = FisherOrigin(self, self._params, normalizer, rows, choices, cache)
+        return Fisher(kernels, kind, damping, origin)
 
     # Arguments
 
@@ -297,10 +299,18 @@ class Policy(Acting):
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"
 
+    # Compiled kernels are made anew. A copy that shared the normaliser would not be independent.
+
+    def _kernels(self) -> Any:
+        kernels = getattr(core(), f"Policy_{self.dtype.name}")
+        return kernels(self.obs_dim, list(self.hidden), self.activation, *self._head)
+
+    def __copy__(self) -> Self:
+        return deepcopy(self)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"arguments": self._arguments(), "params": self._params.copy(), "normalizer": self.normalizer}
+        return {**self.__dict__, "_core": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["arguments"])  # type: ignore[misc]  # compiled kernels are made anew
-        self._params = state["params"].copy()
-        self.normalizer = state["normalizer"]
+        self.__dict__.update(state)
+        self._core = self._kernels()

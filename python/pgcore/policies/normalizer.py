@@ -248,16 +248,10 @@ class ObservationNormalizer:
 
     def copy(self) -> ObservationNormalizer:
         """Return an independent normaliser with the same statistics."""
-        other = ObservationNormalizer(self.dim)
-        other.load_state(self.state())
-        return other
+        return _restored(type(self), self.dim, self.state())
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"dim": self.dim, **self.state()}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__init__(state["dim"])  # type: ignore[misc]  # a lock is not to be copied
-        self.load_state(state)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.dim, self.state())  # without what is kept for compiled passes
 
     def __repr__(self) -> str:
         settings = f"{self.dim}, clip={self.clip:g}, epsilon={self.epsilon:g}"
@@ -272,6 +266,14 @@ class ObservationNormalizer:
             expected = f"({self.dim},) or (B, {self.dim})" if one_too else f"(B, {self.dim})"
             raise ValueError(f"obs: expected shape {expected}, got {array.shape}")
         return array
+
+
+def _restored(
+    kind: type[ObservationNormalizer], dim: int, state: Mapping[str, ArrayLike]
+) -> ObservationNormalizer:
+    normalizer = kind(dim)
+    normalizer.load_state(state)
+    return normalizer
 
 
 class _Statistics:

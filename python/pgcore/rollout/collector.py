@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
+from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
 
@@ -39,16 +40,16 @@ class ActingPolicy(Protocol):
     def log_prob(self, obs: Array, actions: Array, /) -> Array: ...
 
 
-class Collector:
+class Collector(HoldsEnv):
     """Collects experience: one environment step and one policy call per vector step, one batch per rollout.
 
     The batch lies environment by environment and in time order. It holds transitions only: the steps that a
     next-step environment spends on resets are left out. A piece that the environment truncated, or that the
     end of the rollout cut, carries the observation that it stopped at in ``tail_obs`` (rows of terminated
     pieces are 0). Actions are those that the policy sampled, before any clipping for the environment, and
-    ``log_probs`` are theirs, computed in one pass over the whole batch. Observations are raw: flattened, not
-    normalised, and in the environment's own precision (`ObservationAdapter.dtype`), whatever the policy's is.
-    Nothing here moves a normaliser.
+    ``log_probs`` are theirs, computed in one pass over the whole batch. Rewards are float64. Observations are
+    raw: flattened, not normalised, and in the environment's own precision (`ObservationAdapter.dtype`),
+    whatever the policy's is. Nothing here moves a normaliser.
 
     The same generator and the same environments give the same batches in every autoreset mode when
     ``whole_episodes`` is true; otherwise a next-step environment has fewer transitions in the same number of
@@ -94,6 +95,8 @@ class Collector:
     >>> collector.collect(32).num_steps
     128
     """
+
+    _where_episodes_are_lost = {"_can_go_on": False}  # noqa: RUF012
 
     def __init__(
         self,
@@ -246,7 +249,6 @@ class Collector:
 
         rewards = buffer.hand_over("rewards", length, rows)
         self._count_episodes(rewards, piece_ends, piece_envs, piece_done, piece_times)
-        rewards = rewards.astype(self.policy.dtype, copy=False)
         terminated = buffer.hand_over("terminated", length, rows)
 
         tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)
