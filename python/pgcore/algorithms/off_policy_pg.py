@@ -15,6 +15,7 @@ from pgcore.training.config import UnitInterval
 from pgcore.training.datasets import check_fit, load
 from pgcore.training.policy_gradient import BaselineName, PolicyGradient, PolicyGradientConfig
 from pgcore.training.replay import Replay
+from pgcore.training.statistics import double_rewards
 
 if TYPE_CHECKING:
     from typing import Any
@@ -142,7 +143,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         cfg = self.config
         earlier = [*self.replay.batches, *([] if self.demonstrations is None else [self.demonstrations])]
         reused = [other for other in earlier if self.share(other) >= cfg.min_ess]
-        data = Batch.concatenate([batch, *reused])
+        data = double_rewards(Batch.concatenate([batch, *reused]))
         self.replay.add(batch)
         tails = self.critic.tail_values(data)
         logs: dict[str, float] = {}

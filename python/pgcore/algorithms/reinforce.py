@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.training.policy_gradient import PolicyGradient, PolicyGradientConfig
+from pgcore.training.statistics import double_rewards
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -43,7 +44,7 @@ class REINFORCE(PolicyGradient[REINFORCEConfig]):
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Take one step up the policy gradient, then let the baseline learn."""
-        cfg = self.config
+        cfg, batch = self.config, double_rewards(batch)
         terms = on_policy_terms(
             batch,
             self.critic.tail_values(batch),

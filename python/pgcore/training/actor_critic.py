@@ -17,7 +17,7 @@ from pgcore.kernels._spread import rounding, spread_of
 from pgcore.training.algorithm import Algorithm, ConfigT
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.side_by_side import side_by_side
-from pgcore.training.statistics import explained_variance, spread, standardize
+from pgcore.training.statistics import double_rewards, explained_variance, spread, standardize
 
 if TYPE_CHECKING:
     from pgcore.baselines import Baseline
@@ -67,9 +67,7 @@ class Advantages(NamedTuple):
     @staticmethod
     def of(batch: Batch, critic: Baseline, *, gamma: float, gae_lambda: float) -> Advantages:
         """Estimate them with a critic that has not seen the batch; its value continues truncated pieces."""
-        if batch.rewards.dtype != np.float64:
-            # Of large rewards and values only the differences may be rounded.
-            batch = batch.replace(rewards=batch.rewards.astype(np.float64))
+        batch = double_rewards(batch)
         tails = critic.tail_values(batch)
         values = critic.values(batch, on_policy_terms(batch, tails, form="reward_to_go", gamma=gamma).returns)
         advantages, targets = gae(
