@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pgcore.batch import Batch
+from pgcore.batch import Batch, double_rewards
 from pgcore.estimators.off_policy import form_log_weights, off_policy_terms
 from pgcore.kernels import effective_sample_size
 from pgcore.training import PositiveFloat, PositiveInt
@@ -15,7 +15,6 @@ from pgcore.training.config import UnitInterval
 from pgcore.training.datasets import check_fit, load
 from pgcore.training.policy_gradient import BaselineName, PolicyGradient, PolicyGradientConfig
 from pgcore.training.replay import Replay
-from pgcore.training.statistics import double_rewards
 
 if TYPE_CHECKING:
     from typing import Any

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pgcore.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.training.policy_gradient import PolicyGradient, PolicyGradientConfig
-from pgcore.training.statistics import double_rewards
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch

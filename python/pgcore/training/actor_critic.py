@@ -11,13 +11,14 @@ import numpy as np
 
 from pgcore.baselines import ValueNetwork
 from pgcore.baselines.optimal import OptimalBaseline
+from pgcore.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.kernels import gae
 from pgcore.kernels._spread import rounding, spread_of
 from pgcore.training.algorithm import Algorithm, ConfigT
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.side_by_side import side_by_side
-from pgcore.training.statistics import double_rewards, explained_variance, spread, standardize
+from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
     from pgcore.baselines import Baseline

@@ -8,12 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pgcore.batch import Batch
 from pgcore.kernels._coerce import check_shape, float_array
 from pgcore.kernels._spread import spread_of
 from pgcore.policies import GaussianPolicy, Policy
 
-__all__ = ["double_rewards", "explained_variance", "mean_or_nan", "spread", "standardize"]
+__all__ = ["explained_variance", "mean_or_nan", "spread", "standardize"]
 
 FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -79,17 +78,6 @@ def explained_variance(values: FloatArray, returns: FloatArray) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
         rest = np.subtract(returns, values, dtype=np.float64)
     return 1.0 - (spread_of(rest).deviation / deviation) ** 2
-
-
-def double_rewards(batch: Batch) -> Batch:
-    """Return the batch with rewards in float64, so that returns and values are: only differences are rounded.
-
-    >>> double_rewards(Batch([[0.0]], [0], np.ones(1, np.float32), [True])).rewards.dtype
-    dtype('float64')
-    """
-    if batch.rewards.dtype == np.float64:
-        return batch
-    return batch.replace(rewards=batch.rewards.astype(np.float64))
 
 
 def mean_or_nan(values: Collection[float]) -> float:
