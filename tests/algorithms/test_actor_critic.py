@@ -107,6 +107,30 @@ def test_learning_does_not_depend_on_the_level_of_rewards(kind, offset, reward_d
 
 
 @pytest.mark.parametrize("kind", [NPG, TRPO, PPO, pgcore.REINFORCE])
+@pytest.mark.parametrize("scale", [1e-3, 1e30, 1e40, 1e100])
+def test_learning_does_not_depend_on_the_scale_of_rewards(kind, scale):
+    """Far beyond float32 too, in which policy and critic compute."""
+    models = [
+        kind(
+            "CartPole-v1",
+            policy=CategoricalPolicy(4, 2, hidden=(6,), seed=3),
+            critic=ValueNetwork((6,), seed=1),
+            n_steps=64,
+        )
+        for _ in range(2)
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        obs, actions = rng.normal(size=(200, 4)), rng.integers(2, size=200)
+        rewards = (actions == (obs[:, 0] > 0)) + 3.0 * (obs[:, 1] > 0)
+        for model, size in zip(models, (1.0, scale), strict=True):
+            logs = model.update(Batch(obs, actions, size * rewards, np.ones(200, bool)))
+            assert math.isfinite(logs["explained_variance"])
+        near, far = (model.policy.params for model in models)
+        assert np.abs(far - near).max() <= 2e-3 * np.abs(near).max()
+
+
+@pytest.mark.parametrize("kind", [NPG, TRPO, PPO, pgcore.REINFORCE])
 @pytest.mark.parametrize("level", [0.1, 1e6, -1e9 / 7, 1e13 / 3])
 @pytest.mark.parametrize("known", [False, True])
 def test_rewards_that_are_all_equal_teach_nothing(kind, level, known):
