@@ -186,8 +186,8 @@ def test_long_segments(num_steps: int, what: str) -> None:
 def test_features_that_hardly_vary_next_to_their_size(ridge: float) -> None:
     """Against the same least squares, by a decomposition of the rows instead of a normal equation."""
     batch = batch_of([50, 50], dim=2)
-    obs = np.array([9.0, -7.0]) + 1e-5 * batch.obs
-    targets = 1e5 * (obs[:, 0] - 9.0) + 1.0
+    obs = np.array([9.0, -7.0]) + 1e-6 * batch.obs
+    targets = 1e6 * (obs[:, 0] - 9.0) + 1.0
     near = batch.replace(obs=obs)
     phi = feature_rows(near)
     baseline = LinearFeatures(ridge=ridge)

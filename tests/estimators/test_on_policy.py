@@ -29,7 +29,7 @@ from pgcore.baselines import (
     TimeDependent,
     ValueNetwork,
 )
-from pgcore.estimators import maximum_likelihood_gradient, policy_gradient
+from pgcore.estimators import maximum_likelihood_gradient, off_policy_gradient, policy_gradient
 from pgcore.kernels import reward_to_go
 from pgcore.policies import GaussianPolicy
 
@@ -312,3 +312,39 @@ def test_optimal_baselines_say_where_they_belong(gaussian_batch):
     _, batch = gaussian_batch
     with pytest.raises(TypeError, match="estimators can use it"):
         OptimalScalar().values(batch, batch.rewards)
+
+
+class Far(Constant):
+    """A value of 1e8 and a little, in the dtypes that are asked for."""
+
+    needs_whole_episodes = False
+
+    def values(self, batch, returns):
+        return (1e8 + batch.obs[:, 0]).astype(returns.dtype)
+
+    def tail_values(self, batch):
+        tails = np.zeros(batch.num_episodes)
+        tails[batch.truncated] = 1e8 + batch.tail_obs[batch.truncated, 0]
+        return batch.scatter_tails(tails).astype(batch.rewards.dtype)
+
+
+@pytest.mark.parametrize("estimate", [policy_gradient, off_policy_gradient], ids=lambda f: f.__name__)
+def test_large_values_keep_their_differences_with_rewards_in_float32(rng, estimate):
+    policy = GaussianPolicy(3, 2, hidden=(5,), dtype="float64")
+    obs = rng.normal(size=(12, 3))
+    actions, log_probs = policy.sample(obs, rng)
+    rewards, ends = rng.integers(3, size=12).astype(np.float32), np.arange(12) % 4 == 3
+    batch = Batch(
+        obs,
+        actions,
+        rewards,
+        ends,
+        terminated=np.zeros(12, bool),
+        tail_obs=rng.normal(size=(3, 3)),
+        log_probs=log_probs,
+    )
+    options = {"form": "trajectory" if estimate is off_policy_gradient else "reward_to_go", "gamma": 1.0}
+    double = batch.replace(rewards=rewards.astype(np.float64))
+    single, wide = (estimate(policy, b, baseline=Far(), **options) for b in (batch, double))
+    np.testing.assert_array_equal(single.gradient, wide.gradient)
+    assert np.abs(single.gradient).max() < 100

@@ -111,7 +111,8 @@ class PPO(ActorCritic[PPOConfig]):
         advantages = estimate.advantages  # in double, for minibatches to be centred before they are rounded
         if cfg.normalize_advantage and not estimate.vary:
             advantages = np.zeros_like(advantages)
-        rounded = advantages.astype(policy.dtype, copy=False)
+        with np.errstate(over="ignore"):  # of the statistics alone
+            rounded = advantages.astype(policy.dtype, copy=False)
         gradient = policy_gradient(policy, batch.obs, batch.actions, rounded, cfg.ent_coef)
         statistics = gradient_statistics(policy, batch.obs, batch.actions, rounded, gradient)
         learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)

@@ -193,12 +193,13 @@ class ValueNetwork(Baseline):
             math.sqrt(1 - rate) * old_std, math.sqrt(rate) * deviation, math.sqrt(rate * (1 - rate)) * gap
         )
         mean = (1 - rate) * old_mean + rate * mean
-        # Below rounding it is no scale: what rounding leaves of the targets would be blown up.
-        std = max(mixed, rounding(targets.dtype) * size) or old_std
+        # Numbers that are all equal say nothing about a scale, and below rounding it is none.
+        least = old_std if deviation == 0 and len(targets) > 1 else rounding(targets.dtype) * size
+        std = max(mixed, least) or old_std
         last = self.hidden[-1] if self.hidden else self.obs_dim
         weight, bias = theta[-last - 1 : -1], theta[-1:]
         weight *= old_std / std
-        bias[:] = (old_std * bias + old_mean - mean) / std
+        bias[:] = (old_std * bias.astype(np.float64) + (old_mean - mean)) / std
         return mean, std
 
     def _rows(self, obs: NDArray[Any]) -> FloatArray:

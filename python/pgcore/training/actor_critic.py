@@ -11,6 +11,7 @@ import numpy as np
 
 from pgcore.baselines import ValueNetwork
 from pgcore.baselines.optimal import OptimalBaseline
+from pgcore.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.kernels import gae
 from pgcore.kernels._spread import rounding, spread_of
@@ -67,9 +68,7 @@ class Advantages(NamedTuple):
     @staticmethod
     def of(batch: Batch, critic: Baseline, *, gamma: float, gae_lambda: float) -> Advantages:
         """Estimate them with a critic that has not seen the batch; its value continues truncated pieces."""
-        if batch.rewards.dtype != np.float64:
-            # Of large rewards and values only the differences may be rounded.
-            batch = batch.replace(rewards=batch.rewards.astype(np.float64))
+        batch = double_rewards(batch)
         tails = critic.tail_values(batch)
         values = critic.values(batch, on_policy_terms(batch, tails, form="reward_to_go", gamma=gamma).returns)
         advantages, targets = gae(
