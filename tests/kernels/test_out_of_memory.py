@@ -1,4 +1,4 @@
-"""Too little memory is a `MemoryError`, wherever it is missed; a thread that can't be started is nothing at all.
+"""Too little memory is a `MemoryError`, wherever it is missed; threads that can't be started are no error.
 
 In processes of their own, whose address space is limited just before the work begins.
 """
@@ -51,7 +51,11 @@ print(outcome)
 
 def run(work: str, extra: float) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", CODE, work, str(extra)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", CODE, work, str(extra)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, (work, extra, done.returncode, done.stderr[-2000:])
     return done.stdout.strip()
@@ -65,7 +69,7 @@ def test_missing_memory_is_an_exception(work: str) -> None:
 
 
 def test_without_threads_the_work_is_done_serially() -> None:
-    """A thread's stack takes 8 MB of addresses: there is room for the work, and for no thread."""
+    """Threads would need stacks larger than the address space: there is room for the work alone."""
     code = """
 import ctypes, numpy as np, pgcore
 from pgcore import kernels
@@ -83,5 +87,7 @@ pgcore.set_num_threads(1)
 np.testing.assert_array_equal(several, net.forward(theta, x))
 print("same")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "same"), done.stderr[-2000:]
