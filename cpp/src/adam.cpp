@@ -23,17 +23,17 @@ template <class T>
 constexpr T largest = sizeof(T) == 4 ? T(1e19) : T(1e154);
 
 template <class T>
-bool in_range(T g) {
+bool in_range(T g, T low) {
   const T size = std::abs(g);
-  return ((size >= smallest<T>) | (g == 0)) & (size <= largest<T>);
+  return ((size >= low) | (g == 0)) & (size <= largest<T>);
 }
 
 // The nearest gradient in range: with m and v of the same one, the step's length stays right. Infinity and
 // NaN become NaN.
 template <class T>
-T moved_into_range(T g) {
-  if (in_range(g)) return g;
-  return std::copysign(std::clamp(std::abs(g), smallest<T>, largest<T>), g) + (g - g);
+T moved_into_range(T g, T low) {
+  if (in_range(g, low)) return g;
+  return std::copysign(std::clamp(std::abs(g), low, largest<T>), g) + (g - g);
 }
 
 }  // namespace
@@ -46,6 +46,7 @@ void adam_step(Index n, T* theta, const T* gradient, T* m, T* v, Index step, con
   const T keep1 = static_cast<T>(1 - options.beta1), keep2 = static_cast<T>(1 - options.beta2);
   const T rate = static_cast<T>(options.learning_rate / correction1);
   const T scale = static_cast<T>(1 / correction2), epsilon = static_cast<T>(options.epsilon);
+  const T low = epsilon < 1000 * smallest<T> ? smallest<T> : T(0);  // else ε decides
   constexpr T least = std::numeric_limits<T>::min();
   constexpr Index block = 256;
   using Count = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: vectorises
@@ -55,9 +56,9 @@ void adam_step(Index n, T* theta, const T* gradient, T* m, T* v, Index step, con
     const T* g = gradient + first;
     T *x = theta + first, *mean = m + first, *square = v + first;
     Count inside = 0;
-    for (Index i = 0; i < count; ++i) inside += in_range(g[i]);
+    for (Index i = 0; i < count; ++i) inside += in_range(g[i], low);
     if (inside < count) {
-      for (Index i = 0; i < count; ++i) moved[i] = moved_into_range(g[i]);
+      for (Index i = 0; i < count; ++i) moved[i] = moved_into_range(g[i], low);
       g = moved;
     }
     PGCORE_INDEPENDENT

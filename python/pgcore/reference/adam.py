@@ -34,9 +34,10 @@ def adam_step(
     """
     g = np.asarray(grad).astype(theta.dtype)
     smallest, largest = (1e-17, 1e19) if theta.dtype == np.float32 else (1e-150, 1e154)
+    low = smallest if epsilon < 1000 * smallest else 0.0  # else ε decides
     with np.errstate(all="ignore"):
         # Gradients whose squares v can't hold count as the nearest that it can; infinity becomes NaN.
-        g = np.where(g == 0.0, g, np.copysign(np.clip(np.abs(g), smallest, largest), g) + (g - g))
+        g = np.where(g == 0.0, g, np.copysign(np.clip(np.abs(g), low, largest), g) + (g - g))
         m[...] = beta1 * m + (1.0 - beta1) * g
         v[...] = beta2 * v + (1.0 - beta2) * g * g
         m_hat, v_hat = m / _correction(beta1, step), v / _correction(beta2, step)
