@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "matrix.hpp"
@@ -42,9 +44,10 @@ T largest(const T* v, Index n) {
 
 template <class T>
 bool all_within(const T* v, Index n, T limit) {
-  Index inside = 0;
-  for (Index i = 0; i < n; ++i) inside += std::abs(v[i]) <= limit;  // false for NaN
-  return inside == n;
+  using Count = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: vectorises
+  Count outside = 0;
+  for (Index i = 0; i < n; ++i) outside |= !(std::abs(v[i]) <= limit);  // so is NaN
+  return outside == 0;
 }
 
 template <class T>
@@ -130,6 +133,33 @@ class ScaledProduct {
   AlignedBuffer<T> operand_;
 };
 
+// rᵀr, xᵀ(b + r) and xᵀx, in the order of `lane_sum`.
+template <class T>
+struct StepSums {
+  StepSums(const T* b, const T* x, const T* r, Index n) {
+    constexpr Index lanes = 16;
+    double parts[3][lanes] = {};
+    const auto add = [&](Index i, Index k) {
+      const double x_i = static_cast<double>(x[i]), r_i = static_cast<double>(r[i]);
+      parts[0][k] += r_i * r_i;
+      parts[1][k] += x_i * (static_cast<double>(b[i]) + r_i);
+      parts[2][k] += x_i * x_i;
+    };
+    Index i = 0;
+    for (; i + lanes <= n; i += lanes) {
+      for (Index k = 0; k < lanes; ++k) add(i + k, k);
+    }
+    for (Index k = 0; i + k < n; ++k) add(i + k, k);
+    for (Index k = 0; k < lanes; ++k) {
+      rr += parts[0][k];
+      gain += parts[1][k];
+      xx += parts[2][k];
+    }
+  }
+
+  double rr = 0, gain = 0, xx = 0;  // the gain is 2 bᵀx − xᵀAx: twice what ½ xᵀAx − bᵀx is below zero
+};
+
 // b = 2^b_exponent b̂ and A = 2^exponent Â make x = 2^(b_exponent − exponent) x̂: what follows is about b̂, Â,
 // x̂.
 template <class T>
@@ -161,7 +191,8 @@ class Solver {
     }
     b_exponent_ = exponent_of(size);
     scale(b_, n_, -b_exponent_);
-    b_norm_ = norm(b_, n_);
+    rr_ = dot(b_, b_, n_);
+    b_norm_ = std::sqrt(rr_);
     std::copy(b_, b_ + n_, r_);
     if (warm && !begin_at(result_)) return report(CgStatus::nonfinite);
     const double goal = std::max(options_.rtol, lost<T>);
@@ -174,9 +205,9 @@ class Solver {
         M_(r_, z_);
         z = z_;
       }
-      const double last_rz = std::exchange(rz, dot(r_, z, n_));
+      const double last_rz = std::exchange(rz, preconditioned_ ? dot(r_, z, n_) : rr_);
       if (!std::isfinite(rz)) return report(CgStatus::nonfinite);
-      if (rz <= 0) return report(sign_of(rz, norm(r_, n_) * norm(z, n_)));
+      if (rz <= 0) return report(sign_of(rz, std::sqrt(rr_) * norm(z, n_)));
       if (step == 0) {
         std::copy(z, z + n_, p_);
       } else {
@@ -204,12 +235,13 @@ class Solver {
     scale(next_x_, n_, shift);
     scale(product_, n_, shift);
     for (Index i = 0; i < n_; ++i) product_[i] = b_[i] - product_[i];
-    const double objective = gain(next_x_, product_), length = norm(product_, n_) / b_norm_;
-    if (!std::isfinite(length) || objective < 0) return true;
+    const StepSums<T> sums(b_, next_x_, product_, n_);
+    if (!std::isfinite(sums.rr) || sums.gain < 0) return true;
     std::swap(x_, next_x_);
     std::swap(r_, product_);
-    residual_ = length;
-    gained_ = objective;
+    rr_ = sums.rr;
+    residual_ = std::sqrt(rr_) / b_norm_;
+    gained_ = sums.gain;
     return true;
   }
 
@@ -218,8 +250,9 @@ class Solver {
     A_(p_, product_);
     const double bend = dot(p_, product_, n_), length = dot(p_, p_, n_);
     if (!std::isfinite(bend)) return CgStatus::nonfinite;
-    const double steep = std::max(steepest_ * length, norm(product_, n_) * std::sqrt(length));
-    if (bend <= 0) return sign_of(bend, steep);
+    if (bend <= 0) {
+      return sign_of(bend, std::max(steepest_ * length, norm(product_, n_) * std::sqrt(length)));
+    }
     // The next x and r are tried first: a step that leaves the range of T must not spoil the last finite
     // ones.
     const T step = static_cast<T>(rz / bend);
@@ -228,33 +261,28 @@ class Solver {
       next_x_[i] = x_[i] + step * p_[i];
       next_r[i] = r_[i] - step * product_[i];
     }
-    const double residual = norm(next_r, n_) / b_norm_;
+    const StepSums<T> sums(b_, next_x_, next_r, n_);
+    const double residual = std::sqrt(sums.rr) / b_norm_;
     const int shift = b_exponent_ - A_.exponent();
     const T limit = std::ldexp(std::numeric_limits<T>::max(), -std::max(shift, 0));
     if (!std::isfinite(residual) || !all_within(next_x_, n_, limit)) return CgStatus::nonfinite;
     gained_ += rz / bend * rz;
     steepest_ = std::max(steepest_, bend / length);
     flattest_ = std::min(flattest_, bend / length);
-    if (!drifted_ && has_drifted(next_x_, next_r)) keep_best();
+    if (!drifted_ && has_drifted(sums)) keep_best();
     std::swap(x_, next_x_);
     std::swap(r_, product_);
     residual_ = residual;
+    rr_ = sums.rr;
     ++iterations_;
     return std::nullopt;
   }
 
-  // xᵀ(b + r) = 2 bᵀx − xᵀAx: twice the decrease of ½ xᵀAx − bᵀx from x = 0.
-  double gain(const T* x, const T* r) const {
-    return lane_sum(n_, [=, b = b_](Index i) {
-      return static_cast<double>(x[i]) * (static_cast<double>(b[i]) + static_cast<double>(r[i]));
-    });
-  }
-
   // Whether rounding has taken over: x and r do not show the gain that the steps promise, or the rounding of
   // x alone may have cost as much.
-  bool has_drifted(const T* x, const T* r) const {
-    const double rounding = std::numeric_limits<T>::epsilon() * steepest_ * dot(x, x, n_);
-    return !(std::abs(gain(x, r) - gained_) <= tolerated_drift * gained_ && rounding <= gained_);
+  bool has_drifted(const StepSums<T>& sums) const {
+    const double rounding = std::numeric_limits<T>::epsilon() * steepest_ * sums.xx;
+    return !(std::abs(sums.gain - gained_) <= tolerated_drift * gained_ && rounding <= gained_);
   }
 
   // What a quadratic form ≤ 0 of the given size says: that its matrix is not positive definite, or, where
@@ -281,7 +309,8 @@ class Solver {
     }
     const int shift = b_exponent_ - A_.exponent();
     double curvature = 0;
-    for (Index i = 0; i < n_; ++i) result_[i] = shift == 0 ? x_[i] : std::ldexp(x_[i], shift);
+    std::copy(x_, x_ + n_, result_);
+    scale(result_, n_, shift);
     if (iterations_ > 0 || gained_ > 0) {
       curvature = lane_sum(n_, [x = x_, b = b_, r = r_](Index i) {
         return static_cast<double>(x[i]) * (static_cast<double>(b[i]) - static_cast<double>(r[i]));
@@ -301,6 +330,7 @@ class Solver {
   int b_exponent_ = 0;
   double b_norm_ = 0;
   double residual_ = 1, best_residual_ = 1;
+  double rr_ = 0;                                                             // rᵀr
   double gained_ = 0;                                                         // by the recurrence
   double steepest_ = 0, flattest_ = std::numeric_limits<double>::infinity();  // Rayleigh quotients
   Index iterations_ = 0;
