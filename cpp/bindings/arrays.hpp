@@ -78,6 +78,38 @@ T* output(const char* name, Array<T>& a, Sizes... sizes) {
   return a.mutable_data();
 }
 
+// Sizes of something, each at least 1.
+inline std::vector<Index> positive(const char* name, std::vector<Index> sizes) {
+  for (const Index size : sizes) {
+    if (size < 1) {
+      throw py::value_error(std::string(name) + ": expected sizes of at least 1, got " +
+                            std::to_string(size));
+    }
+  }
+  return sizes;
+}
+
+// Widths of a network's layers: two or more, with a number of parameters that can be counted; the last one is
+// as given.
+inline std::vector<Index> layer_sizes(std::vector<Index> sizes, Index last = 0) {
+  sizes = positive("sizes", std::move(sizes));
+  if (sizes.size() < 2) {
+    throw py::value_error("sizes: expected at least two widths, got " + std::to_string(sizes.size()));
+  }
+  if (last > 0 && sizes.back() != last) {
+    throw py::value_error("sizes: expected " + std::to_string(last) + " as the last width, got " +
+                          std::to_string(sizes.back()));
+  }
+  double parameters = 0;
+  for (std::size_t l = 1; l < sizes.size(); ++l) {
+    parameters += static_cast<double>(sizes[l]) * (static_cast<double>(sizes[l - 1]) + 1);
+  }
+  if (parameters > 1e13) {
+    throw py::value_error("sizes: expected at most 1e13 parameters, got " + std::to_string(parameters));
+  }
+  return sizes;
+}
+
 [[noreturn]] inline void refuse_choice(const char* name, Index K, std::int64_t got) {
   throw py::value_error(std::string(name) + ": expected integers in 0…" + std::to_string(K - 1) + ", got " +
                         std::to_string(got));

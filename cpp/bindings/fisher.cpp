@@ -42,6 +42,8 @@ class FisherKernels {
   }
   void factors(std::vector<Array<T>> hidden, std::vector<Array<T>> delta, Array<T>& extra) {
     const auto sizes = layer_sizes();
+    check_count("hidden", hidden.size(), sizes.size() - 1);
+    check_count("delta", delta.size(), sizes.size() - 1);
     std::vector<T*> h, d;
     for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
       h.push_back(output("hidden", hidden.at(l), num_rows(), sizes[l]));
@@ -53,6 +55,8 @@ class FisherKernels {
   }
   void kronecker_factors(std::vector<Array<T>> inputs, std::vector<Array<T>> outputs) {
     const auto sizes = layer_sizes();
+    check_count("inputs", inputs.size(), sizes.size() - 1);
+    check_count("outputs", outputs.size(), sizes.size() - 1);
     std::vector<T*> a, g;
     for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
       a.push_back(output("inputs", inputs.at(l), sizes[l] + 1, sizes[l] + 1));
@@ -79,7 +83,10 @@ class FisherKernels {
       };
     } else if (py::isinstance<KroneckerInverse<T>>(preconditioner)) {
       const auto& inverse = preconditioner.cast<const KroneckerInverse<T>&>();
-      if (inverse.size() != n) throw py::value_error("preconditioner: it is of another size");
+      if (inverse.size() != n) {
+        throw py::value_error("preconditioner: expected size " + std::to_string(n) + ", got " +
+                              std::to_string(inverse.size()));
+      }
       precondition = [&inverse](const T* r, T* z) { inverse.multiply(r, z); };
     } else if (!preconditioner.is_none()) {
       calls_python = true;
@@ -95,10 +102,17 @@ class FisherKernels {
   }
 
  private:
+  static void check_count(const char* name, std::size_t count, std::size_t layers) {
+    if (count != layers) {
+      throw py::value_error(std::string(name) + ": expected an array for each of " + std::to_string(layers) +
+                            " layers, got " + std::to_string(count));
+    }
+  }
   template <class A>
   static Fisher<T> make(const PolicyKernels<T>& policy, const Array<T>& theta, const py::array& obs,
                         const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes) {
     const auto [B, p, x] = policy.arguments(theta, obs, scaling);
+    positive("obs", {B});
     std::optional<CheckedActions<T>> a;
     if (actions) a = policy.view(*actions, B);
     const release_gil guard;

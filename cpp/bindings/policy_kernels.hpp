@@ -25,7 +25,7 @@ class PolicyKernels {
   PolicyKernels(Index obs_dim, const std::vector<Index>& hidden, const std::string& activation,
                 const std::string& head, const std::vector<Index>& sizes, double init_log_std,
                 const Optional<T>& fixed_tril)
-      : policy_(obs_dim, hidden, parse_activation(activation),
+      : policy_(checked_obs_dim(obs_dim, hidden, sizes), hidden, parse_activation(activation),
                 {head, sizes, static_cast<T>(init_log_std), copied_tril(fixed_tril, sizes)}),
         choice_sizes_(policy_.discrete() ? sizes : std::vector<Index>{}) {}
 
@@ -167,6 +167,24 @@ class PolicyKernels {
   }
 
  private:
+  // Checks all sizes: it comes first.
+  static Index checked_obs_dim(Index obs_dim, const std::vector<Index>& hidden,
+                               const std::vector<Index>& sizes) {
+    positive("obs_dim", {obs_dim});
+    if (positive("sizes", sizes).empty()) {
+      throw py::value_error("sizes: expected at least one, got none");
+    }
+    std::vector<Index> layers = positive("hidden", hidden);
+    layers.insert(layers.begin(), obs_dim);
+    double outputs = 0;
+    for (const Index size : sizes) outputs += static_cast<double>(size);
+    if (outputs > 1e9) {
+      throw py::value_error("sizes: expected at most 1e9 in all, got " + std::to_string(outputs));
+    }
+    layers.push_back(static_cast<Index>(outputs));
+    layer_sizes(layers);
+    return obs_dim;
+  }
   static std::vector<T> copied_tril(const Optional<T>& tril, const std::vector<Index>& sizes) {
     if (!tril) return {};
     const Index A = sizes.at(0);

@@ -10,7 +10,7 @@ template <class T>
 class ValueKernels {
  public:
   ValueKernels(std::vector<Index> sizes, const std::string& activation)
-      : fit_(std::move(sizes), parse_activation(activation)) {}
+      : fit_(layer_sizes(std::move(sizes), 1), parse_activation(activation)) {}
 
   Index num_params() const { return fit_.num_params(); }
 

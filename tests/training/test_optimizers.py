@@ -179,3 +179,10 @@ def test_schedules():
     assert scheduled(0.5, "cooldown", 0.9) == pytest.approx(0.25)
     for schedule in ("linear", "cooldown"):
         assert scheduled(0.5, schedule, 1.0) == 0.0
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1.0, 1e160, 1e300])
+def test_norms_whose_squares_leave_the_range_of_double(size: float) -> None:
+    gradient, norm = clip_norm(size * np.array([3.0, 4.0]), 1.0 * size)
+    assert norm == pytest.approx(5.0 * size, rel=1e-14)
+    np.testing.assert_allclose(gradient / size, [0.6, 0.8], rtol=1e-14)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -193,7 +194,8 @@ class Fisher:
         CGResult
             The direct methods report 0 iterations and the residual that their solution leaves; where it is
             larger than `rtol` and rounding explain, the status is ``MAX_ITER``: g was not in the range of F,
-            or F + damping·I is too close to a singular matrix for the dtype.
+            or F + damping·I is too close to a singular matrix for the dtype. They too give 0 where the
+            objective ½ xᵀ(F + damping·I)x − gᵀx is smaller there than at what they found.
 
         Raises
         ------
@@ -213,8 +215,9 @@ class Fisher:
             expected = ", ".join(_PRECONDITIONERS)
             raise ValueError(f"preconditioner: expected one of {expected}, got {preconditioner!r}")
         if method != "cg":
-            x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
-            return self._report(rhs, x, tolerance)
+            with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is reported
+                x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
+                return self._report(rhs, x, tolerance)
         if isinstance(preconditioner, str):
             preconditioner = self._kronecker() if preconditioner == "kronecker" else self._inverse_diagonal()
         elif preconditioner is not None:
@@ -251,10 +254,11 @@ class Fisher:
         return block.astype(np.float64)
 
     def _inverse_diagonal(self) -> FloatArray:
+        # Sums of squares are exact to their last bits, however small; without any, F has a row of zeros.
         diagonal = self.diagonal()
-        floor = np.finfo(self.dtype).eps * diagonal.max(initial=0.0) + np.finfo(self.dtype).tiny
-        inverse: FloatArray = 1 / np.maximum(diagonal, floor)
-        return inverse
+        with np.errstate(over="ignore"):
+            inverse = np.divide(1, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
+        return np.minimum(inverse, np.finfo(self.dtype).max)  # NaN stays: conjugate gradient reports it
 
     def _kronecker(self) -> Any:
         """The inverse of G ⊗ A + damping·I for each layer, in the eigenbases of its factors."""
@@ -263,18 +267,34 @@ class Fisher:
         outputs = [np.empty((width, width), self.dtype) for width in sizes[1:]]
         self._core.kronecker_factors(inputs, outputs)
         inverse = getattr(core(), f"KroneckerInverse_{self.dtype.name}")()
+        blocks = [*inputs, *outputs, block] if len(block := self._extra_block()) else [*inputs, *outputs]
+        if not all(np.isfinite(matrix).all() for matrix in blocks):
+            return np.full(self.shape[0], np.nan, self.dtype)  # conjugate gradient reports it
         for A, G in zip(inputs, outputs, strict=True):
-            if not (np.isfinite(A).all() and np.isfinite(G).all()):
-                return np.full(self.shape[0], np.nan, self.dtype)  # conjugate gradient reports it
             a, q_inputs = np.linalg.eigh(A.astype(np.float64))
             g, q_outputs = np.linalg.eigh(G.astype(np.float64))
-            eigenvalues = np.outer(np.maximum(g, 0), np.maximum(a, 0)) + self.damping
-            floor = np.finfo(self.dtype).eps * eigenvalues.max() + np.finfo(self.dtype).tiny
-            parts = q_inputs, q_outputs, 1 / np.maximum(eigenvalues, floor)
+            parts = q_inputs, q_outputs, self._inverse(np.outer(np.maximum(g, 0), np.maximum(a, 0)))
             inverse.add_layer(*(np.ascontiguousarray(part, self.dtype) for part in parts))
-        if self._core.num_extra:
-            block = self._extra_block() + self.damping * np.eye(self._core.num_extra)
-            inverse.set_rest(np.ascontiguousarray(np.linalg.pinv(block, hermitian=True), self.dtype))
+        if len(block):
+            values, vectors = np.linalg.eigh(block)
+            rest = (vectors * self._inverse(np.maximum(values, 0))) @ vectors.T
+            inverse.set_rest(np.ascontiguousarray(rest, self.dtype))
+        return inverse
+
+    def _inverse(self, eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
+        """1/(eigenvalues + damping), but no larger than rounding lets it be.
+
+        Eigenvalues below the rounding of the largest are noise: F has none of g there, so without damping
+        these directions are left out. Others are taken to be at least √ε times the largest: F is no Kronecker
+        product, so x gets parts that F does not see, large where eigenvalues are small, and F sees their
+        rounding.
+        """
+        epsilon = float(np.finfo(self.dtype).eps)
+        damped = eigenvalues + self.damping
+        largest = damped.max(initial=0.0)
+        known = damped > (0.0 if self.damping else sum(eigenvalues.shape) * epsilon * largest)
+        floored = np.maximum(damped, math.sqrt(epsilon) * largest)
+        inverse: NDArray[np.float64] = np.divide(1, floored, out=np.zeros_like(damped), where=known)
         return inverse
 
     def _report(self, g: FloatArray, x: FloatArray, rtol: float) -> CGResult:
@@ -282,6 +302,8 @@ class Fisher:
         if not np.isfinite(x).all():
             return CGResult(np.zeros_like(g), CGStatus.NONFINITE, 0, 1.0, 0.0)
         product = self.matvec(x).astype(np.float64)
+        if not float(x @ (2 * g.astype(np.float64) - product)) >= 0:  # the objective is smaller at zero
+            return CGResult(np.zeros_like(g), CGStatus.MAX_ITER, 0, 1.0, 0.0)
         norm = float(np.linalg.norm(g.astype(np.float64)))
         residual = float(np.linalg.norm(g - product)) / norm if norm > 0 else 0.0
         enough = max(rtol, 1e4 * float(np.finfo(self.dtype).eps))

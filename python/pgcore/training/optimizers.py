@@ -220,7 +220,11 @@ def clip_norm(gradient: FloatArray, max_norm: float | None) -> tuple[FloatArray,
     >>> clip_norm(np.array([3.0, 4.0]), 1.0)
     (array([0.6, 0.8]), 5.0)
     """
-    norm = math.sqrt(float(np.sum(np.square(gradient, dtype=np.float64))))
+    # Squares of numbers far from 1 leave the range of double: those are divided by the largest first.
+    largest = float(np.abs(gradient).max(initial=0.0))
+    unit = 1.0 if 1e-140 < largest < 1e140 or largest == 0.0 or not math.isfinite(largest) else largest
+    scaled = gradient if unit == 1.0 else gradient / unit
+    norm = unit * math.sqrt(float(np.sum(np.square(scaled, dtype=np.float64))))
     if not math.isfinite(norm):
         raise FloatingPointError(
             f"gradient: expected finite numbers, got norm {norm}; look for infinite rewards or observations, "
