@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -77,6 +78,38 @@ T* output(const char* name, Array<T>& a, Sizes... sizes) {
   return a.mutable_data();
 }
 
+// Sizes of something, each at least 1.
+inline std::vector<Index> positive(const char* name, std::vector<Index> sizes) {
+  for (const Index size : sizes) {
+    if (size < 1) {
+      throw py::value_error(std::string(name) + ": expected sizes of at least 1, got " +
+                            std::to_string(size));
+    }
+  }
+  return sizes;
+}
+
+// Widths of a network's layers: two or more, with a number of parameters that can be counted; the last one is
+// as given.
+inline std::vector<Index> layer_sizes(std::vector<Index> sizes, Index last = 0) {
+  sizes = positive("sizes", std::move(sizes));
+  if (sizes.size() < 2) {
+    throw py::value_error("sizes: expected at least two widths, got " + std::to_string(sizes.size()));
+  }
+  if (last > 0 && sizes.back() != last) {
+    throw py::value_error("sizes: expected " + std::to_string(last) + " as the last width, got " +
+                          std::to_string(sizes.back()));
+  }
+  double parameters = 0;
+  for (std::size_t l = 1; l < sizes.size(); ++l) {
+    parameters += static_cast<double>(sizes[l]) * (static_cast<double>(sizes[l - 1]) + 1);
+  }
+  if (parameters > 1e13) {
+    throw py::value_error("sizes: expected at most 1e13 parameters, got " + std::to_string(parameters));
+  }
+  return sizes;
+}
+
 [[noreturn]] inline void refuse_choice(const char* name, Index K, std::int64_t got) {
   throw py::value_error(std::string(name) + ": expected integers in 0…" + std::to_string(K - 1) + ", got " +
                         std::to_string(got));
@@ -94,14 +127,26 @@ inline std::vector<std::int64_t> choices(const char* name, const Array<std::int6
   return copy;
 }
 
-// What a pass keeps of a normaliser's arrays: nothing when there are none.
+// A normaliser's statistics, an InputScaling or None. As an object, because pybind11 accepts a None for a
+// pointer only in its second round over the overloads, which takes longer than the network does to act.
+using Scaling = py::object;
+
+// Rows of raw observations, float or double whatever the pass computes in. Their scaling is that of this
+// call: what others do to the normaliser meanwhile does not reach it.
 template <class T>
-std::shared_ptr<const InputScaling<T>> input_scaling(const Optional<T>& shift, const Optional<T>& scale,
-                                                     double clip, Index width) {
-  const T *s = input("shift", shift, width), *f = input("scale", scale, width);
-  if (!s || !f) return nullptr;
-  return std::make_shared<const InputScaling<T>>(
-      InputScaling<T>{{s, s + width}, {f, f + width}, static_cast<T>(clip)});
+Inputs<T> inputs(const char* name, const py::array& rows, const Scaling& statistics, Index width) {
+  std::shared_ptr<InputScaling> scaling;
+  if (!statistics.is_none()) scaling = statistics.cast<std::shared_ptr<InputScaling>>();
+  check_ndim(name, rows, 2);
+  check_shape(name, rows, rows.shape(0), width);
+  if (scaling && static_cast<Index>(scaling->shift.size()) != width) {
+    throw py::value_error("normalizer: expected one for observations of length " + std::to_string(width) +
+                          ", got length " + std::to_string(scaling->shift.size()));
+  }
+  if (py::isinstance<Array<float>>(rows)) return {static_cast<const float*>(rows.data()), std::move(scaling)};
+  if (py::isinstance<Array<double>>(rows))
+    return {static_cast<const double*>(rows.data()), std::move(scaling)};
+  throw py::type_error(std::string(name) + ": expected a C-contiguous array of float32 or float64");
 }
 
 using release_gil = py::gil_scoped_release;

@@ -13,9 +13,9 @@ class FisherKernels {
  public:
   // No actions make the exact form. The object keeps `obs` alive where it may have to read it again.
   template <class A>
-  FisherKernels(const PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs,
-                const std::optional<A>& actions, double max_cache_bytes)
-      : obs_(obs), fisher_(make(policy, theta, obs, actions, max_cache_bytes)) {}
+  FisherKernels(const PolicyKernels<T>& policy, const Array<T>& theta, const py::array& obs,
+                const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes)
+      : obs_(obs), fisher_(make(policy, theta, obs, scaling, actions, max_cache_bytes)) {}
 
   Index num_params() const { return fisher_.num_params(); }
   Index num_extra() const { return fisher_.num_extra(); }
@@ -42,6 +42,8 @@ class FisherKernels {
   }
   void factors(std::vector<Array<T>> hidden, std::vector<Array<T>> delta, Array<T>& extra) {
     const auto sizes = layer_sizes();
+    check_count("hidden", hidden.size(), sizes.size() - 1);
+    check_count("delta", delta.size(), sizes.size() - 1);
     std::vector<T*> h, d;
     for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
       h.push_back(output("hidden", hidden.at(l), num_rows(), sizes[l]));
@@ -53,6 +55,8 @@ class FisherKernels {
   }
   void kronecker_factors(std::vector<Array<T>> inputs, std::vector<Array<T>> outputs) {
     const auto sizes = layer_sizes();
+    check_count("inputs", inputs.size(), sizes.size() - 1);
+    check_count("outputs", outputs.size(), sizes.size() - 1);
     std::vector<T*> a, g;
     for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
       a.push_back(output("inputs", inputs.at(l), sizes[l] + 1, sizes[l] + 1));
@@ -79,7 +83,10 @@ class FisherKernels {
       };
     } else if (py::isinstance<KroneckerInverse<T>>(preconditioner)) {
       const auto& inverse = preconditioner.cast<const KroneckerInverse<T>&>();
-      if (inverse.size() != n) throw py::value_error("preconditioner: it is of another size");
+      if (inverse.size() != n) {
+        throw py::value_error("preconditioner: expected size " + std::to_string(n) + ", got " +
+                              std::to_string(inverse.size()));
+      }
       precondition = [&inverse](const T* r, T* z) { inverse.multiply(r, z); };
     } else if (!preconditioner.is_none()) {
       calls_python = true;
@@ -95,12 +102,17 @@ class FisherKernels {
   }
 
  private:
+  static void check_count(const char* name, std::size_t count, std::size_t layers) {
+    if (count != layers) {
+      throw py::value_error(std::string(name) + ": expected an array for each of " + std::to_string(layers) +
+                            " layers, got " + std::to_string(count));
+    }
+  }
   template <class A>
-  static Fisher<T> make(const PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs,
-                        const std::optional<A>& actions, double max_cache_bytes) {
-    const Index B = policy.rows(obs);
-    const T* p = policy.parameters(theta);
-    const Inputs<T> x = policy.inputs(obs);
+  static Fisher<T> make(const PolicyKernels<T>& policy, const Array<T>& theta, const py::array& obs,
+                        const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes) {
+    const auto [B, p, x] = policy.arguments(theta, obs, scaling);
+    positive("obs", {B});
     std::optional<CheckedActions<T>> a;
     if (actions) a = policy.view(*actions, B);
     const release_gil guard;
@@ -108,7 +120,7 @@ class FisherKernels {
                      max_cache_bytes);
   }
 
-  Array<T> obs_;
+  py::array obs_;
   Fisher<T> fisher_;
 };
 
@@ -119,9 +131,11 @@ void bind(py::module_& m, const char* name) {
   using Choices = Array<std::int64_t>;
   const auto constructor = [](auto actions_type, auto& c) {
     using A = decltype(actions_type);
-    c.def(py::init<const PolicyKernels<T>&, const Reals&, const Reals&, const std::optional<A>&, double>(),
+    c.def(py::init<const PolicyKernels<T>&, const Reals&, const py::array&, const Scaling&,
+                   const std::optional<A>&, double>(),
           py::keep_alive<1, 2>(), py::arg("policy"), py::arg("params").noconvert(),
-          py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("max_cache_bytes"));
+          py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
+          py::arg("max_cache_bytes"));
   };
   py::class_<K> c(m, name);
   constructor(Reals{}, c);

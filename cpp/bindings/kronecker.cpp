@@ -16,6 +16,7 @@ void bind(py::module_& m, const char* name) {
           [](K& self, const Array<T>& inputs, const Array<T>& outputs, const Array<T>& inverse) {
             check_ndim("inverse", inverse, 2);
             const Index out = inverse.shape(0), width = inverse.shape(1);
+            positive("inverse", {out, width});
             const T* q_inputs = input("inputs", inputs, width, width);
             const T* q_outputs = input("outputs", outputs, out, out);
             self.add_layer(out, width - 1, q_inputs, q_outputs, inverse.data());

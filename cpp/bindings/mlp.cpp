@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "families.hpp"
+#include "pgcore/orthogonal.hpp"
 
 namespace pgcore::bindings {
 namespace {
@@ -10,7 +11,7 @@ template <class T>
 class MlpKernels {
  public:
   MlpKernels(std::vector<Index> sizes, const std::string& activation)
-      : mlp_(std::move(sizes), parse_activation(activation)) {}
+      : mlp_(layer_sizes(std::move(sizes)), parse_activation(activation)) {}
 
   Index num_params() const { return mlp_.num_params(); }
 
@@ -75,6 +76,20 @@ void bind(py::module_& m, const char* name) {
 }  // namespace
 
 void bind_mlp(py::module_& m) {
+  m.def(
+      "orthonormalize",
+      [](Array<double>& rows) {
+        check_ndim("rows", rows, 2);
+        const Index count = rows.shape(0), length = rows.shape(1);
+        if (count > length) {
+          throw py::value_error("rows: expected no more rows than columns, got shape " +
+                                shape_text(static_cast<const py::array&>(rows)));
+        }
+        double* data = output("rows", rows, count, length);
+        const release_gil guard;
+        orthonormalize(count, length, data);
+      },
+      py::arg("rows").noconvert());
   bind<float>(m, "MLP_float32");
   bind<double>(m, "MLP_float64");
 }

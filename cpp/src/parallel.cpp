@@ -4,9 +4,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <thread>
-#include <vector>
+#include <utility>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -61,10 +62,7 @@ class Pool {
   void run_shared(Index num_blocks, Task task, void* context, int threads) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      while (static_cast<int>(workers_.size()) < threads - 1) {
-        workers_.emplace_back([this] { work_forever(); });
-        workers_.back().detach();
-      }
+      start_workers(threads - 1);
       task_ = task;
       context_ = context;
       num_blocks_ = num_blocks;
@@ -76,11 +74,28 @@ class Pool {
     std::unique_lock<std::mutex> lock(mutex_);
     places_ = 0;  // A worker that wakes only now must not join.
     finished_.wait(lock, [this] { return active_ == 0; });
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
+  // As many as there may be: without memory or a thread for another one, those there are do the work.
+  void start_workers(int count) {
+    try {
+      for (; num_workers_ < count; ++num_workers_) std::thread([this] { work_forever(); }).detach();
+    } catch (const std::exception&) {
+    }
+  }
+
+  // An exception is kept for the caller: it must not leave a worker, and on the caller's thread workers still
+  // use what it would unwind. The blocks that nobody has begun are left out.
   void take_blocks() {
-    for (Index block; (block = next_block_.fetch_add(1, std::memory_order_relaxed)) < num_blocks_;) {
-      task_(context_, block);
+    try {
+      for (Index block; (block = next_block_.fetch_add(1, std::memory_order_relaxed)) < num_blocks_;) {
+        task_(context_, block);
+      }
+    } catch (...) {
+      next_block_.store(num_blocks_, std::memory_order_relaxed);
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!error_) error_ = std::current_exception();
     }
   }
 
@@ -102,11 +117,12 @@ class Pool {
   std::mutex caller_mutex_;  // held by the one caller whose work the pool shares
   std::mutex mutex_;         // guards everything below but the atomic
   std::condition_variable wake_, finished_;
-  std::vector<std::thread> workers_;
   Task task_ = nullptr;
   void* context_ = nullptr;
   Index num_blocks_ = 0;
   std::atomic<Index> next_block_{0};
+  std::exception_ptr error_;  // the first of the current work
+  int num_workers_ = 0;
   int places_ = 0;  // workers that may still join the current work
   int active_ = 0;  // workers inside it
 };

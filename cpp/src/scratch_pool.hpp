@@ -1,6 +1,7 @@
 // Scratch objects that are built once and lent out: calls from several threads each get their own.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -40,13 +41,20 @@ class ScratchPool {
         return Loan(*this, std::move(object));
       }
     }
-    return Loan(*this, make_());
+    std::unique_ptr<S> object = make_();
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      free_.reserve(num_made_ + 1);  // so that giving it back, in a destructor, needs no memory
+      ++num_made_;
+    }
+    return Loan(*this, std::move(object));
   }
 
  private:
   std::function<std::unique_ptr<S>()> make_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<S>> free_;
+  std::size_t num_made_ = 0;
 };
 
 }  // namespace pgcore

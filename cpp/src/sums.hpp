@@ -2,6 +2,7 @@
 // on neither the caller's alignment nor the vector width.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "pgcore/types.hpp"
@@ -28,9 +29,18 @@ double dot(const T* a, const T* b, Index count) {
   return lane_sum(count, [=](Index i) { return static_cast<double>(a[i]) * static_cast<double>(b[i]); });
 }
 
+// Finite whenever the numbers and the norm are, also where squares are not.
 template <class T>
 double norm(const T* a, Index count) {
-  return std::sqrt(dot(a, a, count));
+  const double square = dot(a, a, count);
+  if (square > 1e-280 && std::isfinite(square)) return std::sqrt(square);
+  double largest = 0;
+  for (Index i = 0; i < count; ++i) largest = std::max(largest, std::abs(static_cast<double>(a[i])));
+  if (largest == 0 || !std::isfinite(largest)) return std::sqrt(square);
+  return largest * std::sqrt(lane_sum(count, [=](Index i) {
+           const double part = static_cast<double>(a[i]) / largest;
+           return part * part;
+         }));
 }
 
 }  // namespace pgcore

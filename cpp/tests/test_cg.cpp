@@ -48,9 +48,58 @@ void test_not_finite(T bad) {
   CHECK(x == std::vector<T>(3));
 }
 
+// xᵀAx of a solution, where A and b are scaled: with b twice, with A once.
+template <class T>
+void test_curvature(double a, double b) {
+  const Product<T> multiply = [=](const T* v, T* out) {
+    for (Index i = 0; i < 2; ++i) out[i] = static_cast<T>(a) * v[i];
+  };
+  const T rhs[] = {static_cast<T>(3 * b), static_cast<T>(4 * b)};
+  T x[2];
+  const CgReport report = conjugate_gradient<T>(2, multiply, rhs, x, false, {1e-6, 9, 0.0});
+  CHECK(report.status == CgStatus::converged);
+  const double expected = 25 * (b / a) * b;
+  CHECK(std::abs(report.curvature - expected) <= 1e-6 * expected);
+}
+
+// A direction without curvature, and one whose curvature is rounding.
+template <class T>
+void test_statuses() {
+  const T b[] = {T(1), T(1)};
+  const auto status = [&](T a00, T a01, T a11) {
+    const T matrix[] = {a00, a01, a01, a11};
+    T x[2];
+    return conjugate_gradient<T>(2, matrix_product(Index{2}, matrix), b, x, false, {0.0, 50, 0.0}).status;
+  };
+  CHECK(status(1, 0, 1) == CgStatus::converged);
+  CHECK(status(0, 0, 0) == CgStatus::negative_curvature);
+  CHECK(status(1, 0, 0) == CgStatus::negative_curvature);
+  CHECK(status(1, 0, -1) == CgStatus::negative_curvature);
+  CHECK(status(1, -1, T(0.5)) == CgStatus::negative_curvature);
+  const T close = 1 - std::numeric_limits<T>::epsilon() / 2;
+  CHECK(status(close, 1, close) != CgStatus::nonfinite);
+}
+
 }  // namespace
 
 int main() {
+  test_statuses<float>();
+  test_statuses<double>();
+  for (const double size : {1e-15, 1.0, 1e15}) {
+    test_curvature<float>(size, 1.0);
+    test_curvature<float>(1.0, size);
+    test_curvature<float>(size, size);
+  }
+  for (const double size : {1e-130, 1.0, 1e130}) {
+    test_curvature<double>(size, 1.0);
+    test_curvature<double>(1.0, size);
+    test_curvature<double>(size, size);
+  }
+  for (const double scale : {1e-18, 1e-30, 1e18, 1e30}) {
+    for (const bool warm : {false, true}) test_solutions<float>(33, static_cast<float>(scale), 1.0f, warm);
+    test_solutions<float>(33, static_cast<float>(scale), static_cast<float>(scale), true);
+    test_solutions<float>(33, 1.0f, static_cast<float>(scale), true);
+  }
   for (const Index n : {Index{1}, Index{2}, Index{33}}) {
     for (const bool warm : {false, true}) {
       test_solutions<float>(n, 1.0f, 1.0f, warm);

@@ -79,6 +79,80 @@ def test_gradient_takes_thetas_dtype_and_is_not_modified() -> None:
     adam_step(theta, [1, 1], m, v, 2, learning_rate=0)
 
 
+# ---- the ends of the range ----
+
+
+def run(
+    lib: ModuleType, dtype: np.dtype, gradients: list[Any], epsilon: float = 0.0, **options: float
+) -> list[np.ndarray]:
+    """Parameters after each step, from zero on, with a learning rate of 0.1."""
+    theta, m, v = (np.zeros(np.size(gradients[0]), dtype) for _ in range(3))
+    path = []
+    for step, gradient in enumerate(gradients, start=1):
+        lib.adam_step(theta, gradient, m, v, step, learning_rate=0.1, epsilon=epsilon, **options)
+        path.append(theta.copy())
+    assert np.isfinite([*m, *v]).all()
+    return path
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-320, 1e-50, 1e-8])
+def test_without_a_gradient_there_is_no_step(lib: ModuleType, epsilon: float, dtype: np.dtype) -> None:
+    path = run(lib, dtype, [[0.0, 1.0], [0.0, 0.0], [2.0, 1.0]], epsilon)
+    expected = plain_adam([0.0], [[1.0], [0.0], [1.0]], 0.1, 0.9, 0.999, epsilon)
+    assert [theta[0] for theta in path[:2]] == [0.0, 0.0]
+    assert path[2][1] == pytest.approx(expected[0], rel=1e-5)
+    assert path[2][0] < 0.0
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("power", [-0.99, -0.6, 0.6, 0.99])
+def test_steps_do_not_depend_on_the_gradients_size(
+    lib: ModuleType, power: float, sign: float, dtype: np.dtype
+) -> None:
+    """A constant gradient makes steps of the learning rate, also where its square is out of range."""
+    size = float(np.finfo(dtype).max) ** power
+    path = run(lib, dtype, [[sign * size]] * 60)
+    np.testing.assert_allclose(np.ravel(path), -0.1 * sign * np.arange(1, 61), rtol=1e-3)
+
+
+def test_a_gradient_whose_square_overflows_does_not_freeze_a_parameter(
+    lib: ModuleType, dtype: np.dtype
+) -> None:
+    huge = float(np.finfo(dtype).max) ** 0.7
+    path = np.ravel(run(lib, dtype, [[huge]] + [[1.0]] * 8000, beta1=0.5, beta2=0.9))
+    assert path[0] == pytest.approx(-0.1, rel=1e-3)
+    assert abs(path[-1] - path[-1001]) == pytest.approx(100.0, rel=1e-2)  # a thousand steps of 0.1
+    assert np.abs(np.diff(path)).max() < 0.11
+
+
+def test_gradients_that_are_not_finite_show(lib: ModuleType, dtype: np.dtype) -> None:
+    for bad in (np.nan, np.inf, -np.inf):
+        theta, m, v = (np.zeros(2, dtype) for _ in range(3))
+        lib.adam_step(theta, [bad, 1.0], m, v, 1, learning_rate=0.1)
+        assert not np.isfinite(theta[0])
+        assert theta[1] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("integer", [np.uint8, np.int8, np.uint64, np.int64, np.bool_])
+def test_gradients_of_integers_do_not_wrap(lib: ModuleType, integer: type, dtype: np.dtype) -> None:
+    gradient = np.array([1, 100, 0]).astype(integer)
+    theta, m, v = (np.zeros(3, dtype) for _ in range(3))
+    lib.adam_step(theta, gradient, m, v, 1, learning_rate=0.1)
+    np.testing.assert_allclose(v, 1e-3 * gradient.astype(float) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(theta, [-0.1, -0.1, 0.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("step", [1, 2, 10**6, 2**53, 2**62])
+@pytest.mark.parametrize("beta2", [0.0, 0.999, 1 - 1e-10])
+def test_corrections_at_any_step(lib: ModuleType, step: int, beta2: float) -> None:
+    """With v = (1 − β₂ᵗ) g² the root of v̂ is g, whatever t is."""
+    share = -math.expm1(step * math.log(beta2)) if beta2 else 1.0
+    theta, m, v = np.zeros(1), np.zeros(1), np.array([share * 4.0])
+    lib.adam_step(theta, [2.0], m, v, step, learning_rate=1.0, beta1=0.0, beta2=beta2, epsilon=0.0)
+    expected = -math.sqrt(share / (beta2 * share + (1 - beta2)))
+    assert theta[0] == pytest.approx(expected, rel=1e-12)
+
+
 def arrays(**changes: Any) -> dict[str, Any]:
     return {"theta": np.ones(3), "grad": np.ones(3), "m": np.zeros(3), "v": np.zeros(3)} | changes
 

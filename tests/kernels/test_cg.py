@@ -364,6 +364,14 @@ ONES = np.ones(3)
             ValueError,
             "preconditioner: expected shape (3, 3), got (2, 2)",
         ),
+        ((Sparse(np.eye(2)), ONES), {}, ValueError, "operator: expected shape (3, 3), got (2, 2)"),
+        ((Sparse(np.ones((3, 2))), ONES), {}, ValueError, "operator: expected shape (3, 3), got (3, 2)"),
+        (
+            (np.eye(3), ONES),
+            {"preconditioner": Sparse(np.eye(4))},
+            ValueError,
+            "preconditioner: expected shape (3, 3), got (4, 4)",
+        ),
         (
             (np.eye(3), ONES),
             {"preconditioner": lambda r: r[:1]},
@@ -377,6 +385,34 @@ def test_errors(
 ) -> None:
     with pytest.raises(error) as caught:
         conjugate_gradient(*arguments, **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((np.eye(3), np.ones((3, 1))), {}, "b: expected shape (n,), got (3, 1)"),
+        ((np.eye(2), ONES), {}, "operator: expected shape (3, 3), got (2, 2)"),
+        ((np.ones((3, 2)), ONES), {}, "operator: expected shape (3, 3), got (3, 2)"),
+        ((lambda v: v[:2], ONES), {}, "operator: expected shape (3,), got (2,)"),
+        ((np.eye(3), ONES), {"x0": [0.0]}, "x0: expected shape (3,), got (1,)"),
+        (
+            (np.eye(3), ONES),
+            {"preconditioner": np.eye(2)},
+            "preconditioner: expected shape (3, 3), got (2, 2)",
+        ),
+        (
+            (np.eye(3), ONES),
+            {"preconditioner": lambda r: r[:1]},
+            "preconditioner: expected shape (3,), got (1,)",
+        ),
+    ],
+)
+def test_both_name_wrong_shapes_alike(
+    lib: ModuleType, arguments: tuple[Any, ...], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match="expected shape") as caught:
+        lib.conjugate_gradient(*arguments, **options)
     assert str(caught.value) == message
 
 

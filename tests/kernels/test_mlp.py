@@ -295,7 +295,7 @@ def test_both_implementations_draw_the_same(dtype: np.dtype) -> None:
             assert_close(
                 MLP(sizes, dtype=dtype).init(11, final_gain=gain),
                 reference.MLP(sizes, dtype=dtype).init(11, final_gain=gain),
-                1e-7 if dtype == np.float32 else 1e-15,
+                1e-7 if dtype == np.float32 else 1e-13,  # the reference takes LAPACK's
             )
 
 

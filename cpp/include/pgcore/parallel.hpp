@@ -3,7 +3,10 @@
 // Callers cut work into blocks whose number depends on the problem alone and combine block results in block
 // order, so results are bit-identical for any number of threads. Idle workers sleep; a second caller that
 // finds the pool busy does its own work serially; after a fork the child runs serially (its workers are
-// gone).
+// gone). So does everybody where no thread can be started.
+//
+// When a block throws, blocks that have begun are finished, others are left out, and the first exception
+// comes out of `for_blocks` on the calling thread.
 #pragma once
 
 #include <type_traits>
@@ -20,8 +23,7 @@ void set_num_threads(int n);
 using Task = void (*)(void* context, Index block);
 void run(Index num_blocks, Task task, void* context);
 
-// Calls f(block) for every block in 0 … num_blocks − 1, on several threads when `worthwhile`. f must not
-// throw.
+// Calls f(block) for every block in 0 … num_blocks − 1, on several threads when `worthwhile`.
 template <class F>
 void for_blocks(Index num_blocks, bool worthwhile, F&& f) {
   if (!worthwhile || num_blocks < 2) {

@@ -37,6 +37,10 @@ def adam_step(
     m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ − lr·m̂/(√v̂ + ε)
     with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
 
+    A g whose square v can't hold counts as the nearest one that it can (in float32 up to 1e19, and from 1e-17
+    on where ε does not outweigh them), so that steps keep their length. Without any gradient yet there is no
+    step, also for ε = 0.
+
     Parameters
     ----------
     theta : (P,), C-contiguous, writeable

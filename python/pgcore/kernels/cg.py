@@ -28,9 +28,10 @@ class CGStatus(enum.IntEnum):
     CONVERGED = 0
     """‖r‖ ≤ rtol·‖b‖."""
     MAX_ITER = 1
-    """The limit of iterations came first."""
+    """The limit of iterations came first, or rounding left nothing to gain."""
     NEGATIVE_CURVATURE = 2
-    """A search direction had pᵀ(A + damping·I)p ≤ 0, so the matrix is not positive definite."""
+    """A search direction had pᵀ(A + damping·I)p ≤ 0, or a residual rᵀM⁻¹r ≤ 0, by more than rounding can
+    explain: one of the matrices is not positive definite."""
     NONFINITE = 3
     """NaN or infinity turned up in b, in a product or in an iterate."""
 
@@ -40,7 +41,7 @@ class CGResult:
     """What `conjugate_gradient` found."""
 
     x: FloatArray
-    """The solution (n,); short of convergence the last iterate, which is finite."""
+    """The solution (n,); short of convergence the best iterate, which is finite."""
     status: CGStatus
     """Why it stopped."""
     iterations: int
@@ -69,7 +70,14 @@ def conjugate_gradient(
     r = b − A x, p = 0, then repeat: z = M⁻¹ r; β = rᵀz/(the last rᵀz); p = z + β p; α = rᵀz/pᵀAp; x += α p;
     r −= α A p, until ‖r‖ ≤ rtol·‖b‖
 
-    Vectors are of b's dtype; dot products accumulate in double.
+    Every step makes the objective ½ xᵀ(A + damping·I)x − bᵀx smaller, by ½ α rᵀz; the residual may grow on
+    the way, by up to the root of the condition number. So the best iterate is the last one, until rounding
+    takes over: where x and r do not show the gain that the steps promise (a tenth apart), or the rounding of
+    x alone may have cost as much, x stays what it was before, and the status says that it did not converge.
+    Up to rounding, the objective at what comes back is never above that at x0, nor above zero.
+
+    Vectors are of b's dtype; dot products accumulate in double. Where A, M⁻¹, b or x0 are so large or small
+    that numbers could leave the dtype's range on the way, they are scaled by powers of two.
 
     Parameters
     ----------
@@ -78,9 +86,9 @@ def conjugate_gradient(
     b : (n,)
         Right-hand side. For b = 0 the answer is x = 0.
     x0 : (n,), optional
-        Where to start; zero by default.
+        Where to start; zero by default, and where the objective is larger at `x0` than at zero.
     rtol : float
-        Tolerance relative to ‖b‖, not negative.
+        Tolerance relative to ‖b‖, not negative. For 0, until r is zero or lost in underflow.
     max_iter : int, optional
         Limit of iterations, not negative; 10·n by default.
     damping : float
@@ -125,7 +133,7 @@ def conjugate_gradient(
         check_shape("x0", start, (n,))
     if product is None:
         check_shape("operator", matrix, (n, n))
-    apply_a = matrix if product is None else adapted_operator("operator", product, rhs)
+    apply_a = matrix if product is None else adapted_operator("operator", operator, rhs)
     apply_m = None if preconditioner is None else adapted_operator("preconditioner", preconditioner, rhs)
     limit = 10 * n if max_iter is None else integer("max_iter", max_iter, minimum=0)
     rtol, damping = real("rtol", rtol, minimum=0.0), real("damping", damping, minimum=0.0)
@@ -154,6 +162,8 @@ def adapted_operator(name: str, operator: Any, like: FloatArray) -> Callable[[Fl
         matrix = float_array(name, operator, like.dtype)
         check_shape(name, matrix, (len(like), len(like)))
         product = matrix.__matmul__
+    elif (shape := getattr(operator, "shape", None)) is not None and tuple(shape) != (len(like),) * 2:
+        raise ValueError(f"{name}: expected shape {(len(like),) * 2}, got {tuple(shape)}")
 
     def adapted(vector: FloatArray) -> FloatArray:
         result = float_array(name, product(vector), like.dtype)

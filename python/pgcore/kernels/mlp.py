@@ -76,7 +76,8 @@ class MLP:
         Parameters
         ----------
         seed : int or numpy.random.Generator
-            Where randomness comes from; equal seeds give equal parameters, up to rounding also across dtypes.
+            Where randomness comes from; equal seeds give equal parameters, bit for bit whatever the
+            processor, the threads and NumPy's build, and up to rounding across dtypes.
         final_gain : float
             Gain of the last layer; 0.01 is customary for policies, so that the first actions are near zero.
 
@@ -93,7 +94,8 @@ class MLP:
         References
         ----------
         Saxe, McClelland & Ganguli 2014, *Exact solutions to the nonlinear dynamics of learning in deep linear
-        neural networks*; Mezzadri 2007, section 5 (the signs that make the QR factor uniform).
+        neural networks*; Mezzadri 2007, section 5 (the signs that make the QR factor uniform); Giraud, Langou
+        & Rozložník 2005 (Gram and Schmidt's process twice).
 
         Examples
         --------
@@ -109,10 +111,11 @@ class MLP:
         start = 0
         for layer, (n_in, n_out) in enumerate(pairwise(self.sizes)):
             gain = final_gain if layer == len(self.sizes) - 2 else math.sqrt(2.0)
-            q, r = np.linalg.qr(rng.standard_normal((max(n_in, n_out), min(n_in, n_out))))
-            q *= gain * np.sign(r.diagonal())
+            columns = rng.standard_normal((max(n_in, n_out), min(n_in, n_out)))
+            rows = np.ascontiguousarray(columns.T)
+            core().orthonormalize(rows)
             weight = theta[start : start + n_out * n_in].reshape(n_out, n_in)
-            weight[...] = q if n_out >= n_in else q.T
+            weight[...] = gain * (rows.T if n_out >= n_in else rows)
             start += n_out * (n_in + 1)
         return theta.astype(self.dtype)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,12 +14,42 @@ from pgcore.kernels._coerce import FloatArray, check_shape, float_array, integer
 from pgcore.kernels.cg import adapted_operator
 from pgcore.policies.sample_space import SampleSpace
 
-__all__ = ["Fisher"]
+if TYPE_CHECKING:
+    from pgcore.policies.base import Policy
+    from pgcore.policies.normalizer import ObservationNormalizer
+
+__all__ = ["Fisher", "FisherOrigin"]
 
 Method = Literal["cg", "dense", "gram"]
 _METHODS = ("cg", "dense", "gram")
 _PRECONDITIONERS = ("diagonal", "kronecker")
 _MAX_GRAM_SIZE = 10_000  # a float64 matrix of 0.8 GB, and three of them at the peak
+
+
+class FisherOrigin(NamedTuple):
+    """What an operator was made from, to make it again."""
+
+    policy: Policy
+    params: FloatArray
+    normalizer: ObservationNormalizer | None
+    rows: FloatArray
+    choices: NDArray[Any] | None
+    max_cache_bytes: float
+
+    def frozen(self) -> FisherOrigin:
+        """Return it with a policy that has the parameters and the normaliser of that moment."""
+        policy = object.__new__(type(self.policy))
+        state = {**self.policy.__getstate__(), "_params": self.params, "normalizer": self.normalizer}
+        policy.__setstate__(state)
+        return self._replace(policy=policy)
+
+
+def _made_again(origin: FisherOrigin, kind: Literal["exact", "empirical"], damping: float) -> Fisher:
+    policy, choices = origin.policy, origin.choices
+    actions = None if choices is None else choices.reshape(len(choices), *policy.action_shape)
+    return policy.fisher(
+        origin.rows, actions, kind=kind, damping=damping, max_cache_bytes=origin.max_cache_bytes
+    )
 
 
 class Fisher:
@@ -70,12 +101,11 @@ class Fisher:
            [0. , 0. , 0. , 2. ]])
     """
 
-    def __init__(
-        self, kernels: Any, dtype: np.dtype[Any], num_params: int, kind: str, damping: float
-    ) -> None:
+    def __init__(self, kernels: Any, kind: str, damping: float, origin: FisherOrigin) -> None:
         self._core = kernels
-        self.shape = (num_params, num_params)
-        self.dtype = dtype
+        self._origin = origin
+        self.shape = (origin.policy.num_params,) * 2
+        self.dtype = origin.policy.dtype
         self.kind = kind
         self.damping = damping
         self.cached: bool = kernels.cached
@@ -164,7 +194,8 @@ class Fisher:
         CGResult
             The direct methods report 0 iterations and the residual that their solution leaves; where it is
             larger than `rtol` and rounding explain, the status is ``MAX_ITER``: g was not in the range of F,
-            or F + damping·I is too close to a singular matrix for the dtype.
+            or F + damping·I is too close to a singular matrix for the dtype. They too give 0 where the
+            objective ½ xᵀ(F + damping·I)x − gᵀx is smaller there than at what they found.
 
         Raises
         ------
@@ -184,8 +215,9 @@ class Fisher:
             expected = ", ".join(_PRECONDITIONERS)
             raise ValueError(f"preconditioner: expected one of {expected}, got {preconditioner!r}")
         if method != "cg":
-            x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
-            return self._report(rhs, x, tolerance)
+            with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is reported
+                x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
+                return self._report(rhs, x, tolerance)
         if isinstance(preconditioner, str):
             preconditioner = self._kronecker() if preconditioner == "kronecker" else self._inverse_diagonal()
         elif preconditioner is not None:
@@ -222,10 +254,11 @@ class Fisher:
         return block.astype(np.float64)
 
     def _inverse_diagonal(self) -> FloatArray:
+        # Sums of squares are exact to their last bits, however small; without any, F has a row of zeros.
         diagonal = self.diagonal()
-        floor = np.finfo(self.dtype).eps * diagonal.max(initial=0.0) + np.finfo(self.dtype).tiny
-        inverse: FloatArray = 1 / np.maximum(diagonal, floor)
-        return inverse
+        with np.errstate(over="ignore"):
+            inverse = np.divide(1, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
+        return np.minimum(inverse, np.finfo(self.dtype).max)  # NaN stays: conjugate gradient reports it
 
     def _kronecker(self) -> Any:
         """The inverse of G ⊗ A + damping·I for each layer, in the eigenbases of its factors."""
@@ -234,18 +267,34 @@ class Fisher:
         outputs = [np.empty((width, width), self.dtype) for width in sizes[1:]]
         self._core.kronecker_factors(inputs, outputs)
         inverse = getattr(core(), f"KroneckerInverse_{self.dtype.name}")()
+        blocks = [*inputs, *outputs, block] if len(block := self._extra_block()) else [*inputs, *outputs]
+        if not all(np.isfinite(matrix).all() for matrix in blocks):
+            return np.full(self.shape[0], np.nan, self.dtype)  # conjugate gradient reports it
         for A, G in zip(inputs, outputs, strict=True):
-            if not (np.isfinite(A).all() and np.isfinite(G).all()):
-                return np.full(self.shape[0], np.nan, self.dtype)  # conjugate gradient reports it
             a, q_inputs = np.linalg.eigh(A.astype(np.float64))
             g, q_outputs = np.linalg.eigh(G.astype(np.float64))
-            eigenvalues = np.outer(np.maximum(g, 0), np.maximum(a, 0)) + self.damping
-            floor = np.finfo(self.dtype).eps * eigenvalues.max() + np.finfo(self.dtype).tiny
-            parts = q_inputs, q_outputs, 1 / np.maximum(eigenvalues, floor)
+            parts = q_inputs, q_outputs, self._inverse(np.outer(np.maximum(g, 0), np.maximum(a, 0)))
             inverse.add_layer(*(np.ascontiguousarray(part, self.dtype) for part in parts))
-        if self._core.num_extra:
-            block = self._extra_block() + self.damping * np.eye(self._core.num_extra)
-            inverse.set_rest(np.ascontiguousarray(np.linalg.pinv(block, hermitian=True), self.dtype))
+        if len(block):
+            values, vectors = np.linalg.eigh(block)
+            rest = (vectors * self._inverse(np.maximum(values, 0))) @ vectors.T
+            inverse.set_rest(np.ascontiguousarray(rest, self.dtype))
+        return inverse
+
+    def _inverse(self, eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
+        """1/(eigenvalues + damping), but no larger than rounding lets it be.
+
+        Eigenvalues below the rounding of the largest are noise: F has none of g there, so without damping
+        these directions are left out. Others are taken to be at least √ε times the largest: F is no Kronecker
+        product, so x gets parts that F does not see, large where eigenvalues are small, and F sees their
+        rounding.
+        """
+        epsilon = float(np.finfo(self.dtype).eps)
+        damped = eigenvalues + self.damping
+        largest = damped.max(initial=0.0)
+        known = damped > (0.0 if self.damping else sum(eigenvalues.shape) * epsilon * largest)
+        floored = np.maximum(damped, math.sqrt(epsilon) * largest)
+        inverse: NDArray[np.float64] = np.divide(1, floored, out=np.zeros_like(damped), where=known)
         return inverse
 
     def _report(self, g: FloatArray, x: FloatArray, rtol: float) -> CGResult:
@@ -253,11 +302,16 @@ class Fisher:
         if not np.isfinite(x).all():
             return CGResult(np.zeros_like(g), CGStatus.NONFINITE, 0, 1.0, 0.0)
         product = self.matvec(x).astype(np.float64)
+        if not float(x @ (2 * g.astype(np.float64) - product)) >= 0:  # the objective is smaller at zero
+            return CGResult(np.zeros_like(g), CGStatus.MAX_ITER, 0, 1.0, 0.0)
         norm = float(np.linalg.norm(g.astype(np.float64)))
         residual = float(np.linalg.norm(g - product)) / norm if norm > 0 else 0.0
         enough = max(rtol, 1e4 * float(np.finfo(self.dtype).eps))
         status = CGStatus.CONVERGED if residual <= enough else CGStatus.MAX_ITER
         return CGResult(x, status, 0, residual, float(x @ product))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (self._origin.frozen(), self.kind, self.damping)
 
     def __repr__(self) -> str:
         settings = f"kind={self.kind!r}, damping={self.damping:g}, dtype={self.dtype.name!r}"

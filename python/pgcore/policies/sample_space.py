@@ -52,7 +52,7 @@ class SampleSpace:
         self._num_rows, self._num_roots = num_rows, num_roots
 
     def solve(self, g: Float64Array, damping: float) -> Float64Array:
-        """Return x with (F + damping·I) x = g; not-a-number if R is not finite."""
+        """Return x with (F + damping·I) x = g; not-a-number if R is not finite or the damping vanishes."""
         size = self._num_rows * self._num_roots
         gram = self._gram().reshape(size, size) / self._num_rows + damping * np.eye(size)
         if not (np.isfinite(gram).all() and np.isfinite(self._block).all()):
@@ -69,9 +69,12 @@ class SampleSpace:
             return x
 
         # With small damping nearly all of the difference cancels: what is missing is solved for again.
-        x = woodbury(g)
-        for _ in range(_REFINEMENTS):
-            x += woodbury(g - self._times(x) - damping * x)
+        try:
+            x = woodbury(g)
+            for _ in range(_REFINEMENTS):
+                x += woodbury(g - self._times(x) - damping * x)
+        except np.linalg.LinAlgError:  # rounding swallowed the damping
+            return np.full_like(g, np.nan)
         return x
 
     def _times(self, x: Float64Array) -> Float64Array:

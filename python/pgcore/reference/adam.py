@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -30,8 +32,19 @@ def adam_step(
     >>> theta.round(6)
     array([-0.1])
     """
-    g = np.asarray(grad)
-    m[...] = beta1 * m + (1.0 - beta1) * g
-    v[...] = beta2 * v + (1.0 - beta2) * g**2
-    m_hat, v_hat = m / (1.0 - beta1**step), v / (1.0 - beta2**step)
-    theta -= learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+    g = np.asarray(grad).astype(theta.dtype)
+    smallest, largest = (1e-17, 1e19) if theta.dtype == np.float32 else (1e-150, 1e154)
+    low = smallest if epsilon < 1000 * smallest else 0.0  # else ε decides
+    with np.errstate(all="ignore"):
+        # Gradients whose squares v can't hold count as the nearest that it can; infinity becomes NaN.
+        g = np.where(g == 0.0, g, np.copysign(np.clip(np.abs(g), low, largest), g) + (g - g))
+        m[...] = beta1 * m + (1.0 - beta1) * g
+        v[...] = beta2 * v + (1.0 - beta2) * g * g
+        m_hat, v_hat = m / _correction(beta1, step), v / _correction(beta2, step)
+        root = np.sqrt(v_hat) + theta.dtype.type(epsilon)
+        theta -= learning_rate * m_hat / np.maximum(root, np.finfo(theta.dtype).tiny)  # 0/0 is no step
+
+
+def _correction(beta: float, step: int) -> float:
+    """1 − βᵗ, exact also for β close to 1."""
+    return -math.expm1(step * math.log(beta)) if beta > 0.0 else 1.0

@@ -58,86 +58,206 @@ def conjugate_gradient(
     array([1., 1.])
     """
     apply_a, rhs, start = _system(operator, b, x0)
-    apply_m = np.copy if preconditioner is None else _product(preconditioner)
+    if preconditioner is not None:
+        preconditioner = _product("preconditioner", preconditioner, rhs)
     limit = 10 * len(rhs) if max_iter is None else max_iter
-    number = rhs.dtype.type
-    if not np.isfinite(start).all():
-        return CGResult(np.zeros_like(rhs), CGStatus.NONFINITE, 0, 1.0, 0.0)
-    largest = np.abs(rhs).max(initial=0.0)
-    if largest == 0.0:
-        return CGResult(np.zeros_like(rhs), CGStatus.CONVERGED, 0, 0.0, 0.0)
-    with np.errstate(all="ignore"):
-        b_norm = _norm(rhs)
-    if not 1e-125 < b_norm < 1e125 and np.isfinite(largest):  # squares leave the range of double
-        scaled = conjugate_gradient(
-            operator, rhs / largest, x0=None if x0 is None else start / largest,
-            rtol=rtol, max_iter=limit, damping=damping, preconditioner=preconditioner,
-        )  # fmt: skip
-        curvature = scaled.curvature * float(largest) * float(largest)
-        return dataclasses.replace(scaled, x=scaled.x * largest, curvature=curvature)
+    zero = np.zeros_like(rhs)
+    with np.errstate(all="ignore"):  # overflow is found by looking at the numbers, and reported as a status
+        if not (np.isfinite(rhs).all() and np.isfinite(start).all()):
+            return CGResult(zero, CGStatus.NONFINITE, 0, 1.0, 0.0)
+        if not rhs.any():
+            return CGResult(zero, CGStatus.CONVERGED, 0, 0.0, 0.0)
+        b_exponent = _exponent(rhs)
+        rhs = np.ldexp(rhs, -b_exponent)
+        damped = _ScaledProduct(apply_a, damping)
+        precondition = np.copy if preconditioner is None else _ScaledProduct(preconditioner, 0.0)
+        begun = _begin(damped, rhs, start, b_exponent)
+        if begun is None:
+            return CGResult(zero, CGStatus.NONFINITE, 0, 1.0, 0.0)
+        scaled = _iterate(damped, precondition, rhs, begun, b_exponent=b_exponent, rtol=rtol, limit=limit)
+        exponent = b_exponent - damped.exponent
+        curvature = float(np.ldexp(scaled.curvature, b_exponent + exponent))
+        return dataclasses.replace(scaled, x=np.ldexp(scaled.x, exponent), curvature=curvature)
 
-    def damped(v: FloatArray) -> FloatArray:
-        product: FloatArray = np.asarray(apply_a(v.copy())).astype(rhs.dtype) + number(damping) * v
+
+def _iterate(
+    damped: _ScaledProduct,
+    precondition: Callable[[FloatArray], FloatArray],
+    b: FloatArray,
+    begun: tuple[FloatArray, FloatArray],
+    *,
+    b_exponent: int,
+    rtol: float,
+    limit: int,
+) -> CGResult:
+    """The iteration itself, from x and its residual r."""
+    number, epsilon, b_norm = b.dtype.type, float(np.finfo(b.dtype).eps), _norm(b)
+    x, r = best = begun
+    gained, drifted = _gain(x, b, r), False
+    quotients: list[float] = []
+    p, rz = np.zeros_like(b), math.inf  # so that the first β is 0
+    for iterations in itertools.count():
+        if _norm(r) / b_norm <= max(rtol, _LOST[b.dtype.char]):
+            status = CGStatus.MAX_ITER if drifted else CGStatus.CONVERGED
+            break
+        if iterations == limit:
+            status = CGStatus.MAX_ITER
+            break
+        z = precondition(r)
+        rz, previous_rz = _dot(r, z), rz
+        if (verdict := _verdict(rz, _norm(r) * _norm(z), b)) is not None:
+            status = verdict
+            break
+        p = z + number(rz / previous_rz) * p
+        a_p = damped(p)
+        p_a_p, p_p = _dot(p, a_p), _dot(p, p)
+        steepest = max([*quotients, _norm(a_p) / math.sqrt(p_p)])
+        if (verdict := _verdict(p_a_p, steepest * p_p, b)) is not None:
+            status = verdict
+            break
+        alpha = number(rz / p_a_p)
+        next_x, next_r = x + alpha * p, r - alpha * a_p
+        if not np.isfinite([*next_r, *next_x, *np.ldexp(next_x, b_exponent - damped.exponent)]).all():
+            status = CGStatus.NONFINITE
+            break
+        x, r = next_x, next_r
+        quotients.append(p_a_p / p_p)
+        gained += rz / p_a_p * rz
+        rounding = epsilon * max(quotients) * _dot(x, x)
+        drift = abs(_gain(x, b, r) - gained)
+        drifted = drifted or not (drift <= _TOLERATED_DRIFT * gained and rounding <= gained)
+        if not drifted:
+            best = x, r
+    x, r = best
+    curvature = _dot(x, b - r) if x.any() else 0.0
+    condition = max(quotients) / min(quotients) if quotients else math.nan
+    return CGResult(x, status, iterations, _norm(r) / b_norm, curvature, condition)
+
+
+# Vectors are scaled by powers of two where their size leaves 2^±reach; a residual below the lost part of b is
+# zero. See cpp/src/cg.cpp for all of these.
+_REACH = {"f": 32, "d": 256}
+_LOST = {"f": 1e-24, "d": 1e-140}
+_TOLERATED_DRIFT = 0.1
+
+
+def _exponent(v: FloatArray) -> int:
+    """The exponent of the largest entry, 0 where it needs no scaling."""
+    size = np.abs(v).max(initial=0.0)
+    exponent = int(np.frexp(size)[1]) - 1
+    return exponent if size > 0.0 and abs(exponent) > _REACH[v.dtype.char] else 0
+
+
+class _ScaledProduct:
+    """v ↦ 2^−exponent (A + damping·I) v in the middle of the range; the first product shows A's size."""
+
+    def __init__(self, multiply: Callable[[FloatArray], FloatArray], damping: float) -> None:
+        self._multiply, self._damping = multiply, damping
+        self._measured = False
+        self.exponent = 0
+
+    def __call__(self, v: FloatArray) -> FloatArray:
+        out = self._run(v)
+        for _ in range(0 if self._measured else 3):
+            change = self._misfit(v, out)
+            self.exponent += change
+            if change == 0:
+                break
+            out = self._run(v)
+        if not self._measured and not out.any():
+            self.exponent = 0
+        self._measured = True
+        return out
+
+    def _run(self, v: FloatArray) -> FloatArray:
+        half = int(self.exponent / 2)
+        out = np.ldexp(self._multiply(np.ldexp(v, -half)), half - self.exponent)
+        product: FloatArray = out + v.dtype.type(math.ldexp(self._damping, -self.exponent)) * v
         return product
 
-    with np.errstate(all="ignore"):  # overflow is found by looking at the numbers, and reported as a status
-        x = np.zeros_like(rhs) if x0 is None else start
-        r = rhs - damped(x) if np.any(x) else rhs.copy()
-        quotients: list[float] = []
-        p, rz = np.zeros_like(rhs), math.inf  # so that the first β is 0
-        for iterations in itertools.count():
-            residual_norm = _norm(r) / b_norm
-            if not np.isfinite(residual_norm):
-                status = CGStatus.NONFINITE
-                break
-            if residual_norm <= rtol:
-                status = CGStatus.CONVERGED
-                break
-            if iterations == limit:
-                status = CGStatus.MAX_ITER
-                break
-            z = np.asarray(apply_m(r.copy())).astype(rhs.dtype)
-            rz, previous_rz = _dot(r, z), rz
-            p = z + number(rz / previous_rz) * p
-            a_p = damped(p)
-            p_a_p = _dot(p, a_p)
-            alpha = number(rz / p_a_p) if p_a_p != 0.0 else number(0.0)
-            next_x, next_r = x + alpha * p, r - alpha * a_p
-            if not np.isfinite([p_a_p, *next_x, *next_r]).all():
-                status = CGStatus.NONFINITE
-                break
-            if p_a_p <= 0.0:
-                status = CGStatus.NEGATIVE_CURVATURE
-                break
-            quotients.append(p_a_p / _dot(p, p))
-            x, r = next_x, next_r
-        curvature = _dot(x, rhs - r) if np.any(x) else 0.0
-    condition = max(quotients) / min(quotients) if quotients else math.nan
-    return CGResult(x, status, iterations, residual_norm, curvature, condition)
+    def _misfit(self, v: FloatArray, out: FloatArray) -> int:
+        reach = _REACH[v.dtype.char]
+        if np.isnan(out).any():
+            return 0
+        finite = out[np.isfinite(out)]
+        if len(finite) < len(out):  # beside large numbers, infinity is overflow
+            large = not finite.any() or np.frexp(np.abs(finite).max())[1] - 1 > reach
+            return 2 * reach if large else 0
+        if not out.any():
+            return -2 * reach if v.any() else 0
+        return _exponent(out)
+
+
+def _begin(
+    damped: _ScaledProduct, rhs: FloatArray, start: FloatArray, b_exponent: int
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return x and r to begin with: zero where `start` is no better; `None` if A times it is not finite."""
+    zero = np.zeros_like(rhs), rhs.copy()
+    if not start.any():
+        return zero
+    exponent = _exponent(start)
+    x = np.ldexp(start, -exponent)
+    product = damped(x)
+    if not np.isfinite(product).all():
+        return None
+    shift = exponent + damped.exponent - b_exponent
+    if shift > _REACH[rhs.dtype.char]:
+        return zero
+    x, r = np.ldexp(x, shift), rhs - np.ldexp(product, shift)
+    return (x, r) if math.isfinite(_norm(r)) and _gain(x, rhs, r) >= 0.0 else zero
+
+
+def _gain(x: FloatArray, b: FloatArray, r: FloatArray) -> float:
+    """xᵀ(b + r) = 2 bᵀx − xᵀAx, which every step makes larger by α rᵀz."""
+    return float(np.dot(x.astype(np.float64), b.astype(np.float64) + r.astype(np.float64)))
+
+
+def _verdict(form: float, size: float, like: FloatArray) -> CGStatus | None:
+    """What a quadratic form that should be > 0 ends the iteration with; rounding explains small ones."""
+    if not math.isfinite(form):
+        return CGStatus.NONFINITE
+    if form > 0.0:
+        return None
+    rounding = float(np.finfo(like.dtype).eps) * math.sqrt(len(like)) * size
+    return CGStatus.NEGATIVE_CURVATURE if form == 0.0 or form < -4.0 * rounding else CGStatus.MAX_ITER
 
 
 def _system(
     operator: Any, b: ArrayLike, x0: ArrayLike | None
-) -> tuple[Callable[[FloatArray], Any], FloatArray, FloatArray]:
-    """The product with A, b and x0, in one dtype."""
-    start: ArrayLike = b if x0 is None else x0
+) -> tuple[Callable[[FloatArray], FloatArray], FloatArray, FloatArray]:
+    """The product with A, b and x0 (zero if there is none), in one dtype."""
     if hasattr(operator, "matvec") or callable(operator):
-        rhs, start = float_arrays(b, start)
-        return _product(operator), rhs, start
-    matrix, rhs, start = float_arrays(operator, b, start)
-    return _product(matrix), rhs, start
+        rhs, start = float_arrays(b, b if x0 is None else x0)
+    else:
+        operator, rhs, start = float_arrays(operator, b, b if x0 is None else x0)
+    if rhs.ndim != 1:
+        raise ValueError(f"b: expected shape (n,), got {rhs.shape}")
+    if start.shape != rhs.shape:
+        raise ValueError(f"x0: expected shape {rhs.shape}, got {start.shape}")
+    return _product("operator", operator, rhs), rhs, np.zeros_like(rhs) if x0 is None else start
 
 
-def _product(operator: Any) -> Callable[[FloatArray], Any]:
-    """How to multiply a vector by a matrix, an object with `matvec`, or a callable."""
-    product: Callable[[FloatArray], Any]
+def _product(name: str, operator: Any, like: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """How to multiply a vector like b by a matrix, an object with `matvec`, or a callable."""
     if hasattr(operator, "matvec"):
-        product = operator.matvec
-        return product
-    if callable(operator):
-        product = operator
-        return product
-    return np.asarray(operator).__matmul__
+        multiply = operator.matvec
+    elif callable(operator):
+        multiply = operator
+    else:
+        multiply = np.asarray(operator).__matmul__
+        _check_shape(name, np.shape(operator), (len(like), len(like)))
+
+    def product(v: FloatArray) -> FloatArray:
+        result = np.asarray(multiply(v.copy()))
+        _check_shape(name, result.shape, like.shape)
+        return result.astype(like.dtype)
+
+    return product
+
+
+def _check_shape(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if shape != expected:
+        raise ValueError(f"{name}: expected shape {expected}, got {shape}")
 
 
 def _dot(x: FloatArray, y: FloatArray) -> float:

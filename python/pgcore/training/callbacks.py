@@ -110,6 +110,9 @@ class ProgressBar:
             print(f"{steps:,}/{self._total:,} steps  {reward}", file=sys.stderr, flush=True)
             self._next_line = steps + max(1, self._total // 20)
 
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("ProgressBar: expected to stay with its terminal, got copied or pickled")
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._progress is not None:

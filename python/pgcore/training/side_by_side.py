@@ -16,13 +16,17 @@ def side_by_side(first: Callable[[], FirstT], second: Callable[[], SecondT]) -> 
     """Call ``first`` here and ``second`` on another thread; return both results.
 
     Neither is still running afterwards, also when one of them raises or Ctrl-C is pressed again and again:
-    whoever restores what they change would otherwise be overtaken by the one that goes on.
+    whoever restores what they change would otherwise be overtaken by the one that goes on. Where no thread
+    can be started, one follows the other.
 
     >>> side_by_side(lambda: 1, lambda: "two")
     (1, 'two')
     """
     pool = ThreadPoolExecutor(1)
-    future = pool.submit(second)
+    try:
+        future = pool.submit(second)
+    except RuntimeError:  # no thread to be had; the pool leaves the work undone
+        return first(), second()
     interrupt: BaseException | None = None
     try:
         result = first()

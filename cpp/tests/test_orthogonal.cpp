@@ -1,0 +1,42 @@
+// Orthonormal rows: right angles, length one, and the side they were on; also of rows that are nearly
+// dependent.
+#include "check.hpp"
+#include "pgcore/orthogonal.hpp"
+#include "sums.hpp"
+
+using namespace pgcore;
+
+namespace {
+
+void test_rows(Index count, Index length, double apart) {
+  auto rows = testing::normal<double>(count * length, 3);
+  for (Index j = 1; j < count; ++j) {
+    for (Index i = 0; i < length; ++i) rows[j * length + i] = rows[i] + apart * rows[j * length + i];
+  }
+  const auto before = rows;
+  orthonormalize(count, length, rows.data());
+  double worst = 0;
+  for (Index j = 0; j < count; ++j) {
+    CHECK(dot(rows.data() + j * length, before.data() + j * length, length) > 0);
+    for (Index k = 0; k <= j; ++k) {
+      const double product = dot(rows.data() + j * length, rows.data() + k * length, length);
+      worst = std::max(worst, std::abs(product - (j == k ? 1 : 0)));
+    }
+  }
+  CHECK(worst < 1e-14);
+}
+
+}  // namespace
+
+int main() {
+  for (const Index length : {1, 2, 15, 16, 17, 70}) {
+    for (const Index count : {Index{1}, length / 2, length}) {
+      if (count > 0) test_rows(count, length, 1.0);
+    }
+  }
+  test_rows(5, 40, 1e-9);
+  test_rows(12, 40, 1e-11);
+  double none = 0;
+  orthonormalize(0, 0, &none);
+  return testing::finish();
+}

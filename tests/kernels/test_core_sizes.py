@@ -1,0 +1,75 @@
+"""The compiled core's own constructors refuse sizes that no object can have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pgcore._dispatch import core
+from pgcore.kernels import MLP
+
+HUGE = 2**40
+
+
+@pytest.mark.parametrize("kind", ["MLP", "ValueFit"])
+@pytest.mark.parametrize(
+    "sizes", [[], [3], [0, 1], [-1, 1], [3, 0, 1], [3, -5, 1], [HUGE, HUGE, 1], [2**62, 2**62, 1]]
+)
+def test_layers(kind: str, sizes: list[int], dtype: np.dtype) -> None:
+    with pytest.raises(ValueError, match="sizes: expected"):
+        getattr(core(), f"{kind}_{dtype.name}")(sizes, "tanh")
+
+
+def test_a_critic_has_one_output(dtype: np.dtype) -> None:
+    with pytest.raises(ValueError, match="sizes: expected 1 as the last width, got 2"):
+        getattr(core(), f"ValueFit_{dtype.name}")([3, 2], "tanh")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((0, [4], "tanh", "diagonal", [2]), "obs_dim"),
+        ((-3, [4], "tanh", "diagonal", [2]), "obs_dim"),
+        ((3, [0], "tanh", "diagonal", [2]), "hidden"),
+        ((3, [4, -4], "tanh", "diagonal", [2]), "hidden"),
+        ((3, [4], "tanh", "diagonal", []), "sizes"),
+        ((3, [4], "tanh", "diagonal", [0]), "sizes"),
+        ((3, [4], "tanh", "full", [-1]), "sizes"),
+        ((3, [4], "tanh", "state", [-2]), "sizes"),
+        ((3, [4], "tanh", "categorical", [2, 0]), "sizes"),
+        ((3, [4], "tanh", "categorical", []), "sizes"),
+        ((3, [4], "tanh", "categorical", [HUGE]), "sizes"),
+        ((HUGE, [HUGE], "tanh", "categorical", [2]), "sizes"),
+    ],
+)
+def test_policies(arguments: tuple[Any, ...], name: str, dtype: np.dtype) -> None:
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        getattr(core(), f"Policy_{dtype.name}")(*arguments)
+
+
+def test_kronecker_products(dtype: np.dtype) -> None:
+    inverse = getattr(core(), f"KroneckerInverse_{dtype.name}")()
+    for shape in ((0, 0), (0, 3), (2, 0)):
+        out, width = shape
+        with pytest.raises(ValueError, match="inverse: expected sizes of at least 1, got 0"):
+            inverse.add_layer(*(np.ones(s, dtype) for s in ((width, width), (out, out), shape)))
+
+
+def test_fisher_operators(dtype: np.dtype) -> None:
+    policy = getattr(core(), f"Policy_{dtype.name}")(3, [4], "tanh", "diagonal", [2])
+    params = np.zeros(policy.num_params, dtype)
+    make = getattr(core(), f"Fisher_{dtype.name}")
+    with pytest.raises(ValueError, match="obs: expected sizes of at least 1, got 0"):
+        make(policy, params, np.zeros((0, 3), dtype), None, 0.0)
+    fisher = make(policy, params, np.zeros((2, 3), dtype), None, 0.0)
+    with pytest.raises(ValueError, match="hidden: expected an array for each of 2 layers, got 0"):
+        fisher.factors([], [], np.zeros((2, 2), dtype))
+    with pytest.raises(ValueError, match="inputs: expected an array for each of 2 layers, got 3"):
+        fisher.kronecker_factors([np.zeros((4, 4), dtype)] * 3, [])
+
+
+def test_more_parameters_than_can_be_counted() -> None:
+    with pytest.raises(ValueError, match="sizes: expected at most 1e13 parameters, got"):
+        MLP([HUGE, HUGE])
