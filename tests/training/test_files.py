@@ -13,6 +13,7 @@ import pytest
 
 import pgcore
 from pgcore.training import files
+from pgcore.training.datasets import save_batch
 from pgcore.training.files import FileLock, naming, remove_leftovers, replacing
 
 
@@ -74,7 +75,7 @@ def test_threads_that_save_to_one_file_do_not_disturb_each_other(tmp_path):
 def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch, call):
     model = pgcore.REINFORCE("CartPole-v1", hidden=(4,))
     batch = pgcore.Batch([[1.0], [2.0]], [0, 1], [1.0, 1.0], [False, True])
-    for write in (model.save, lambda path: pgcore.training.datasets.save_batch(path, batch)):
+    for write in (model.save, lambda path: save_batch(path, batch)):
         path = write(tmp_path / "file.npz")
         before = path.read_bytes()
         monkeypatch.setattr(files.os, call, full)
