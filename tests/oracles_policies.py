@@ -286,3 +286,21 @@ def problem(
         actions=actions if actions.dtype.kind == "i" else actions.astype(dtype),
         weights=rng.normal(size=num_rows).astype(dtype),
     )
+
+
+Method = Callable[[Policy, Any, Any, Any], Any]
+
+# Every method that reads observations, called as f(policy, obs, actions, weights)
+METHODS: dict[str, Method] = {
+    "log_prob": lambda p, o, a, w: p.log_prob(o, a),
+    "entropy": lambda p, o, a, w: p.entropy(o),
+    "kl": lambda p, o, a, w: p.kl(o, 0.5 * p.params),
+    "score_product": lambda p, o, a, w: p.score_product(o, a, w),
+    "scores": lambda p, o, a, w: p.scores(o, a),
+    "episode_scores": lambda p, o, a, w: p.episode_scores(o, a, np.arange(len(o)) % 5 == 4),
+    "score_sq_norms": lambda p, o, a, w: p.score_sq_norms(o, a),
+    "mode": lambda p, o, a, w: p.mode(o),
+    "act": lambda p, o, a, w: p.act(o, p.draw_noise(np.random.default_rng(0), 1, len(o))[0]),
+    "sample": lambda p, o, a, w: p.sample(o, np.random.default_rng(0))[0],
+    "sampled_log_probs": lambda p, o, a, w: p.sample(o, np.random.default_rng(0))[1],
+}

@@ -300,7 +300,7 @@ def test_the_version_stands_in_one_place() -> None:
     assert not re.search(r"^version\s*=", pyproject, re.MULTILINE)
     source = captured(r'^metadata\.version\.input = "(.*)"', pyproject)
     assert captured(r'^__version__ = "(.*)"', text_of(source)) == pgcore.__version__
-    assert importlib.metadata.version("pgcore") == pgcore.__version__
+    assert importlib.metadata.version("pgcore-rl") == pgcore.__version__
     project = captured(r"^project\(([^)]*)\)", text_of("CMakeLists.txt"))
     assert "VERSION" not in project
     assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc|\.dev)\d+)?", pgcore.__version__)

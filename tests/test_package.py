@@ -66,7 +66,7 @@ def test_build_info() -> None:
         "threads",
     }
     assert json.loads(json.dumps(info)) == info
-    assert info["version"] == pgcore.__version__ == importlib.metadata.version("pgcore")
+    assert info["version"] == pgcore.__version__ == importlib.metadata.version("pgcore-rl")
     assert info["variant"] in info["levels_built"]
     assert info["variant"] in info["levels_supported"]
     assert info["eigen"].startswith("3.")

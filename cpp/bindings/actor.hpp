@@ -11,9 +11,16 @@ template <class T, class A>
 class Actor {
  public:
   // The rows of all steps, num_envs to each: obs (rows or more, obs_dim), noise and actions (rows, width).
-  Actor(PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs, const Array<T>& noise,
-        A& actions, Index num_envs)
-      : policy_(policy), theta_(theta), obs_(obs), noise_(noise), actions_(actions), num_envs_(num_envs) {
+  // The scaling stays that of the beginning.
+  Actor(PolicyKernels<T>& policy, const Array<T>& theta, const py::array& obs, const Scaling& scaling,
+        const Array<T>& noise, A& actions, Index num_envs)
+      : policy_(policy),
+        theta_(theta),
+        obs_(obs),
+        noise_(noise),
+        actions_(actions),
+        inputs_(policy.inputs(obs, scaling)),
+        num_envs_(num_envs) {
     check_ndim("noise", noise, 2);
     const Index rows = noise.shape(0);
     if (num_envs < 1 || rows % num_envs != 0) {
@@ -23,7 +30,7 @@ class Actor {
     num_steps_ = rows / num_envs;
     params_ = policy.parameters(theta);
     input("noise", noise, rows, policy.width());
-    if (policy.rows(obs) < rows) {
+    if (obs.shape(0) < rows) {
       throw py::value_error("obs: expected at least " + std::to_string(rows) + " rows, got " +
                             std::to_string(obs.shape(0)));
     }
@@ -36,7 +43,7 @@ class Actor {
       throw py::index_error("t: expected 0…" + std::to_string(num_steps_ - 1) + ", got " + std::to_string(t));
     }
     const Index first = t * num_envs_, i = first * policy_.width();
-    const auto x = policy_.inputs(obs_, first);
+    const Inputs<T> x = inputs_.from(first, policy_.policy().obs_dim());
     const release_gil guard;
     policy_.policy().sample(params_, num_envs_, x, noise_.data() + i,
                             {out_.real ? out_.real + i : nullptr, out_.choice ? out_.choice + i : nullptr},
@@ -45,8 +52,11 @@ class Actor {
 
  private:
   PolicyKernels<T>& policy_;
-  Array<T> theta_, obs_, noise_;  // kept alive
+  Array<T> theta_;  // these four are kept alive
+  py::array obs_;
+  Array<T> noise_;
   A actions_;
+  Inputs<T> inputs_;
   Index num_envs_, num_steps_;
   const T* params_;
   ActionsOut<T> out_;

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -126,14 +127,26 @@ inline std::vector<std::int64_t> choices(const char* name, const Array<std::int6
   return copy;
 }
 
-// What a pass keeps of a normaliser's arrays: nothing when there are none.
+// A normaliser's statistics, an InputScaling or None. As an object, because pybind11 accepts a None for a
+// pointer only in its second round over the overloads, which takes longer than the network does to act.
+using Scaling = py::object;
+
+// Rows of raw observations, float or double whatever the pass computes in. Their scaling is that of this
+// call: what others do to the normaliser meanwhile does not reach it.
 template <class T>
-std::shared_ptr<const InputScaling<T>> input_scaling(const Optional<T>& shift, const Optional<T>& scale,
-                                                     double clip, Index width) {
-  const T *s = input("shift", shift, width), *f = input("scale", scale, width);
-  if (!s || !f) return nullptr;
-  return std::make_shared<const InputScaling<T>>(
-      InputScaling<T>{{s, s + width}, {f, f + width}, static_cast<T>(clip)});
+Inputs<T> inputs(const char* name, const py::array& rows, const Scaling& statistics, Index width) {
+  std::shared_ptr<InputScaling> scaling;
+  if (!statistics.is_none()) scaling = statistics.cast<std::shared_ptr<InputScaling>>();
+  check_ndim(name, rows, 2);
+  check_shape(name, rows, rows.shape(0), width);
+  if (scaling && static_cast<Index>(scaling->shift.size()) != width) {
+    throw py::value_error("normalizer: expected one for observations of length " + std::to_string(width) +
+                          ", got length " + std::to_string(scaling->shift.size()));
+  }
+  if (py::isinstance<Array<float>>(rows)) return {static_cast<const float*>(rows.data()), std::move(scaling)};
+  if (py::isinstance<Array<double>>(rows))
+    return {static_cast<const double*>(rows.data()), std::move(scaling)};
+  throw py::type_error(std::string(name) + ": expected a C-contiguous array of float32 or float64");
 }
 
 using release_gil = py::gil_scoped_release;

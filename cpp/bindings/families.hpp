@@ -10,6 +10,7 @@ void bind_categorical(pybind11::module_& m);
 void bind_cg(pybind11::module_& m);
 void bind_fisher(pybind11::module_& m);
 void bind_gaussian(pybind11::module_& m);
+void bind_inputs(pybind11::module_& m);
 void bind_kronecker(pybind11::module_& m);
 void bind_mlp(pybind11::module_& m);
 void bind_policy(pybind11::module_& m);

@@ -13,9 +13,9 @@ class FisherKernels {
  public:
   // No actions make the exact form. The object keeps `obs` alive where it may have to read it again.
   template <class A>
-  FisherKernels(const PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs,
-                const std::optional<A>& actions, double max_cache_bytes)
-      : obs_(obs), fisher_(make(policy, theta, obs, actions, max_cache_bytes)) {}
+  FisherKernels(const PolicyKernels<T>& policy, const Array<T>& theta, const py::array& obs,
+                const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes)
+      : obs_(obs), fisher_(make(policy, theta, obs, scaling, actions, max_cache_bytes)) {}
 
   Index num_params() const { return fisher_.num_params(); }
   Index num_extra() const { return fisher_.num_extra(); }
@@ -109,12 +109,10 @@ class FisherKernels {
     }
   }
   template <class A>
-  static Fisher<T> make(const PolicyKernels<T>& policy, const Array<T>& theta, const Array<T>& obs,
-                        const std::optional<A>& actions, double max_cache_bytes) {
-    const Index B = policy.rows(obs);
+  static Fisher<T> make(const PolicyKernels<T>& policy, const Array<T>& theta, const py::array& obs,
+                        const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes) {
+    const auto [B, p, x] = policy.arguments(theta, obs, scaling);
     positive("obs", {B});
-    const T* p = policy.parameters(theta);
-    const Inputs<T> x = policy.inputs(obs);
     std::optional<CheckedActions<T>> a;
     if (actions) a = policy.view(*actions, B);
     const release_gil guard;
@@ -122,7 +120,7 @@ class FisherKernels {
                      max_cache_bytes);
   }
 
-  Array<T> obs_;
+  py::array obs_;
   Fisher<T> fisher_;
 };
 
@@ -133,9 +131,11 @@ void bind(py::module_& m, const char* name) {
   using Choices = Array<std::int64_t>;
   const auto constructor = [](auto actions_type, auto& c) {
     using A = decltype(actions_type);
-    c.def(py::init<const PolicyKernels<T>&, const Reals&, const Reals&, const std::optional<A>&, double>(),
+    c.def(py::init<const PolicyKernels<T>&, const Reals&, const py::array&, const Scaling&,
+                   const std::optional<A>&, double>(),
           py::keep_alive<1, 2>(), py::arg("policy"), py::arg("params").noconvert(),
-          py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("max_cache_bytes"));
+          py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
+          py::arg("max_cache_bytes"));
   };
   py::class_<K> c(m, name);
   constructor(Reals{}, c);

@@ -32,6 +32,7 @@ void bind(py::module_& m) {
   bindings::bind_mlp(m);
   bindings::bind_cg(m);
   bindings::bind_adam(m);
+  bindings::bind_inputs(m);
   bindings::bind_policy(m);
   bindings::bind_policy_fit(m);
   bindings::bind_value_fit(m);

@@ -10,29 +10,32 @@ template <class T, class A>
 void bind_for_actions(py::class_<PolicyKernels<T>>& c) {
   using K = PolicyKernels<T>;
   c.def("log_prob", &K::template log_prob<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-        py::arg("actions").noconvert(), py::arg("out").noconvert())
+        py::arg("scaling"), py::arg("actions").noconvert(), py::arg("out").noconvert())
       .def("sample", &K::template sample<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("noise").noconvert(), py::arg("actions").noconvert(), py::arg("log_probs").noconvert())
+           py::arg("scaling"), py::arg("noise").noconvert(), py::arg("actions").noconvert(),
+           py::arg("log_probs").noconvert())
       .def("mode", &K::template mode<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("actions").noconvert())
+           py::arg("scaling"), py::arg("actions").noconvert())
       .def("score_product", &K::template score_product<A>, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("weights").noconvert(),
-           py::arg("out").noconvert())
+           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
+           py::arg("weights").noconvert(), py::arg("out").noconvert())
       .def("scores", &K::template scores<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("actions").noconvert(), py::arg("out").noconvert())
+           py::arg("scaling"), py::arg("actions").noconvert(), py::arg("out").noconvert())
       .def("episode_scores", &K::template episode_scores<A>, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("weights").noconvert(),
-           py::arg("starts").noconvert(), py::arg("out").noconvert())
+           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
+           py::arg("weights").noconvert(), py::arg("starts").noconvert(), py::arg("out").noconvert())
       .def("score_sq_norms", &K::template score_sq_norms<A>, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("actions").noconvert(), py::arg("out").noconvert());
+           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
+           py::arg("out").noconvert());
 }
 
 template <class T, class A>
 void bind_actor(py::module_& m, const std::string& name) {
   using K = Actor<T, A>;
   py::class_<K>(m, name.c_str())
-      .def(py::init<PolicyKernels<T>&, const Array<T>&, const Array<T>&, const Array<T>&, A&, Index>(),
-           py::arg("policy"), py::arg("params").noconvert(), py::arg("obs").noconvert(),
+      .def(py::init<PolicyKernels<T>&, const Array<T>&, const py::array&, const Scaling&, const Array<T>&, A&,
+                    Index>(),
+           py::arg("policy"), py::arg("params").noconvert(), py::arg("obs").noconvert(), py::arg("scaling"),
            py::arg("noise").noconvert(), py::arg("actions").noconvert(), py::arg("num_envs"),
            py::keep_alive<1, 2>())
       .def("__call__", &K::operator(), py::arg("t"));
@@ -48,14 +51,12 @@ void bind(py::module_& m, const std::string& dtype) {
         py::arg("init_log_std") = 0.0, py::arg("fixed_tril").noconvert() = py::none())
       .def_property_readonly("num_params", &K::num_params)
       .def_property_readonly("num_net_params", &K::num_net_params)
-      .def("set_input_scaling", &K::set_input_scaling, py::arg("shift").noconvert(),
-           py::arg("scale").noconvert(), py::arg("clip"))
       .def("entropy", &K::entropy, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("out").noconvert())
+           py::arg("scaling"), py::arg("out").noconvert())
       .def("entropy_gradient", &K::entropy_gradient, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("out").noconvert())
+           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("out").noconvert())
       .def("kl", &K::kl, py::arg("params_old").noconvert(), py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("out").noconvert());
+           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("out").noconvert());
   bind_for_actions<T, Array<T>>(c);
   bind_for_actions<T, Array<std::int64_t>>(c);
   bind_actor<T, Array<T>>(m, "RealActor_" + dtype);

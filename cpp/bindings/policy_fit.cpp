@@ -13,17 +13,18 @@ class PolicyFitKernels {
 
   // Updates theta, m and v in place; returns (steps taken so far, the report as a dictionary).
   template <class A>
-  py::tuple epoch(Array<T>& theta, Array<T>& m, Array<T>& v, Index step, const Array<T>& obs,
-                  const A& actions, const Array<T>& advantages, const Array<T>& log_probs_old,
-                  const Array<std::int64_t>& order, Index batch_size, double clip_range, double entropy_coef,
-                  double kl_coef, double max_grad_norm, double max_kl, bool normalize_advantage,
-                  double learning_rate, double beta1, double beta2, double epsilon) {
-    const Index rows = policy_.rows(obs), P = policy_.num_params();
+  py::tuple epoch(Array<T>& theta, Array<T>& m, Array<T>& v, Index step, const py::array& obs,
+                  const Scaling& scaling, const A& actions, const Array<double>& advantages,
+                  const Array<T>& log_probs_old, const Array<std::int64_t>& order, Index batch_size,
+                  double clip_range, double entropy_coef, double kl_coef, double max_grad_norm, double max_kl,
+                  bool normalize_advantage, double rounding, double learning_rate, double beta1, double beta2,
+                  double epsilon) {
+    const Inputs<T> x = policy_.inputs(obs, scaling);
+    const Index rows = obs.shape(0), P = policy_.num_params();
     T *p = output("theta", theta, P), *m1 = output("m", m, P), *m2 = output("v", v, P);
-    const Inputs<T> x = policy_.inputs(obs);
     const CheckedActions<T> a = policy_.view(actions, rows);
-    const T *advantage = input("advantages", advantages, rows),
-            *old = input("log_probs_old", log_probs_old, rows);
+    const double* advantage = input("advantages", advantages, rows);
+    const T* old = input("log_probs_old", log_probs_old, rows);
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
     const auto index = choices("order", order, count, rows);
@@ -33,9 +34,10 @@ class PolicyFitKernels {
     SurrogateReport report;
     {
       const release_gil guard;
-      report = fit_.epoch(p, m1, m2, step, x, a, advantage, old, count, index.data(), batch_size,
-                          {clip_range, entropy_coef, kl_coef, max_grad_norm, max_kl, normalize_advantage},
-                          {learning_rate, beta1, beta2, epsilon});
+      report = fit_.epoch(
+          p, m1, m2, step, x, a, advantage, old, count, index.data(), batch_size,
+          {clip_range, entropy_coef, kl_coef, max_grad_norm, max_kl, normalize_advantage, rounding},
+          {learning_rate, beta1, beta2, epsilon});
     }
     py::dict d;
     d["minibatches"] = report.minibatches;
@@ -58,11 +60,11 @@ template <class T, class A>
 void bind_epoch(py::class_<PolicyFitKernels<T>>& c) {
   c.def("epoch", &PolicyFitKernels<T>::template epoch<A>, py::arg("theta").noconvert(),
         py::arg("m").noconvert(), py::arg("v").noconvert(), py::arg("step"), py::arg("obs").noconvert(),
-        py::arg("actions").noconvert(), py::arg("advantages").noconvert(),
+        py::arg("scaling"), py::arg("actions").noconvert(), py::arg("advantages").noconvert(),
         py::arg("log_probs_old").noconvert(), py::arg("order").noconvert(), py::arg("batch_size"),
         py::arg("clip_range"), py::arg("entropy_coef"), py::arg("kl_coef"), py::arg("max_grad_norm"),
-        py::arg("max_kl"), py::arg("normalize_advantage"), py::arg("learning_rate"), py::arg("beta1"),
-        py::arg("beta2"), py::arg("epsilon"));
+        py::arg("max_kl"), py::arg("normalize_advantage"), py::arg("rounding"), py::arg("learning_rate"),
+        py::arg("beta1"), py::arg("beta2"), py::arg("epsilon"));
 }
 
 template <class T>

@@ -32,22 +32,19 @@ class PolicyKernels {
   Index num_params() const { return policy_.num_params(); }
   Index num_net_params() const { return policy_.num_net_params(); }
 
-  void set_input_scaling(const Optional<T>& shift, const Optional<T>& scale, double clip) {
-    scaling_ = input_scaling(shift, scale, clip, policy_.obs_dim());
-  }
-
   template <class A>
-  void log_prob(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void log_prob(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
+                Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const auto a = view(actions, B);
     T* y = output("out", out, B);
     const release_gil guard;
     policy_.log_prob(p, B, x, a, y);
   }
   template <class A>
-  void sample(const Reals& theta, const Reals& obs, const Reals& noise, A& actions,
-              std::optional<Reals>& log_probs) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void sample(const Reals& theta, const py::array& obs, const Scaling& scaling, const Reals& noise,
+              A& actions, std::optional<Reals>& log_probs) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const T* z = input("noise", noise, B, width());
     const auto a = view_out(actions, B);
     T* y = log_probs ? output("log_probs", *log_probs, B) : nullptr;
@@ -55,35 +52,36 @@ class PolicyKernels {
     policy_.sample(p, B, x, z, a, y);
   }
   template <class A>
-  void mode(const Reals& theta, const Reals& obs, A& actions) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void mode(const Reals& theta, const py::array& obs, const Scaling& scaling, A& actions) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const auto a = view_out(actions, B);
     const release_gil guard;
     policy_.mode(p, B, x, a);
   }
-  void entropy(const Reals& theta, const Reals& obs, Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void entropy(const Reals& theta, const py::array& obs, const Scaling& scaling, Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     T* y = output("out", out, B);
     const release_gil guard;
     policy_.entropy(p, B, x, y);
   }
-  void entropy_gradient(const Reals& theta, const Reals& obs, Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void entropy_gradient(const Reals& theta, const py::array& obs, const Scaling& scaling, Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     T* y = output("out", out, num_params());
     const release_gil guard;
     policy_.entropy_gradient(p, B, x, y);
   }
-  void kl(const Reals& theta_old, const Reals& theta, const Reals& obs, Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void kl(const Reals& theta_old, const Reals& theta, const py::array& obs, const Scaling& scaling,
+          Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const T* old = parameters(theta_old);
     T* y = output("out", out, B);
     const release_gil guard;
     policy_.kl(old, p, B, x, y);
   }
   template <class A>
-  void score_product(const Reals& theta, const Reals& obs, const A& actions, const Reals& weights,
-                     Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void score_product(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
+                     const Reals& weights, Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const T* w = input("weights", weights, B);
     const auto a = view(actions, B);
     T* y = output("out", out, num_params());
@@ -91,8 +89,9 @@ class PolicyKernels {
     policy_.score_product(p, B, x, a, w, y);
   }
   template <class A>
-  void scores(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void scores(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
+              Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const auto a = view(actions, B);
     T* y = output("out", out, B, num_params());
     const release_gil guard;
@@ -100,9 +99,9 @@ class PolicyKernels {
   }
   // `starts` has E + 1 entries that do not decrease, from 0 to B.
   template <class A>
-  void episode_scores(const Reals& theta, const Reals& obs, const A& actions, const Optional<T>& weights,
-                      const Array<std::int64_t>& starts, Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void episode_scores(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
+                      const Optional<T>& weights, const Array<std::int64_t>& starts, Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const T* w = input("weights", weights, B);
     const auto a = view(actions, B);
     check_ndim("starts", starts, 1);
@@ -116,8 +115,9 @@ class PolicyKernels {
     policy_.episode_scores(p, x, a, w, episodes, first.data(), y);
   }
   template <class A>
-  void score_sq_norms(const Reals& theta, const Reals& obs, const A& actions, Reals& out) {
-    const auto [B, p, x] = arguments(theta, obs);
+  void score_sq_norms(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
+                      Reals& out) {
+    const auto [B, p, x] = arguments(theta, obs, scaling);
     const auto a = view(actions, B);
     T* y = output("out", out, B);
     const release_gil guard;
@@ -129,11 +129,6 @@ class PolicyKernels {
   const Policy<T>& policy() const { return policy_; }
   Policy<T>& policy() { return policy_; }
   Index width() const { return policy_.action_width(); }
-  Index rows(const Reals& obs) const {
-    check_ndim("obs", obs, 2);
-    check_shape("obs", obs, obs.shape(0), policy_.obs_dim());
-    return obs.shape(0);
-  }
   const T* parameters(const Reals& theta) const { return input("params", theta, num_params()); }
   // What nearly every call begins with.
   struct Arguments {
@@ -141,13 +136,12 @@ class PolicyKernels {
     const T* params;
     Inputs<T> inputs;
   };
-  Arguments arguments(const Reals& theta, const Reals& obs) const {
-    const Index B = rows(obs);
-    return {B, parameters(theta), inputs(obs)};
+  Arguments arguments(const Reals& theta, const py::array& obs, const Scaling& scaling) const {
+    Inputs<T> x = inputs(obs, scaling);
+    return {obs.shape(0), parameters(theta), std::move(x)};
   }
-  // Read with the GIL held, so that no other thread is replacing the scaling.
-  Inputs<T> inputs(const Reals& obs, Index first = 0) const {
-    return {obs.data() + first * policy_.obs_dim(), scaling_};
+  Inputs<T> inputs(const py::array& obs, const Scaling& scaling) const {
+    return bindings::inputs<T>("obs", obs, scaling, policy_.obs_dim());
   }
   CheckedActions<T> view(const Reals& actions, Index B) const {
     check_family(false);
@@ -205,7 +199,6 @@ class PolicyKernels {
   }
 
   Policy<T> policy_;
-  std::shared_ptr<const InputScaling<T>> scaling_;
   std::vector<Index> choice_sizes_;
 };
 

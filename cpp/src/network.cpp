@@ -47,18 +47,6 @@ Index Network<T>::block_width() const {
 }
 
 template <class T>
-void Network<T>::load_row(const Inputs<T>& inputs, Index from, Index to, Block& block) const {
-  const Index width = num_inputs();
-  const T* x = inputs.data + from * width;
-  T* h = block.hidden[0] + to * width;
-  if (inputs.scaling) {
-    inputs.scaling->apply(x, h);
-  } else {
-    std::copy(x, x + width, h);
-  }
-}
-
-template <class T>
 void Network<T>::forward(const T* theta, Index rows, Block& block) const {
   for (Index l = 1; l <= num_layers(); ++l) {
     const Activation f = l == num_layers() ? Activation::identity : activation_;

@@ -51,9 +51,12 @@ class Network {
 
   // hidden[0] ← rows first … first + rows − 1 of the inputs.
   void load(const Inputs<T>& inputs, Index first, Index rows, Block& block) const {
-    for (Index r = 0; r < rows; ++r) load_row(inputs, first + r, r, block);
+    inputs.read(first, rows, num_inputs(), block.hidden[0]);
   }
-  void load_row(const Inputs<T>& inputs, Index from, Index to, Block& block) const;
+  // The same for single rows, in any order.
+  void load_row(const Inputs<T>& inputs, Index from, Index to, Block& block) const {
+    inputs.read(from, 1, num_inputs(), block.hidden[0] + to * num_inputs());
+  }
 
   // hidden[1 … L] from hidden[0]; the network's output is hidden[L].
   void forward(const T* theta, Index rows, Block& block) const;

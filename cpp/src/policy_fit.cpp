@@ -36,11 +36,11 @@ struct PolicyFit<T>::Passes {
   }
 
   // gradient ← of the mean objective over `count` rows; the report gains their sums.
-  void minibatch(const T* theta, const Inputs<T>& obs, Actions<T> actions, const T* advantages,
+  void minibatch(const T* theta, const Inputs<T>& obs, Actions<T> actions, const double* advantages,
                  const T* log_probs_old, const std::int64_t* order, Index count,
                  const SurrogateOptions& options, SurrogateReport& sums) {
     double mean = 0, scale = 1;
-    if (options.normalize_advantage) standardise(advantages, order, count, mean, scale);
+    if (options.normalize_advantage) standardise(advantages, order, count, options.rounding, mean, scale);
     std::fill_n(gradient.data(), num_params, T(0));
     const Index O = net.num_outputs(), E = head.num_extra;
     const double share = 1 / static_cast<double>(count);
@@ -56,7 +56,7 @@ struct PolicyFit<T>::Passes {
       head.entropy(rows, outputs, extra, entropies.data());
       head.score(rows, outputs, extra, a, d_outputs, d_extra.data());
       for (Index r = 0; r < rows; ++r) {
-        const double advantage = (static_cast<double>(advantages[index[r]]) - mean) * scale;
+        const double advantage = (advantages[index[r]] - mean) * scale;
         const double log_ratio =
             static_cast<double>(log_probs.data()[r]) - static_cast<double>(log_probs_old[index[r]]);
         const double ratio = std::exp(log_ratio);
@@ -86,18 +86,30 @@ struct PolicyFit<T>::Passes {
     }
   }
 
-  // (A − mean)·scale has mean 0 and deviation 1; advantages that rounding alone sets apart become 0.
-  static void standardise(const T* advantages, const std::int64_t* order, Index count, double& mean,
-                          double& scale) {
-    const auto at = [=](Index i) { return static_cast<double>(advantages[order[i]]); };
-    mean = lane_sum(count, at) / static_cast<double>(count);
-    const double m = mean;
-    const double variance =
-        lane_sum(count, [=](Index i) { return (at(i) - m) * (at(i) - m); }) / static_cast<double>(count);
-    double largest = 0;
-    for (Index i = 0; i < count; ++i) largest = std::max(largest, std::abs(at(i)));
-    const double deviation = std::sqrt(variance);
-    scale = deviation <= 1e-12 * largest ? 0.0 : 1 / (deviation + 1e-8);
+  // (A − mean)·scale has mean 0 and deviation 1, that with count − 1; a row alone stays as it is. Advantages
+  // that rounding alone may have set apart become 0.
+  static void standardise(const double* advantages, const std::int64_t* order, Index count, double rounding,
+                          double& mean, double& scale) {
+    if (count < 2) return;
+    // From the first: differences of nearly equal numbers are exact, and those of equal ones 0.
+    const double first = advantages[order[0]];
+    const auto difference = [=](Index i) { return advantages[order[i]] - first; };
+    double size = 0, largest = 0;
+    for (Index i = 0; i < count; ++i) {
+      size = std::max(size, std::abs(advantages[order[i]]));
+      largest = std::max(largest, std::abs(difference(i)));
+    }
+    const double shift = lane_sum(count, difference) / static_cast<double>(count);
+    mean = first + shift;
+    scale = 0;
+    if (largest == 0) return;
+    // Divided first: the squares of very large and very small numbers leave the range.
+    const double squares = lane_sum(count, [=](Index i) {
+      const double part = (difference(i) - shift) / largest;
+      return part * part;
+    });
+    const double deviation = largest * std::sqrt(squares / static_cast<double>(count - 1));
+    if (!(deviation <= rounding * size)) scale = 1 / (deviation + 1e-8);
   }
 
   const Network<T>& net;
@@ -116,7 +128,7 @@ PolicyFit<T>::~PolicyFit() = default;
 
 template <class T>
 SurrogateReport PolicyFit<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs,
-                                    Actions<T> actions, const T* advantages, const T* log_probs_old,
+                                    Actions<T> actions, const double* advantages, const T* log_probs_old,
                                     Index count, const std::int64_t* order, Index batch_size,
                                     const SurrogateOptions& options, const AdamOptions& adam) {
   auto& p = *passes_;

@@ -2,12 +2,14 @@
 // counts ours.
 #include <cstdlib>
 #include <Eigen/Core>
+#include <limits>
 #include <new>
 
 #include "check.hpp"
 #include "pgcore/fisher.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
+#include "pgcore/policy_fit.hpp"
 #include "pgcore/value_fit.hpp"
 
 namespace {
@@ -51,6 +53,16 @@ int main() {
   std::vector<float> actions(rows * 6), log_probs(rows), gradient(theta.size()), m(phi.size()), v(phi.size());
   std::vector<std::int64_t> order(rows);
   Index step = 0;
+  // Standardised inputs in another precision
+  const auto wide = testing::normal<double>(rows * 17, 6);
+  const Inputs<float> standardised(
+      wide.data(), std::make_shared<const InputScaling>(
+                       InputScaling{std::vector<double>(17, 1.0), std::vector<double>(17, 2.0), 10.0}));
+  PolicyFit<float> ascent(policy);
+  auto climbing = theta;
+  std::vector<float> policy_m(theta.size()), policy_v(theta.size());
+  Index policy_step = 0;
+  const double infinity = std::numeric_limits<double>::infinity();
   Fisher<float> fisher(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
 
   const auto pass = [&] {
@@ -58,10 +70,18 @@ int main() {
     policy.sample(theta.data(), 1, obs.data(), noise.data(), {actions.data(), nullptr}, nullptr);
     policy.score_product(theta.data(), rows, obs.data(), {actions.data(), nullptr}, weights.data(),
                          gradient.data());
+    policy.score_product(theta.data(), rows, standardised, {actions.data(), nullptr}, weights.data(),
+                         gradient.data());
+    policy.sample(theta.data(), 1, standardised, noise.data(), {actions.data(), nullptr}, nullptr);
     policy.score_sq_norms(theta.data(), rows, obs.data(), {actions.data(), nullptr}, log_probs.data());
     fisher.multiply(theta.data(), gradient.data());
     policy.kl(theta.data(), theta.data(), rows, obs.data(), log_probs.data());
     critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64,
+                 1e9, {});
+    ascent.epoch(climbing.data(), policy_m.data(), policy_v.data(), policy_step, standardised,
+                 {actions.data(), nullptr}, weights.data(), log_probs.data(), rows, order.data(), 64,
+                 {0.2, 0.01, 0.1, 0.5, infinity, true}, {});
+    critic.epoch(phi.data(), m.data(), v.data(), step, standardised, weights.data(), rows, order.data(), 64,
                  1e9, {});
   };
   pass();  // the pools' vectors may grow the first time

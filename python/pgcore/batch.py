@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pgcore.kernels._coerce import bool_array, check_shape, float_array, to_numpy
 
-__all__ = ["FIELDS", "Batch"]
+__all__ = ["FIELDS", "Batch", "double_rewards"]
 
 Array = NDArray[Any]
 FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
@@ -274,6 +274,17 @@ class Batch:
             value = value.view()  # the caller's own array stays writeable
             value.flags.writeable = False
         object.__setattr__(self, name, value)
+
+
+def double_rewards(batch: Batch) -> Batch:
+    """Return the batch with rewards in float64, so that returns and values are: only differences are rounded.
+
+    >>> double_rewards(Batch([[0.0]], [0], np.ones(1, np.float32), [True])).rewards.dtype
+    dtype('float64')
+    """
+    if batch.rewards.dtype == np.float64:
+        return batch
+    return batch.replace(rewards=batch.rewards.astype(np.float64))
 
 
 def _rebuilt(*fields: Array | None) -> Batch:

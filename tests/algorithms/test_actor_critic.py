@@ -50,8 +50,8 @@ def play(model, seed=0):
     )
 
 
-def standardized(x):
-    return (x - x.mean()) / x.std()
+def standardized(x, ddof=0):
+    return (x - x.mean()) / x.std(ddof=ddof)
 
 
 # ---- advantages and the gradient ----
@@ -74,6 +74,88 @@ def test_advantages_come_from_the_critic_before_its_fit():
     assert logs["explained_variance"] < 1
 
 
+@pytest.mark.parametrize("kind", [NPG, TRPO, PPO, pgcore.REINFORCE])
+@pytest.mark.parametrize(
+    ("offset", "reward_dtype"),
+    [(2.0**20, np.float32), (2.0**20, np.float64), (1e8, np.float64), (-1e12, np.float64)],
+)
+def test_learning_does_not_depend_on_the_level_of_rewards(kind, offset, reward_dtype):
+    """Episodes of a single step, whose rewards differ by ones; critics and policies in float32."""
+    models = [
+        kind(
+            "CartPole-v1",
+            policy=CategoricalPolicy(4, 2, hidden=(6,), seed=3),
+            critic=ValueNetwork((6,), seed=1, learning_rate=1e-2),
+            n_steps=64,
+        )
+        for _ in range(2)
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        obs, actions = rng.normal(size=(200, 4)), rng.integers(2, size=200)
+        rewards = (actions == (obs[:, 0] > 0)) + 3.0 * (obs[:, 1] > 0)
+        logs = []
+        for model, level in zip(models, (0.0, offset), strict=True):
+            batch = Batch(obs, actions, (level + rewards).astype(reward_dtype), np.ones(200, bool))
+            logs.append(model.update(batch))
+        near, far = (model.policy.params for model in models)
+        assert np.abs(far - near).max() <= 2e-3 * np.abs(near).max()
+    assert logs[1]["explained_variance"] == pytest.approx(logs[0]["explained_variance"], abs=1e-2)
+    assert logs[0]["explained_variance"] > 0.01
+    untouched = CategoricalPolicy(4, 2, hidden=(6,), seed=3).params
+    assert np.abs(models[0].policy.params - untouched).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", [NPG, TRPO, PPO, pgcore.REINFORCE])
+@pytest.mark.parametrize("scale", [1e-3, 1e30, 1e40, 1e100])
+def test_learning_does_not_depend_on_the_scale_of_rewards(kind, scale):
+    """Far beyond float32 too, in which policy and critic compute."""
+    models = [
+        kind(
+            "CartPole-v1",
+            policy=CategoricalPolicy(4, 2, hidden=(6,), seed=3),
+            critic=ValueNetwork((6,), seed=1),
+            n_steps=64,
+        )
+        for _ in range(2)
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        obs, actions = rng.normal(size=(200, 4)), rng.integers(2, size=200)
+        rewards = (actions == (obs[:, 0] > 0)) + 3.0 * (obs[:, 1] > 0)
+        for model, size in zip(models, (1.0, scale), strict=True):
+            logs = model.update(Batch(obs, actions, size * rewards, np.ones(200, bool)))
+            assert math.isfinite(logs["explained_variance"])
+        near, far = (model.policy.params for model in models)
+        assert np.abs(far - near).max() <= 2e-3 * np.abs(near).max()
+
+
+@pytest.mark.parametrize("kind", [NPG, TRPO, PPO, pgcore.REINFORCE])
+@pytest.mark.parametrize("level", [0.1, 1e6, -1e9 / 7, 1e13 / 3])
+@pytest.mark.parametrize("known", [False, True])
+def test_rewards_that_are_all_equal_teach_nothing(kind, level, known):
+    """Their returns differ by what rounding makes of the sums, or not at all."""
+    model = kind(
+        "CartPole-v1",
+        policy=CategoricalPolicy(4, 2, hidden=(6,), seed=3),
+        critic=Constant(level) if known else ValueNetwork((6,), seed=1),
+        whole_episodes=True,
+        n_steps=64,
+        gamma=0.9,
+        **({} if kind is pgcore.REINFORCE else {"gae_lambda": 1.0}),
+    )
+    before, rng = model.policy.params, np.random.default_rng(0)
+    for _ in range(3):
+        lengths = np.arange(700) % 7 == 6
+        batch = Batch(rng.normal(size=(700, 4)), rng.integers(2, size=700), np.zeros(700), lengths)
+        # Every return is the same number, reached by sums of its own.
+        time = batch.step_in_piece
+        batch = batch.replace(rewards=np.where(time == 6, level, 0.1 * level))
+        logs = model.update(batch)
+        np.testing.assert_array_equal(model.policy.params, before)
+        assert math.isnan(logs["explained_variance"])
+
+
 @ALL
 @pytest.mark.parametrize("critic", [Constant(0.5), LinearFeatures()])
 def test_any_baseline_serves_as_critic(kind, critic):
@@ -90,7 +172,8 @@ def test_the_first_direction_is_that_of_the_policy_gradient(kind):
     batch = play(model)
     estimate = Advantages.of(batch, model.critic, gamma=0.99, gae_lambda=0.95)
     scores = model.policy.scores(batch.obs, batch.actions)
-    gradient = scores.T @ standardized(estimate.advantages) / batch.num_steps
+    advantages = standardized(estimate.advantages, ddof=1 if kind is PPO else 0)
+    gradient = scores.T @ advantages / batch.num_steps
     before = model.policy.params
     fisher = model.policy.fisher(batch.obs, damping=0.1).dense()
     logs = model.update(batch)
@@ -118,6 +201,18 @@ def test_entropy_bonus_and_statistics_of_the_gradient():
     noise = np.sum(rows.var(axis=0)) / batch.num_steps
     assert statistics["gradient_norm"] == pytest.approx(np.linalg.norm(gradient))
     assert statistics["gradient_snr"] == pytest.approx(gradient @ gradient / noise)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("num_rows", [3, 7, 1000, 10_000])
+def test_equal_gradients_have_no_noise(dtype, num_rows):
+    policy = GaussianPolicy(3, 1, hidden=(5,), dtype=dtype)
+    obs, actions, A = np.full((num_rows, 3), 0.3), np.full((num_rows, 1), 0.7), np.full(num_rows, 0.1)
+    gradient = policy_gradient(policy, obs, actions, A)
+    assert math.isnan(gradient_statistics(policy, obs, actions, A, gradient)["gradient_snr"])
+    A[0] *= 3
+    gradient = policy_gradient(policy, obs, actions, A)
+    assert gradient_statistics(policy, obs, actions, A, gradient)["gradient_snr"] > 1
 
 
 @ALL

@@ -9,12 +9,14 @@ import pytest
 from batches import batch_of
 
 from oracles import assert_same_bits
-from pgcore import baselines
+from pgcore import Batch, baselines
 from pgcore.baselines import (
     AverageReturn,
     Baseline,
     Constant,
     LinearFeatures,
+    OptimalPerComponent,
+    OptimalScalar,
     TimeDependent,
     ValueNetwork,
     from_config,
@@ -86,6 +88,69 @@ def test_returns_and_targets_are_not_modified(baseline: Baseline) -> None:
     fresh = from_config(baseline.config())
     fresh.fit(batch, returns)
     fresh.values(batch, returns)
+
+
+@pytest.mark.parametrize("baseline", [*EVERY, OptimalScalar(), OptimalPerComponent()], ids=repr)
+@pytest.mark.parametrize(
+    ("targets", "error", "message"),
+    [
+        ([0, np.nan, 1, 2], ValueError, "targets: expected finite returns, got NaN or infinity"),
+        ([0, 1, 2, -np.inf], ValueError, "targets: expected finite returns, got NaN or infinity"),
+        ([0, 1, 2], ValueError, r"targets: expected shape \(4,\), got \(3,\)"),
+        ([[0, 1, 2, 3]], ValueError, r"targets: expected shape \(4,\), got \(1, 4\)"),
+        (list("abcd"), TypeError, "targets: expected float32 or float64"),
+    ],
+    ids=["nan", "infinite", "short", "two-dimensional", "text"],
+)
+def test_targets_that_nothing_can_be_learned_from(
+    baseline: Baseline, targets: list[object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        from_config(baseline.config()).fit(batch_of([3, 1]), np.array(targets))
+
+
+@every_baseline
+def test_no_steps_teach_nothing(baseline: Baseline) -> None:
+    empty = Batch(np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0, bool))
+    fresh = from_config(baseline.config())
+    assert fresh.fit(empty, np.zeros(0)) == {}
+    assert fresh.values(empty, np.zeros(0)).shape == fresh.tail_values(empty).shape == (0,)
+    learned(fresh)
+    before = fresh.state()
+    assert fresh.fit(empty, np.zeros(0)) == {}
+    assert fresh.values(empty, np.zeros(0)).shape == (0,)
+    for name, value in before.items():
+        assert_same_bits(fresh.state()[name], value)
+
+
+@every_baseline
+def test_a_single_step_is_learned(baseline: Baseline) -> None:
+    batch, fresh = batch_of([1]), from_config(baseline.config())
+    fresh.fit(batch, np.array([4.0]))
+    expected = {"Constant": 0.5, "AverageReturn": 0.0 if getattr(fresh, "leave_one_out", 0) else 4.0}
+    value = fresh.values(batch, np.array([4.0]))
+    assert value == pytest.approx([expected.get(type(fresh).__name__, 4.0)], rel=0.3)
+
+
+@every_baseline
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_returns_that_are_not_finite_raise_no_warning(baseline: Baseline, bad: float) -> None:
+    """Whoever uses the advantages sees them: the gradient is not finite."""
+    values = from_config(baseline.config()).values(batch_of([2, 2, 1]), np.array([1.0, bad, bad, 2.0, 3.0]))
+    assert values.shape == (5,)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e8])
+@pytest.mark.parametrize("kind", [AverageReturn, TimeDependent])
+@pytest.mark.parametrize("leave_one_out", [True, False])
+def test_averages_of_float32_are_taken_in_double(
+    kind: type[AverageReturn], leave_one_out: bool, offset: float
+) -> None:
+    batch = batch_of([2] * 1001)
+    returns = (offset * (1 + np.random.default_rng(0).random(2002))).astype(np.float32)
+    exact = kind(leave_one_out=leave_one_out).values(batch, returns.astype(np.float64))
+    got = kind(leave_one_out=leave_one_out).values(batch, returns)
+    assert_same_bits(got, exact.astype(np.float32))
 
 
 @pytest.mark.parametrize("config", [{}, {"kind": "Median"}])

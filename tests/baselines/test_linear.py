@@ -161,6 +161,98 @@ def test_observations_of_any_shape_are_flattened() -> None:
     assert_same_bits(one.tail_values(batch), other.tail_values(boxed))
 
 
+# ---- conditioning ----
+
+
+@pytest.mark.parametrize("num_steps", [1000, 30_000, 200_000, 3_000_000])
+@pytest.mark.parametrize("what", ["observation", "time", "cubic"])
+def test_long_segments(num_steps: int, what: str) -> None:
+    """(t/100)³ reaches 10¹³; the other features are still seen."""
+    rng, t = np.random.default_rng(0), np.arange(num_steps)
+    batch = Batch(rng.standard_normal((num_steps, 1)), t, t, t == num_steps - 1)
+    targets = {
+        "observation": 3 + 2 * batch.obs[:, 0],
+        "time": 5 - 4 * t / num_steps,
+        "cubic": (t / num_steps) ** 3 - batch.obs[:, 0],
+    }[what]
+    baseline = LinearFeatures()
+    loss = baseline.fit(batch, targets)["value_loss"]
+    assert loss < 1e-7  # what the penalty on the weights leaves
+    values = baseline.values(batch, targets)
+    assert np.mean((values - targets) ** 2) == pytest.approx(loss, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-5, 1e-2])
+def test_features_that_hardly_vary_next_to_their_size(ridge: float) -> None:
+    """Against the same least squares, by a decomposition of the rows instead of a normal equation."""
+    batch = batch_of([50, 50], dim=2)
+    obs = np.array([9.0, -7.0]) + 1e-6 * batch.obs
+    targets = 1e6 * (obs[:, 0] - 9.0) + 1.0
+    near = batch.replace(obs=obs)
+    phi = feature_rows(near)
+    baseline = LinearFeatures(ridge=ridge)
+    baseline.fit(near, targets)
+    expected = targets if ridge == 0 else phi @ ridge_solution(phi, targets, ridge)
+    assert_close(baseline.values(near, targets), expected, 1e-3 if ridge == 0 else 1e-8)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1.7e9])
+def test_observations_far_from_zero_are_seen_through_the_normaliser(offset: float) -> None:
+    batch, _ = problem()
+    far = batch.replace(obs=offset + batch.obs, tail_obs=offset + batch.tail_obs)
+    baseline = LinearFeatures()
+    baseline.normalizer = ObservationNormalizer(3)
+    baseline.normalizer.update(far.obs)
+    assert baseline.fit(far, 3 + 2 * batch.obs[:, 0])["value_loss"] < 1e-6
+
+
+@pytest.mark.parametrize("obs_dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bad", [1.7e9, -11.0])
+def test_components_that_clipping_makes_constant_are_named(bad: float, obs_dtype: Any) -> None:
+    batch, targets = problem()
+    obs = batch.obs.astype(obs_dtype)
+    obs[:, 1] = bad * (1.0 + 1e-3 * np.abs(batch.obs[:, 1]))
+    obs[:, 2] = 20.0  # constant anyway
+    message = r"^obs: expected numbers within ±10 .* got none in components \[1\]: LinearFeatures clips"
+    with pytest.warns(UserWarning, match=message):
+        LinearFeatures().fit(batch.replace(obs=obs), targets)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e150])
+@pytest.mark.parametrize("level", [0.0, 1e8])
+def test_any_scale_and_level_of_targets(scale: float, level: float) -> None:
+    batch, targets = problem()
+    baseline, scaled = LinearFeatures(ridge=0.0), LinearFeatures(ridge=0.0)
+    baseline.fit(batch, targets)
+    scaled.fit(batch, scale * (level + targets))
+    got = scaled.values(batch, targets) / scale - level
+    assert_close(got, baseline.values(batch, targets), 1e-10 + 1e-13 * level)
+
+
+# ---- targets that can't be learned ----
+
+
+@pytest.mark.parametrize("weights", [None, 1])
+def test_a_fit_that_fails_changes_nothing(weights: Any) -> None:
+    batch, targets = problem()
+    baseline = LinearFeatures()
+    if weights is not None:
+        baseline.fit(batch, targets)
+    before = baseline.state()
+    obs = batch.obs.copy()
+    obs[7, 1] = math.nan
+    for data, learned, error, message in (
+        (batch.replace(obs=obs), targets, FloatingPointError, "critic: expected finite features, got NaN"),
+        (batch, np.linspace(-1e300, 1e300, len(targets)), FloatingPointError, "targets: expected returns of"),
+        (batch, np.where(targets > 5, math.nan, 0), ValueError, "targets: expected finite returns, got NaN"),
+    ):
+        with pytest.raises(error, match=message):
+            baseline.fit(data, learned)
+        assert baseline.state().keys() == before.keys()
+        for name, value in before.items():
+            assert_same_bits(baseline.state()[name], value)
+
+
 # ---- state ----
 
 
@@ -200,6 +292,9 @@ def test_wrong_states() -> None:
     with pytest.raises(ValueError) as caught:
         LinearFeatures().load_state({"weights": np.zeros((2, 2))})
     assert str(caught.value) == "weights: expected shape (features,), got (2, 2)"
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"^weights: expected finite numbers, got NaN or infinity$"):
+            LinearFeatures().load_state({"weights": np.array([0.0, 1.0, 2.0, 3.0, bad, 0.0])})
     baseline = LinearFeatures()
     baseline.load_state({"weights": np.zeros(2 * 4 + 4)})
     batch = batch_of(LENGTHS, dim=3)

@@ -51,7 +51,7 @@ class PlainValueNetwork:
         self.m = np.zeros_like(self.theta)
         self.v = np.zeros_like(self.theta)
         self.step = self.num_fits = 0
-        self.mean, self.std = 0.0, 1.0
+        self.mean, self.std = 0.0, 0.0
 
     def values(self, obs: np.ndarray) -> np.ndarray:
         return self.mean + self.std * self.net(self.theta, obs)[:, 0]
@@ -213,6 +213,89 @@ def test_constant_targets_are_met_at_once(constant: float, dtype: np.dtype) -> N
         np.testing.assert_allclose(values, constant, rtol=1e-6, atol=1e-30)
 
 
+@pytest.mark.parametrize("level", [0.0, 0.1, -1e6])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e5])
+def test_the_scale_is_that_of_the_first_batch_with_a_spread(
+    level: float, scale: float, dtype: np.dtype
+) -> None:
+    """Batches of equal numbers, up to rounding, come first; then it learns as if they had not been."""
+    batch, targets = problem()
+    targets = level + scale * targets
+    constant = np.full(len(targets), level)
+    constant[::3] = np.nextafter(level, 1e9) if level else 0.0
+    one, other = network(dtype=dtype), network(dtype=dtype)
+    for k in range(3):
+        assert one.fit(batch, constant)["value_loss"] <= (1e-12 * level) ** 2
+        np.testing.assert_allclose(one.values(batch, targets), level, rtol=1e-12)
+        assert one.state()["moments"][1] == 0
+        resumed = network(dtype=dtype)
+        resumed.load_state(one.state())
+        one = resumed
+        other._num_fits = k + 1  # the order of minibatches is seeded by it
+    assert one.fit(batch, targets) == other.fit(batch, targets)
+    assert_same_bits(one.values(batch, targets), other.values(batch, targets))
+    assert_same_bits(one.state()["moments"], other.state()["moments"])
+
+
+def test_constants_that_differ_from_batch_to_batch_have_a_scale() -> None:
+    """Batches of a single step never have a spread of their own."""
+    rng = np.random.default_rng(0)
+    baseline = network(learning_rate=1e-2)
+    for x in rng.uniform(-1, 1, size=(2000, 1, 1)):
+        baseline.fit(Batch(x, [0], [0.0], [True]), 1e4 + 1e3 * x[:, 0])
+    mean, std = baseline.state()["moments"]
+    assert mean == pytest.approx(1e4, abs=1e3)
+    assert 1e3 / 3 < std < 1e3
+    x = rng.uniform(-1, 1, size=(200, 1))
+    assert np.corrcoef(baseline.predict(x), x[:, 0])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("level", [0.0, 2.0**20])
+def test_a_scale_that_vanishes_stays_above_rounding(level: float, dtype: np.dtype) -> None:
+    batch, _ = problem()
+    targets = np.where(np.arange(75) % 2, 1.0, -1.0)
+    targets[0] = 0.0  # their mean is the level, exactly
+    fitted, frozen = network(dtype=dtype), network(dtype=dtype, learning_rate=0.0, n_epochs=1)
+    fitted.fit(batch, level + targets)
+    frozen.load_state(fitted.state())
+    before = fitted.values(batch, targets)
+    for _ in range(2000):  # 0.95²⁰⁰⁰ ≈ 10⁻⁴⁵
+        frozen.fit(batch, np.full(75, level))
+    np.testing.assert_allclose(frozen.values(batch, targets), before, atol=1e-3, rtol=0)
+    assert np.isfinite(frozen.state()["params"]).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6, -1e8, 1e12])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_values_keep_their_differences(offset: float, scale: float, dtype: np.dtype) -> None:
+    batch, targets = problem()
+    plain, far = (network(dtype=dtype, n_epochs=50) for _ in range(2))
+    for level in (1.0, 3.0, 2.0):  # m and s move
+        plain.fit(batch, level + scale * targets)
+        far.fit(batch, offset + level + scale * targets)
+    tolerance = 1e-3 + 1e-15 * abs(offset)
+    assert far.predict(batch.obs).dtype == np.float64
+    for one, other in (
+        (plain.predict(batch.obs), far.predict(batch.obs)),
+        (plain.values(batch, targets), far.values(batch, targets)),
+    ):
+        assert_close(other - offset, one, tolerance)
+    ends = batch.scatter_tails(np.ones(batch.num_episodes)) > 0
+    assert_close(far.tail_values(batch)[ends] - offset, plain.tail_values(batch)[ends], tolerance)
+    loss = far.fit(batch, offset + level + scale * targets)["value_loss"]
+    error = np.mean((far.values(batch, targets) - offset - level - scale * targets) ** 2)
+    assert loss == pytest.approx(error, rel=0.1)
+
+
+@pytest.mark.parametrize("offset", [1e40, -1e200])
+def test_values_beyond_float32(offset: float) -> None:
+    batch, targets = problem()
+    baseline = network(dtype="float32")
+    baseline.fit(batch, np.full(len(targets), offset))
+    np.testing.assert_array_equal(baseline.values(batch, targets), offset)
+    assert baseline.tail_values(batch)[batch.piece_ends[1]] == offset
+
+
 def test_a_batch_of_one() -> None:
     batch = batch_of([1], dim=3)
     baseline = network()
@@ -349,6 +432,19 @@ def replaced(name: str, value: Any) -> Callable[[dict[str, np.ndarray]], None]:
         (replaced("v", np.zeros((65, 1))), "v: expected shape (65,), got (65, 1)"),
         (replaced("moments", np.zeros(3)), "moments: expected shape (2,), got (3,)"),
         (replaced("counters", np.zeros(1, int)), "counters: expected shape (3,), got (1,)"),
+        (replaced("params", np.full(65, np.nan)), "params: expected finite numbers, got NaN or infinity"),
+        (replaced("m", np.full(65, np.inf)), "m: expected finite numbers, got NaN or infinity"),
+        (replaced("v", np.full(65, -1.0)), "v: expected numbers >= 0, got -1.0"),
+        (replaced("moments", [np.nan, 1.0]), "moments: expected finite numbers, got NaN or infinity"),
+        (replaced("moments", [0.0, -1.0]), "moments: expected a deviation >= 0, got -1.0"),
+        (
+            replaced("counters", [3, -1, 0]),
+            "counters: expected a length of observations and counts >= 0, got [3, -1, 0]",
+        ),
+        (
+            replaced("counters", [0, 1, 0]),
+            "counters: expected a length of observations and counts >= 0, got [0, 1, 0]",
+        ),
     ],
 )
 def test_wrong_states_change_nothing(spoil: Callable[[dict[str, np.ndarray]], None], message: str) -> None:

@@ -119,7 +119,7 @@ def test_without_matplotlib_it_says_what_to_install(capsys, monkeypatch, tmp_pat
     monkeypatch.setattr(plots, "variance_study", None)
     message = failure(capsys, "lab", "variance", "-o", str(tmp_path / "a.png"))
     assert message.startswith("matplotlib: expected it to draw with, got none (")
-    assert message.endswith("pip install 'pgcore[plots]'")
+    assert message.endswith("pip install 'pgcore-rl[plots]'")
 
 
 def test_help(capsys):

@@ -29,7 +29,7 @@ from pgcore.baselines import (
     TimeDependent,
     ValueNetwork,
 )
-from pgcore.estimators import maximum_likelihood_gradient, policy_gradient
+from pgcore.estimators import maximum_likelihood_gradient, off_policy_gradient, policy_gradient
 from pgcore.kernels import reward_to_go
 from pgcore.policies import GaussianPolicy
 
@@ -248,6 +248,17 @@ def test_one_episode_has_no_spread():
     assert twice.signal_to_noise == math.inf
 
 
+@pytest.mark.parametrize("num_episodes", [2, 3, 7, 100])
+@pytest.mark.parametrize("max_bytes", [0, 2**26])
+@pytest.mark.parametrize("baseline", [None, Constant(0.1), OptimalScalar()])
+def test_equal_episodes_have_no_noise(num_episodes, max_bytes, baseline):
+    """Rounding sets their mean apart from each of them."""
+    estimate = policy_gradient(
+        make_policy(), batch_of(*[trajectories(3)[0]] * num_episodes), baseline=baseline, max_bytes=max_bytes
+    )
+    assert estimate.signal_to_noise == math.inf or not estimate.gradient.any()
+
+
 def test_float32_is_good_to_its_precision(gaussian_batch):
     policy, batch = gaussian_batch
     single = GaussianPolicy(3, 2, hidden=(5,), seed=1)
@@ -301,3 +312,39 @@ def test_optimal_baselines_say_where_they_belong(gaussian_batch):
     _, batch = gaussian_batch
     with pytest.raises(TypeError, match="estimators can use it"):
         OptimalScalar().values(batch, batch.rewards)
+
+
+class Far(Constant):
+    """A value of 1e8 and a little, in the dtypes that are asked for."""
+
+    needs_whole_episodes = False
+
+    def values(self, batch, returns):
+        return (1e8 + batch.obs[:, 0]).astype(returns.dtype)
+
+    def tail_values(self, batch):
+        tails = np.zeros(batch.num_episodes)
+        tails[batch.truncated] = 1e8 + batch.tail_obs[batch.truncated, 0]
+        return batch.scatter_tails(tails).astype(batch.rewards.dtype)
+
+
+@pytest.mark.parametrize("estimate", [policy_gradient, off_policy_gradient], ids=lambda f: f.__name__)
+def test_large_values_keep_their_differences_with_rewards_in_float32(rng, estimate):
+    policy = GaussianPolicy(3, 2, hidden=(5,), dtype="float64")
+    obs = rng.normal(size=(12, 3))
+    actions, log_probs = policy.sample(obs, rng)
+    rewards, ends = rng.integers(3, size=12).astype(np.float32), np.arange(12) % 4 == 3
+    batch = Batch(
+        obs,
+        actions,
+        rewards,
+        ends,
+        terminated=np.zeros(12, bool),
+        tail_obs=rng.normal(size=(3, 3)),
+        log_probs=log_probs,
+    )
+    options = {"form": "trajectory" if estimate is off_policy_gradient else "reward_to_go", "gamma": 1.0}
+    double = batch.replace(rewards=rewards.astype(np.float64))
+    single, wide = (estimate(policy, b, baseline=Far(), **options) for b in (batch, double))
+    np.testing.assert_array_equal(single.gradient, wide.gradient)
+    assert np.abs(single.gradient).max() < 100

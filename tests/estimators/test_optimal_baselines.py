@@ -31,6 +31,20 @@ def own_baselines(kind, h, g, *, leave_one_out):
     return np.array(result).reshape(len(h), -1)
 
 
+@pytest.mark.parametrize("kind", [OptimalScalar, OptimalPerComponent])
+@pytest.mark.parametrize("size", [0.1, 1e150, 1e-150])
+def test_a_remainder_of_rounding_is_no_denominator(kind, size):
+    """All scores are one episode's: without it there is nothing, whatever the difference of the sums says."""
+    own = np.array([[size], [0.0], [0.0]])
+    below = own.sum(axis=0)
+    for off in (1.0, 1 + 2.0**-52, 1 - 2.0**-53, 1 + 2.0**-50):
+        b = kind().coefficients(5 * below * off, below * off, 5 * own, own)
+        assert_close(b, np.array([[0.0], [5.0], [5.0]]), 1e-14)
+    little = np.array([[size], [1e-12 * size], [0.0]])
+    b = kind().coefficients(7 * little.sum(axis=0), little.sum(axis=0), 7 * little, little)
+    assert_close(b, np.full((3, 1), 7.0), 1e-3)
+
+
 @pytest.mark.parametrize("leave_one_out", [True, False])
 @pytest.mark.parametrize("kind", [OptimalScalar, OptimalPerComponent])
 @pytest.mark.parametrize("form", FORMS)

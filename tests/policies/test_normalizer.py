@@ -222,3 +222,56 @@ def test_load_state_refusals_leave_it_as_it_was():
             np.testing.assert_array_equal(value, good[name])
     with pytest.raises(ValueError, match="state: expected an entry 'm2'"):
         normalizer.load_state({name: value for name, value in good.items() if name != "m2"})
+
+
+@pytest.mark.parametrize("offset", [1.7e9, -1.7e12, 1e15])
+def test_moments_far_from_zero(offset):
+    """In many unequal parts; the spread is a thousand times what a double resolves there."""
+    spread = 1e3 * np.spacing(abs(offset))
+    obs = offset + spread * np.random.default_rng(0).normal(size=(20_000, 2))
+    normalizer = ObservationNormalizer(2)
+    for part in np.split(obs, [1, 7, 64, 5000, 5001]):
+        normalizer.update(part)
+    wide = obs.astype(np.longdouble)
+    np.testing.assert_allclose(normalizer.mean, wide.mean(axis=0).astype(float), rtol=3e-16)
+    np.testing.assert_allclose(normalizer.m2 / 20_000, wide.var(axis=0).astype(float), rtol=1e-3)
+
+
+@pytest.mark.parametrize("value", [1.7e9, 0.1, -1.7e12 + 0.3, 1e15 + 0.3, 1e-30, 0.0])
+@pytest.mark.parametrize("sizes", [[1, 1, 1], [7, 4097, 10_000]])
+def test_a_component_without_spread_has_none(value, sizes):
+    """Not what rounding leaves of it, which of a large number would be a deviation of its own."""
+    normalizer = ObservationNormalizer(2)
+    rng = np.random.default_rng(0)
+    for size in sizes:
+        obs = np.full((size, 2), value)
+        obs[:, 1] = rng.normal(size=size)
+        normalizer.update(obs)
+    assert normalizer.mean[0] == value
+    assert normalizer.m2[0] == 0.0
+    assert normalizer.m2[1] > 0.0
+    assert normalizer.normalize([[value, 0.0]])[0, 0] == 0.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8, np.float16, ">f8", bool])
+def test_every_kind_of_numbers_is_merged_as_it_is(dtype):
+    obs = (data(300) * 3 + 100).astype(dtype)
+    wide, normalizer = obs.astype(np.float64), ObservationNormalizer(3)
+    for part in np.array_split(obs, 4):
+        normalizer.update(part)
+    np.testing.assert_allclose(normalizer.mean, wide.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(normalizer.m2, wide.var(axis=0) * 300, rtol=1e-10, atol=1e-20)
+    expected = np.clip((wide - wide.mean(axis=0)) / np.sqrt(wide.var(axis=0) + 1e-8), -10, 10)
+    np.testing.assert_allclose(normalizer.normalize(obs), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(normalizer.normalize(obs[7]), expected[7], rtol=1e-6, atol=1e-6)
+
+
+def test_normalize_takes_views_and_writes_to_none():
+    normalizer = ObservationNormalizer(3)
+    normalizer.update(data(20))
+    obs = data(40)
+    before = obs.copy()
+    for view in (obs[::2], np.asfortranarray(obs[::2]), obs[::2].tolist()):
+        np.testing.assert_array_equal(normalizer.normalize(view), normalizer.normalize(obs)[::2])
+    assert normalizer.normalize(np.zeros((0, 3))).shape == (0, 3)
+    np.testing.assert_array_equal(obs, before)

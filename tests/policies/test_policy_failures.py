@@ -147,9 +147,9 @@ FLOATS = "float32 or float64 (or integers)"
             "out: expected shape (5,), got (5, 1)",
         ),
         (
-            lambda: GAUSSIAN.actor(OBS[None].astype(np.float64), np.zeros((1, 5, 2)), np.zeros((1, 5, 2))),
+            lambda: GAUSSIAN.actor(OBS[None].astype(np.int64), np.zeros((1, 5, 2)), np.zeros((1, 5, 2))),
             TypeError,
-            "obs: expected float32, got float64",
+            "obs: expected float32, got int64",
         ),
         (
             lambda: GAUSSIAN.actor(OBS[None].astype(np.float32), np.zeros((2, 5, 2)), np.zeros((2, 5, 2))),
@@ -277,3 +277,13 @@ def test_wrong_constructor_arguments(
     with pytest.raises(error) as caught:
         make()
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_covariances_that_only_rounding_makes_asymmetric_are_taken(scale: float) -> None:
+    """Entries that should be 0 may be anything of the size of rounding; both halves are not the same."""
+    covariance = scale * np.array([[1.0, 1e-17, 1e-3], [-3e-17, 4.0, 0.0], [1e-3, 1e-18, 9.0]])
+    policy = GaussianPolicy(2, 3, covariance=covariance, dtype="float64")
+    assert np.isfinite(policy.log_prob(np.zeros((1, 2)), np.zeros((1, 3)))).all()
+    with pytest.raises(ValueError, match=r"^covariance: expected a symmetric matrix"):
+        GaussianPolicy(2, 3, covariance=covariance + scale * np.diag([1e-5, 0], k=1))

@@ -73,7 +73,7 @@ def check_against_log(batch: Batch, log: list, num_envs: int, *, discrete: bool)
                 assert batch.actions[row] == actions[i]
             else:
                 np.testing.assert_array_equal(np.clip(batch.actions[row], -2, 2), actions[i])
-            assert batch.rewards[row] == np.float32(rewards[i])
+            assert batch.rewards[row] == rewards[i]
             assert batch.terminated[row] == terminated[i]
             assert batch.ends[row] == (terminated[i] or truncated[i] or k == len(real) - 1)
             if batch.ends[row]:

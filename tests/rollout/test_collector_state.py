@@ -94,12 +94,29 @@ def test_products_of_discrete_actions(space, shape, num_actions):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dtypes_are_the_policys(dtype):
+def test_dtypes_are_the_policys_but_for_observations(dtype):
     policy = FakePolicy(dtype=dtype, action_shape=(1,), num_actions=None)
     env = ToyVectorEnv(SCRIPTS, AutoresetMode.SAME_STEP, action_space=spaces.Box(-1, 1, (1,)))
     batch = collector_for(env, policy).collect(4)
-    for name in ("obs", "actions", "rewards", "tail_obs", "log_probs"):
+    for name in ("actions", "log_probs"):
         assert getattr(batch, name).dtype == dtype, name
+    for name in ("obs", "tail_obs"):
+        assert getattr(batch, name).dtype == env.single_observation_space.dtype == np.float64, name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rewards_are_those_that_the_environment_paid(dtype):
+    class Rich(ToyVectorEnv):
+        def step(self, actions):
+            obs, rewards, *rest = super().step(actions)
+            return obs, 1e8 + np.asarray(rewards, np.float64) % 2, *rest
+
+    policy = FakePolicy(dtype=dtype, action_shape=(1,), num_actions=None)
+    env = Rich(SCRIPTS, AutoresetMode.SAME_STEP, action_space=spaces.Box(-1, 1, (1,)))
+    batch = collector_for(env, policy).collect(4)
+    plain = ToyVectorEnv(SCRIPTS, AutoresetMode.SAME_STEP, action_space=spaces.Box(-1, 1, (1,)))
+    expected = collector_for(plain, policy).collect(4).rewards % 2
+    np.testing.assert_array_equal(batch.rewards - 1e8, expected)
 
 
 def test_returns_are_summed_in_double():

@@ -72,7 +72,7 @@ def test_not_installed(monkeypatch):
         make_vector_env("CartPole-v1", backend="envpool")
     message = str(error.value)
     assert message.startswith("backend='envpool': expected the envpool package, ")
-    assert message.endswith("; pip install 'pgcore[envpool]'")
+    assert message.endswith("; pip install 'pgcore-rl[envpool]'")
 
 
 def test_looks_like_a_vector_environment(pools):

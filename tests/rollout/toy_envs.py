@@ -220,7 +220,7 @@ class FakePolicy:
         return rng.standard_normal((num_steps, num_envs, *self.action_shape)).astype(self.dtype) * self.noisy
 
     def act(self, obs: Any, noise: Any, *, out: Any) -> Any:
-        assert obs.dtype == self.dtype
+        assert obs.dtype in (np.float32, np.float64)  # the environment's own
         assert obs.flags.c_contiguous
         assert noise.shape == (len(obs), *self.action_shape)
         self.acted_on.append(obs.copy())
@@ -232,7 +232,7 @@ class FakePolicy:
         return lambda t: self.act(obs[t], noise[t], out=actions[t])
 
     def mean(self, obs: Any) -> Any:
-        mean = np.sin(self._normalized(obs).sum(axis=1) * self.dtype.type(0.7))
+        mean = np.sin(self._normalized(obs).astype(self.dtype).sum(axis=1) * self.dtype.type(0.7))
         return np.broadcast_to(
             mean.reshape(-1, *[1] * len(self.action_shape)), (len(obs), *self.action_shape)
         )

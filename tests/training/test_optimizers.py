@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pgcore.algorithms.ppo import AdaptiveCoefficient
+from pgcore.policies import GaussianPolicy, SurrogateAscent
 from pgcore.training import SGD, Adam, clip_norm, make_optimizer, scheduled
 
 
@@ -63,6 +65,85 @@ def test_a_state_is_a_copy(rng):
     optimizer.ascend(theta, np.ones(3), 0.1)
     for name, value in state.items():
         np.testing.assert_array_equal(value, kept[name])
+
+
+def test_a_loaded_state_is_a_copy():
+    """A model that is put back twice must not find the first attempt's moments in its snapshot."""
+    optimizer, other = Adam(), Adam()
+    theta = optimizer.ascend(np.zeros(3), np.ones(3), 0.1)
+    state = optimizer.state()
+    kept = {name: value.copy() for name, value in state.items()}
+    for _ in range(2):
+        other.load_state(state)
+        for _ in range(3):
+            other.ascend(theta, np.array([1.0, -2.0, 3.0]), 0.1)
+        for name, value in kept.items():
+            np.testing.assert_array_equal(state[name], value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        ({"m": None}, ValueError, r"state: expected entries \['m'\], got \['step', 'v'\]"),
+        ({"step": None}, ValueError, r"state: expected entries \['step'\], got \['m', 'v'\]"),
+        ({"v": np.zeros(2)}, ValueError, r"v: expected shape \(3,\), got \(2,\)"),
+        ({"v": np.zeros((3, 1))}, ValueError, r"v: expected shape \(3,\), got \(3, 1\)"),
+        ({"m": np.array([0, np.nan, 0])}, ValueError, "m: expected finite numbers, got NaN or infinity"),
+        ({"v": np.full(3, np.inf)}, ValueError, "v: expected finite numbers, got NaN or infinity"),
+        ({"v": np.array([0, -0.5, 0])}, ValueError, "v: expected numbers >= 0, got -0.5"),
+        ({"m": np.array(["a"] * 3)}, TypeError, "m: expected float32 or float64 .*, got <U1"),
+        ({"step": np.array(-1)}, ValueError, "step: expected an integer >= 0, got -1"),
+        ({"step": np.array(1.5)}, TypeError, "step: expected integers, got float64"),
+        ({"step": np.array([1, 2])}, ValueError, r"step: expected shape \(\), got \(2,\)"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Adam", "SurrogateAscent"])
+def test_wrong_states_change_nothing(kind, spoil, error, message):
+    if kind == "Adam":
+        optimizer = Adam()
+        optimizer.ascend(np.zeros(3), np.ones(3), 0.1)
+    else:
+        optimizer = SurrogateAscent(GaussianPolicy(1, 1, hidden=(), dtype="float64"))
+        optimizer.epoch([[1.0]], [[2.0]], [1.0], [-1.0], [0], learning_rate=0.1)
+    before = optimizer.state()
+    assert before["m"].shape == (3,)
+    state = {name: array for name, array in {**before, **spoil}.items() if array is not None}
+    with pytest.raises(error, match=f"^{message}$"):
+        optimizer.load_state(state)
+    for name, array in optimizer.state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_sgd_takes_no_state_of_another():
+    with pytest.raises(ValueError, match=r"^state: expected no entries, got \['m', 'step', 'v'\]$"):
+        SGD().load_state(Adam().state())
+
+
+def test_a_penalty_takes_no_wrong_weight():
+    beta = AdaptiveCoefficient(0.5)
+    for state, message in (
+        ({}, r"state: expected entries \['value'\], got \[\]"),
+        ({"value": np.array(-1.0)}, "value: expected numbers >= 0, got -1.0"),
+        ({"value": np.array(np.nan)}, "value: expected finite numbers, got NaN or infinity"),
+        ({"value": np.zeros(2)}, r"value: expected shape \(\), got \(2,\)"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            beta.load_state(state)
+    assert beta.value == 0.5
+
+
+@pytest.mark.parametrize("num_steps", [0, 2])
+def test_moments_of_another_length_are_refused_where_they_are_used(num_steps):
+    optimizer = Adam()
+    for _ in range(num_steps):
+        optimizer.ascend(np.zeros(3), np.ones(3), 0.1)
+    other = Adam()
+    other.load_state(optimizer.state())
+    if num_steps == 0:
+        other.ascend(np.zeros(2), np.ones(2), 0.1)
+        return
+    with pytest.raises(ValueError, match=r"^m: expected shape \(2,\), got \(3,\)$"):
+        other.ascend(np.zeros(2), np.ones(2), 0.1)
 
 
 def test_clip_norm():

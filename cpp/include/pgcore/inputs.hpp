@@ -9,24 +9,35 @@
 
 namespace pgcore {
 
-template <class T>
+// x ↦ clamp((x − shift)·scale, ±clip), in double: of inputs far from 0 a smaller type holds no difference to
+// the mean. Nothing changes it once it is made, so that passes of several threads may share it.
 struct InputScaling {
-  std::vector<T> shift, scale;
-  T clip;
-
-  // out ← clamp((x − shift)·scale, ±clip), a row.
-  void apply(const T* x, T* out) const;
+  std::vector<double> shift, scale;
+  double clip;
 };
 
-// Row-major inputs. A pass holds its own reference to the scaling, so that whoever replaces it takes nothing
-// away from passes that other threads have under way.
+// Row-major inputs, float or double whatever a pass computes in. A pass holds its own reference to the
+// scaling, so that whoever replaces it takes nothing away from passes that other threads have under way.
 template <class T>
 struct Inputs {
-  Inputs(const T* rows, std::shared_ptr<const InputScaling<T>> standardised_by = nullptr)
-      : data(rows), scaling(std::move(standardised_by)) {}
+  using Scaling = std::shared_ptr<const InputScaling>;
 
-  const T* data;
-  std::shared_ptr<const InputScaling<T>> scaling;  // null: inputs as they are
+  Inputs(const float* rows, Scaling standardised_by = nullptr)
+      : narrow(rows), scaling(std::move(standardised_by)) {}
+  Inputs(const double* rows, Scaling standardised_by = nullptr)
+      : wide(rows), scaling(std::move(standardised_by)) {}
+
+  // The same without the rows before `first`.
+  Inputs from(Index first, Index width) const {
+    return narrow ? Inputs(narrow + first * width, scaling) : Inputs(wide + first * width, scaling);
+  }
+
+  // out (count, width) ← rows first … first + count − 1: standardised, then cast.
+  void read(Index first, Index count, Index width, T* out) const;
+
+  const float* narrow = nullptr;  // one of the two is null
+  const double* wide = nullptr;
+  Scaling scaling;  // null: inputs as they are
 };
 
 }  // namespace pgcore

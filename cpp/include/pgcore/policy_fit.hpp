@@ -19,6 +19,7 @@ struct SurrogateOptions {
   double max_grad_norm;      // longer gradients are scaled down to it; infinity for none
   double max_kl;             // a minibatch whose mean ρ − 1 − log ρ is larger ends the epoch before its step
   bool normalize_advantage;  // standardise the advantages of each minibatch
+  double rounding;           // spread, relative to the advantages' size, that rounding alone may have made
 };
 
 // Means over the rows that steps were taken on.
@@ -36,10 +37,12 @@ class PolicyFit {
   explicit PolicyFit(const Policy<T>& policy);
   ~PolicyFit();
 
-  // One pass over the `order` of `count` rows; θ takes an Adam step for each minibatch.
+  // One pass over the `order` of `count` rows; θ takes an Adam step for each minibatch. Advantages are
+  // double: their mean may be far larger than what sets them apart.
   SurrogateReport epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs, Actions<T> actions,
-                        const T* advantages, const T* log_probs_old, Index count, const std::int64_t* order,
-                        Index batch_size, const SurrogateOptions& options, const AdamOptions& adam);
+                        const double* advantages, const T* log_probs_old, Index count,
+                        const std::int64_t* order, Index batch_size, const SurrogateOptions& options,
+                        const AdamOptions& adam);
 
  private:
   struct Passes;

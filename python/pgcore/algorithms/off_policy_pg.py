@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pgcore.batch import Batch
+from pgcore.batch import Batch, double_rewards
 from pgcore.estimators.off_policy import form_log_weights, off_policy_terms
 from pgcore.kernels import effective_sample_size
 from pgcore.training import PositiveFloat, PositiveInt
@@ -142,7 +142,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         cfg = self.config
         earlier = [*self.replay.batches, *([] if self.demonstrations is None else [self.demonstrations])]
         reused = [other for other in earlier if self.share(other) >= cfg.min_ess]
-        data = Batch.concatenate([batch, *reused])
+        data = double_rewards(Batch.concatenate([batch, *reused]))
         self.replay.add(batch)
         tails = self.critic.tail_values(data)
         logs: dict[str, float] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pgcore.kernels._coerce import state_entries
 from pgcore.policies import SurrogateAscent
 from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 from pgcore.training.actor_critic import (
@@ -80,9 +81,10 @@ class PPO(ActorCritic[PPOConfig]):
         + c\,H(\pi_\theta(\cdot\mid o_t)) - \beta\,\mathrm{KL}(\pi_\text{old}\|\pi_\theta)_t, \qquad
         \rho_t = \frac{\pi_\theta(a_t\mid o_t)}{\pi_\text{old}(a_t\mid o_t)}
 
-    Advantages are standardised in each minibatch, as in Stable-Baselines3. The KL is estimated by
-    ρ − 1 − log ρ. Actor and critic are two networks with an Adam each. Arguments are those of
-    `pgcore.training.Algorithm`, hyperparameters those of `PPOConfig`.
+    Advantages are standardised in each minibatch as in Stable-Baselines3: divided by the deviation with
+    B − 1, and left as they are in a minibatch of a single step. The KL is estimated by ρ − 1 − log ρ. Actor
+    and critic are two networks with an Adam each. Arguments are those of `pgcore.training.Algorithm`,
+    hyperparameters those of `PPOConfig`.
 
     Examples
     --------
@@ -106,9 +108,13 @@ class PPO(ActorCritic[PPOConfig]):
     def improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
         """Make ``n_epochs`` passes of minibatch Adam over the batch, fewer where `target_kl` says so."""
         cfg, policy = self.config, self.policy
-        advantages = estimate.advantages.astype(policy.dtype, copy=False)
-        gradient = policy_gradient(policy, batch.obs, batch.actions, advantages, cfg.ent_coef)
-        statistics = gradient_statistics(policy, batch.obs, batch.actions, advantages, gradient)
+        advantages = estimate.advantages  # in double, for minibatches to be centred before they are rounded
+        if cfg.normalize_advantage and not estimate.vary:
+            advantages = np.zeros_like(advantages)
+        with np.errstate(over="ignore"):  # of the statistics alone
+            rounded = advantages.astype(policy.dtype, copy=False)
+        gradient = policy_gradient(policy, batch.obs, batch.actions, rounded, cfg.ent_coef)
+        statistics = gradient_statistics(policy, batch.obs, batch.actions, rounded, gradient)
         learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)
         clip_range = math.inf
         if cfg.clip_range is not None:
@@ -182,5 +188,5 @@ class AdaptiveCoefficient:
         return {"value": np.array(self.value)}
 
     def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Take up a weight that `state` returned."""
-        self.value = float(state["value"])
+        """Take up a weight that `state` returned; a number below 0 or not finite raises a `ValueError`."""
+        self.value = float(state_entries(state, {"value": ()}, not_negative=("value",))["value"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pgcore.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.training.policy_gradient import PolicyGradient, PolicyGradientConfig
 
@@ -43,7 +44,7 @@ class REINFORCE(PolicyGradient[REINFORCEConfig]):
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Take one step up the policy gradient, then let the baseline learn."""
-        cfg = self.config
+        cfg, batch = self.config, double_rewards(batch)
         terms = on_policy_terms(
             batch,
             self.critic.tail_values(batch),

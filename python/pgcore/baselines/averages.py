@@ -59,7 +59,8 @@ class _Average(Baseline):
     def _averages(self, totals: NDArray[Any], counts: NDArray[Any], own: FloatArray) -> FloatArray:
         """The averages, without ``own`` where that is left out; zero where there is nothing to average."""
         if self.leave_one_out:
-            totals, counts = totals - own, counts - 1
+            with np.errstate(invalid="ignore"):  # without an infinite one, what is left is not known
+                totals, counts = totals - own, counts - 1
         averages: FloatArray = np.where(counts > 0, totals / np.maximum(counts, 1), 0.0)
         return averages
 
@@ -89,9 +90,11 @@ class AverageReturn(_Average):
 
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
         """Return the mean return of the other episodes, the same for all steps of an episode."""
-        episode_returns = returns[batch.piece_starts]
-        total = np.full_like(episode_returns, episode_returns.sum(dtype=np.float64))
-        averages = self._averages(total, np.full(len(total), len(total)), episode_returns)
+        episode_returns = np.asarray(returns, np.float64)[batch.piece_starts]
+        number = len(episode_returns)
+        with np.errstate(over="ignore", invalid="ignore"):
+            totals = np.full(number, episode_returns.sum())
+        averages = self._averages(totals, np.full(number, number), episode_returns)
         return np.repeat(averages, batch.piece_lengths).astype(returns.dtype, copy=False)
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from pgcore.kernels._coerce import check_shape, float_array
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from pgcore.batch import Batch
     from pgcore.policies import ObservationNormalizer
 
@@ -40,14 +45,26 @@ class Baseline(ABC):
 
     @abstractmethod
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
-        """Return b_t for every step, shape (B,); ``returns`` (B,) are what it is subtracted from."""
+        """Return b_t for every step, (B,), in the dtype of ``returns`` (B,), which it is subtracted from."""
 
     def tail_values(self, batch: Batch) -> FloatArray:
-        """Return the value of what follows, (B,): at truncated pieces' last steps, zero elsewhere."""
+        """Return the value of what follows, (B,): at truncated pieces' last steps, zero elsewhere.
+
+        It has the dtype of the batch's rewards.
+        """
         return np.zeros(batch.num_steps, batch.rewards.dtype)
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
-        """Learn from the returns (B,) of a batch; return named measurements for the log."""
+        """Learn from the returns (B,) of a batch; return named measurements for the log.
+
+        No steps teach nothing.
+
+        Raises
+        ------
+        ValueError
+            If ``targets`` are not one finite number for each step.
+        """
+        checked_targets(batch, targets)
         return {}
 
     def config(self) -> dict[str, Any]:
@@ -66,9 +83,21 @@ class Baseline(ABC):
         if state:
             raise ValueError(f"state: expected no entries, got {sorted(state)}")
 
+    def __copy__(self) -> Self:
+        return deepcopy(self)  # one that shared the normaliser, or arrays, would not be independent
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def checked_targets(batch: Batch, targets: ArrayLike) -> FloatArray:
+    """Return what a baseline is to learn, one finite number for each step, in a dtype of its own."""
+    returns = float_array("targets", targets)
+    check_shape("targets", returns, (batch.num_steps,))
+    if not np.isfinite(returns).all():
+        raise ValueError("targets: expected finite returns, got NaN or infinity")
+    return returns
 
 
 def raw_tail_obs(batch: Batch) -> NDArray[Any]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.baselines.base import Baseline, FloatArray, raw_tail_obs, scattered_tails
-from pgcore.kernels._coerce import real
+from pgcore.baselines.base import Baseline, FloatArray, checked_targets, raw_tail_obs, scattered_tails
+from pgcore.kernels._coerce import real, state_entries
+from pgcore.kernels._spread import rounding
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
 
 __all__ = ["LinearFeatures"]
+
+_CLIP = 10.0
 
 
 class LinearFeatures(Baseline):
@@ -22,8 +27,8 @@ class LinearFeatures(Baseline):
 
     .. math:: w = \arg\min_w \frac1B \sum_t (w^\top\phi_t - G_t)^2 + \lambda \lVert w \rVert^2
 
-    Observations are standardised by the `normalizer` if there is one, and clipped to ±10. Until its first fit
-    it is zero everywhere.
+    Observations are standardised by the `normalizer` if there is one, and clipped to ±10; a warning names
+    components that are never within. Until its first fit it is zero everywhere.
 
     Parameters
     ----------
@@ -64,22 +69,63 @@ class LinearFeatures(Baseline):
         return scattered_tails(batch, values.astype(batch.rewards.dtype, copy=False))
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
-        """Fit to a batch's returns; the old weights are forgotten."""
+        """Fit to a batch's returns, in place of what was fitted before; return their mean squared error.
+
+        Raises
+        ------
+        ValueError
+            If ``targets`` are not one finite number for each step.
+        FloatingPointError
+            If an observation is NaN, or the targets' variance is not finite.
+
+        After an error the weights are as they were.
+        """
+        y = checked_targets(batch, targets).astype(np.float64)
+        if not len(y):
+            return {}
         features = self._features(batch.obs, batch.step_in_piece)
-        y = np.asarray(targets, np.float64)
-        gram = features.T @ features / len(y)
-        moments = features.T @ y / len(y)
-        # The features may be dependent (a constant observation): lstsq takes the shortest of all solutions.
-        regular = gram + self.ridge * np.eye(len(gram))
-        weights: NDArray[Any] = np.linalg.lstsq(regular, moments, rcond=None)[0]
-        self._weights = weights
-        return {"value_loss": float(np.mean((features @ weights - y) ** 2))}
+        centre = features.mean(axis=0)
+        if not np.isfinite(centre).all():
+            raise FloatingPointError(
+                "critic: expected finite features, got NaN; look for NaN in observations"
+            )
+        if self.normalizer is None:
+            _warn_of_clipped_columns(batch.obs, centre)
+        centre[-1] = 0.0  # the constant stays
+        features -= centre
+        size = float(np.abs(y).max()) or 1.0  # so that nothing overflows on the way
+        y /= size
+        weights = self._solve(features, centre, y)
+        loss = float(np.mean(np.square(features @ weights - y))) * size * size
+        if not math.isfinite(loss):
+            raise FloatingPointError("targets: expected returns of finite variance, got inf")
+        weights[-1] -= centre @ weights
+        self._weights = size * weights
+        return {"value_loss": loss}
+
+    def _solve(
+        self, features: NDArray[np.float64], centre: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the weights of ``features`` less their ``centre``, for which the system is well conditioned.
+
+        The penalty is still on the weights of the features as they are: w, and b − centre·w for the constant.
+        """
+        uncentred = np.eye(len(centre))
+        uncentred[-1] -= centre
+        system = features.T @ features / len(y) + self.ridge * (uncentred.T @ uncentred)
+        # Each column over its own size: (t/100)³ of a long segment is 10⁸ times as large as an observation.
+        sizes = np.sqrt(system.diagonal())
+        sizes[sizes <= rounding(sizes.dtype) * np.abs(centre)] = np.inf  # constant: there is nothing to learn
+        scaled = system / np.outer(sizes, sizes)
+        # Features may still depend on each other: lstsq takes the shortest of all solutions.
+        weights: NDArray[Any] = np.linalg.lstsq(scaled, features.T @ y / len(y) / sizes, rcond=None)[0]
+        return weights / sizes
 
     def _features(self, obs: NDArray[Any], time: NDArray[np.int64]) -> NDArray[np.float64]:
-        flat = np.asarray(obs, np.float64).reshape(len(obs), -1)
+        flat = np.asarray(obs, np.float64).reshape(len(obs), math.prod(obs.shape[1:]))
         if self.normalizer is not None:
             flat = self.normalizer.normalize(flat)
-        flat = np.clip(flat, -10.0, 10.0)
+        flat = np.clip(flat, -_CLIP, _CLIP)
         t = (time / 100.0)[:, None]
         return np.concatenate([flat, flat**2, t, t**2, t**3, np.ones_like(t)], axis=1)
 
@@ -101,11 +147,24 @@ class LinearFeatures(Baseline):
         return {} if self._weights is None else {"weights": self._weights.copy()}
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over the weights."""
+        """Take over the weights; a wrong state raises and changes nothing."""
         if "weights" not in state:
             self._weights = None
             return
-        weights = np.array(state["weights"], np.float64)
-        if weights.ndim != 1:
-            raise ValueError(f"weights: expected shape (features,), got {weights.shape}")
-        self._weights = weights
+        if np.ndim(state["weights"]) != 1:
+            raise ValueError(f"weights: expected shape (features,), got {np.shape(state['weights'])}")
+        shapes = {"weights": np.shape(state["weights"])}
+        self._weights = state_entries(state, shapes)["weights"].astype(np.float64)
+
+
+def _warn_of_clipped_columns(obs: NDArray[Any], means: NDArray[np.float64]) -> None:
+    """Warn of components of which clipping leaves nothing."""
+    flat = obs.reshape(len(obs), math.prod(obs.shape[1:]))
+    clipped = np.flatnonzero(np.abs(means[: flat.shape[1]]) == _CLIP)
+    lost = clipped[(flat[:, clipped] != flat[0, clipped]).any(axis=0)]
+    if len(lost):
+        warnings.warn(
+            f"obs: expected numbers within ±{_CLIP:g} where there is no normalizer, got none in components "
+            f"{lost.tolist()}: LinearFeatures clips them all; normalize_observations=True standardises them",
+            stacklevel=3,
+        )

@@ -10,9 +10,19 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from pgcore._dispatch import core
-from pgcore.baselines.base import Baseline, FloatArray, raw_tail_obs, scattered_tails
+from pgcore.baselines.base import Baseline, FloatArray, checked_targets, raw_tail_obs, scattered_tails
 from pgcore.kernels import MLP
-from pgcore.kernels._coerce import check_shape, float_array, float_dtype, integer, integers, real
+from pgcore.kernels._coerce import (
+    check_shape,
+    float_dtype,
+    int_array,
+    integer,
+    integers,
+    observation_array,
+    real,
+    state_entries,
+)
+from pgcore.kernels._spread import rounding, spread_of
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -31,7 +41,8 @@ class ValueNetwork(Baseline):
 
     m and s follow the mean and deviation of the returns, so that the network learns numbers of order one
     whatever the rewards' scale; when they move, the last layer is rewritten so that v itself does not
-    (Pop-Art, van Hasselt et al. 2016). The network is made when the first observations come.
+    (Pop-Art, van Hasselt et al. 2016). As long as returns have differed by no more than rounding there is no
+    scale yet, s = 0: v is m, and the network does not learn. It is made when the first observations come.
 
     Parameters
     ----------
@@ -92,10 +103,9 @@ class ValueNetwork(Baseline):
         self.dtype = float_dtype("dtype", dtype)
         self.obs_dim = 0  # not known yet
         self._core: Any = None
-        self._scaling: FloatArray | None = None  # the shift that the kernels hold, None for no scaling
         self._num_fits = 0
         self._step = 0
-        self._mean, self._std = 0.0, 1.0
+        self._mean, self._std = 0.0, 0.0  # no scale yet
         MLP(
             (1, *self.hidden, 1), activation, self.dtype
         )  # refuses a bad activation now, not at the first batch
@@ -113,11 +123,13 @@ class ValueNetwork(Baseline):
         )
 
     def predict(self, obs: NDArray[Any]) -> FloatArray:
-        """Return v(o) of raw observations (B, …), shape (B,)."""
+        """Return v(o) of raw observations (B, …), float64, shape (B,)."""
         rows = self._rows(obs)
         out = np.empty(len(rows), self.dtype)
-        self._core.predict(self._params, rows, out)
-        return (self._mean + self._std * out.astype(np.float64)).astype(self.dtype)
+        self._core.predict(self._params, rows, self._scaling, out)
+        # In double: next to a large mean nothing would be left of what the observation says.
+        values: FloatArray = self._mean + self._std * out.astype(np.float64)
+        return values
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
         """Take ``n_epochs`` passes over a batch; return ``value_loss``, the last one's mean squared error.
@@ -132,25 +144,26 @@ class ValueNetwork(Baseline):
         After an error the network is as it was before.
         """
         rows = self._rows(batch.obs)
-        returns = np.asarray(float_array("targets", targets), np.float64)
-        check_shape("targets", returns, (len(rows),))
-        if not np.isfinite(returns).all():
-            raise ValueError("targets: expected finite returns, got NaN or infinity")
+        returns = checked_targets(batch, targets)
         if len(rows) == 0:
             return {}
         # On copies, so that a fit that fails changes nothing.
         theta, m, v = self._params.copy(), self._m.copy(), self._v.copy()
         mean, std = self._follow(returns, theta)
-        scaled = ((returns - mean) / std).astype(self.dtype)
+        if std == 0:
+            self._mean = mean
+            self._num_fits += 1
+            return {"value_loss": float(np.mean(np.square(returns - mean)))} if self.n_epochs else {}
+        scaled = (np.subtract(returns, mean, dtype=np.float64) / std).astype(self.dtype)
         del returns  # in double precision: not kept while the network learns
         # Seeded by what is saved anyway, so that a restored network goes on in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
-        step, loss = self._step, 0.0
+        step, loss, scaling = self._step, 0.0, self._scaling
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
         for _ in range(self.n_epochs):
             step, loss = self._core.epoch(
-                theta, m, v, step, rows, scaled, rng.permutation(len(rows)), self.batch_size, limit,
-                self.learning_rate, _BETA1, _BETA2, _EPSILON,
+                theta, m, v, step, rows, scaling, scaled, rng.permutation(len(rows)), self.batch_size,
+                limit, self.learning_rate, _BETA1, _BETA2, _EPSILON,
             )  # fmt: skip
             if not math.isfinite(loss):
                 raise FloatingPointError(
@@ -162,54 +175,67 @@ class ValueNetwork(Baseline):
         self._num_fits += 1
         return {"value_loss": loss * std**2} if self.n_epochs else {}
 
-    def _follow(self, targets: NDArray[np.float64], theta: FloatArray) -> tuple[float, float]:
+    def _follow(self, targets: FloatArray, theta: FloatArray) -> tuple[float, float]:
         """Move mean and deviation towards those of new targets, and ``theta`` so that v(o) stays."""
-        with np.errstate(over="ignore"):
-            mean, variance = float(np.mean(targets)), float(np.var(targets))
+        spread = spread_of(targets)
+        mean, deviation = spread.mean, spread.deviation
+        variance = deviation * deviation
         if not math.isfinite(variance):
             raise FloatingPointError(f"targets: expected returns of finite variance, got {variance}")
-        if self._num_fits == 0:  # no prediction to keep yet: v starts as the mean
-            return mean, math.sqrt(variance) or 1.0
         old_mean, old_std, rate = self._mean, self._std, _MOMENT_RATE
+        gap, size = mean - old_mean, float(np.abs(targets).max())
+        if old_std == 0 and (
+            self._num_fits == 0 or deviation > 0 or abs(gap) <= rounding(targets.dtype) * size
+        ):
+            return mean, deviation  # no prediction to keep yet: v starts as the mean
         # Of the mixture of old and new: E[G²] − E[G]² would cancel where the mean is large.
-        mixed = (1 - rate) * old_std**2 + rate * variance + rate * (1 - rate) * (mean - old_mean) ** 2
+        mixed = math.hypot(
+            math.sqrt(1 - rate) * old_std, math.sqrt(rate) * deviation, math.sqrt(rate * (1 - rate)) * gap
+        )
         mean = (1 - rate) * old_mean + rate * mean
-        std = math.sqrt(mixed) or 1.0
+        # Numbers that are all equal say nothing about a scale, and below rounding it is none.
+        least = old_std if deviation == 0 and len(targets) > 1 else rounding(targets.dtype) * size
+        std = max(mixed, least) or old_std
         last = self.hidden[-1] if self.hidden else self.obs_dim
         weight, bias = theta[-last - 1 : -1], theta[-1:]
         weight *= old_std / std
-        bias[:] = (old_std * bias + old_mean - mean) / std
+        bias[:] = (old_std * bias.astype(np.float64) + (old_mean - mean)) / std
         return mean, std
 
     def _rows(self, obs: NDArray[Any]) -> FloatArray:
-        rows = float_array("obs", obs, self.dtype)
+        rows = observation_array("obs", obs)
         rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
         if self.obs_dim == 0:
             self._build(rows.shape[1])
         elif rows.shape[1] != self.obs_dim:
             raise ValueError(f"obs: expected shape (B, {self.obs_dim}), got {rows.shape}")
-        self._hand_over_scaling()
         return rows
 
-    def _hand_over_scaling(self) -> None:
-        """Give the kernels the normaliser's statistics, only if new: other threads may be computing."""
-        shift = scale = None
-        if self.normalizer is not None:
-            shift, scale = self.normalizer.arrays(self.dtype)  # the same objects until it is updated
-        if shift is not self._scaling:
-            self._core.set_input_scaling(
-                shift, scale, 0.0 if self.normalizer is None else self.normalizer.clip
-            )
-            self._scaling = shift
+    @property
+    def _scaling(self) -> Any:
+        """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""
+        normalizer = self.normalizer  # read once: another thread may take it away
+        return None if normalizer is None else normalizer.scaling
 
     def _build(self, obs_dim: int) -> None:
         self.obs_dim = obs_dim
         sizes = [obs_dim, *self.hidden, 1]
-        self._scaling = None  # new kernels hold none
-        self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
+        self._make_kernels()
         # Zero everywhere at first: an untrained network has no opinion.
         self._params = MLP(sizes, self.activation, self.dtype).init(self.seed, final_gain=0.0)
         self._m, self._v = np.zeros_like(self._params), np.zeros_like(self._params)
+
+    def _make_kernels(self) -> None:
+        sizes = [self.obs_dim, *self.hidden, 1]
+        self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_core": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.obs_dim:
+            self._make_kernels()
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -238,22 +264,25 @@ class ValueNetwork(Baseline):
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become the network that ``state`` was taken from; a wrong state raises and changes nothing."""
         if not state:
-            self.obs_dim, self._num_fits, self._step, self._mean, self._std = 0, 0, 0, 0.0, 1.0
+            self.obs_dim, self._num_fits, self._step, self._mean, self._std = 0, 0, 0, 0.0, 0.0
             return
         missing = {"params", "m", "v", "moments", "counters"} - set(state)
         if missing:
             raise ValueError(f"state: expected entries {sorted(missing)}, got {sorted(state)}")
-        _check_entries(state, {"moments": 2, "counters": 3})
-        obs_dim, num_fits, step = (int(n) for n in state["counters"])
+        counters = int_array("counters", state["counters"])
+        check_shape("counters", counters, (3,))
+        obs_dim, num_fits, step = counters.tolist()
+        if obs_dim < 1 or num_fits < 0 or step < 0:
+            raise ValueError(
+                f"counters: expected a length of observations and counts >= 0, got {counters.tolist()}"
+            )
+        mean, std = state_entries(state, {"moments": (2,)})["moments"].tolist()
+        if std < 0:
+            raise ValueError(f"moments: expected a deviation >= 0, got {std}")
         size = MLP((obs_dim, *self.hidden, 1), self.activation, self.dtype).num_params
-        _check_entries(state, {"params": size, "m": size, "v": size})
+        shapes = dict.fromkeys(("params", "m", "v"), (size,))
+        arrays = state_entries(state, shapes, self.dtype, not_negative=("v",))
         self._build(obs_dim)
-        self._params, self._m, self._v = (np.array(state[name], self.dtype) for name in ("params", "m", "v"))
-        self._mean, self._std = (float(x) for x in state["moments"])
+        self._params, self._m, self._v = (arrays[name] for name in ("params", "m", "v"))
+        self._mean, self._std = mean, std if num_fits else 0.0
         self._num_fits, self._step = num_fits, step
-
-
-def _check_entries(state: Mapping[str, NDArray[Any]], lengths: Mapping[str, int]) -> None:
-    for name, length in lengths.items():
-        if np.shape(state[name]) != (length,):
-            raise ValueError(f"{name}: expected shape ({length},), got {np.shape(state[name])}")

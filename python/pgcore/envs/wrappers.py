@@ -20,6 +20,7 @@ In many copies these go into ``gymnasium.make_vec(..., wrappers=[...])``, whose 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import gymnasium as gym
@@ -74,4 +75,4 @@ class HideObservations(TransformObservation[NDArray[Any], Any, NDArray[Any]], Re
             )
         RecordConstructorArgs.__init__(self, keep=kept)
         visible = spaces.Box(space.low[kept], space.high[kept], dtype=space.dtype.type)
-        super().__init__(env, lambda obs: obs[kept], visible)
+        super().__init__(env, itemgetter(kept), visible)

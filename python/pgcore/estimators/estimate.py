@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pgcore.kernels._coerce import real
+from pgcore.kernels._spread import rounding
 
 if TYPE_CHECKING:
     from pgcore.batch import Batch
@@ -97,9 +98,12 @@ class Moments:
 
 
 def signal_to_noise(gradient: Array, variance_trace: float, count: int) -> float:
-    """Return ‖g‖²/(variance_trace/N): infinite without noise, NaN where there is neither."""
+    """Return ‖g‖²/(variance_trace/N): infinite without noise, NaN where there is neither.
+
+    Noise that rounding alone makes of equal gradients is none.
+    """
     signal, noise = float(np.sum(np.square(gradient))), variance_trace / max(count, 1)
-    if noise == 0:
+    if noise <= rounding(gradient.dtype) ** 2 * signal:
         return math.inf if signal > 0 else math.nan
     return signal / noise
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate
 from pgcore.estimators.on_policy import check_batch, moments_of
 from pgcore.estimators.terms import StepTerms, check_form, on_policy_terms, state_discounts
@@ -163,6 +164,7 @@ def off_policy_gradient(
     [1.6]
     """
     baseline = check_batch(batch, baseline)
+    batch = double_rewards(batch)
     gamma = real("gamma", gamma, minimum=0.0)
     if clip is not None and not real("clip", clip) > 0:
         raise ValueError(f"clip: expected a positive number or None, got {clip}")

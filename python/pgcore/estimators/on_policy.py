@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore.baselines import Baseline, Constant, OptimalBaseline
+from pgcore.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate, Moments, chunks, gradient_rows
 from pgcore.estimators.gpomdp import RunningScores, gpomdp_moments
 from pgcore.estimators.terms import ON_POLICY_FORMS, StepTerms, check_form, on_policy_terms
@@ -94,8 +95,8 @@ def policy_gradient(
     check_form(form, ON_POLICY_FORMS)
     gamma = real("gamma", gamma, minimum=0.0)
     baseline = check_batch(batch, baseline)
-    tails = baseline.tail_values(batch).astype(np.float64)
-    batch = batch.replace(rewards=batch.rewards.astype(np.float64))
+    batch = double_rewards(batch)
+    tails = baseline.tail_values(batch)
     if form == "gpomdp":
         if isinstance(baseline, OptimalBaseline):
             scores = RunningScores(policy, batch, gamma, discount_states)

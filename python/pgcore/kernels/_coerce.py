@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -82,6 +82,30 @@ def float_array(name: str, value: ArrayLike | None, dtype: np.dtype[Any] | None 
     array = to_numpy(name, value)
     _float_dtype(name, array)
     return _contiguous(array, dtype)
+
+
+def observation_array(name: str, value: ArrayLike) -> FloatArray:
+    """Return observations as one C-contiguous array of the smallest float dtype that loses nothing of them.
+
+    A policy's or critic's own dtype comes later, after the mean is taken away: of time stamps, float32 would
+    keep no difference to it.
+    """
+    if type(value) is np.ndarray:
+        own = value.dtype
+        if (own is FLOAT32 or own is FLOAT64) and value.flags.num & _C_ALIGNED == _C_ALIGNED:
+            return value
+    array = to_numpy(name, value)
+    _float_dtype(name, array)
+    return _contiguous(array, observation_dtype(array.dtype))
+
+
+def observation_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of `observation_array` for observations of these dtypes together.
+
+    float32 for floats and integers of at most 32 and 16 bits, else float64.
+    """
+    exact = all(dtype.itemsize <= (4 if dtype.kind == "f" else 2) for dtype in dtypes)
+    return FLOAT32 if exact else FLOAT64
 
 
 def bool_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -283,3 +307,42 @@ def float_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
     if result.char not in "fd" or not result.isnative:
         raise TypeError(f"{name}: expected float32 or float64, got {result}")
     return FLOAT32 if result.itemsize == 4 else FLOAT64
+
+
+def state_entries(
+    state: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any] = FLOAT64,
+    *,
+    not_negative: Collection[str] = (),
+) -> dict[str, FloatArray]:
+    """Return copies of a saved state's arrays, which must be there, of these shapes, and finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``{name}: expected {what}, got {what}``.
+    """
+    missing = sorted(set(shapes) - set(state))
+    if missing:
+        raise ValueError(f"state: expected entries {missing}, got {sorted(state)}")
+    entries = {}
+    for name, shape in shapes.items():
+        with np.errstate(over="ignore"):  # seen in the next lines
+            array = float_array(name, state[name]).astype(dtype)
+        check_shape(name, array, shape)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        if name in not_negative and (array < 0).any():
+            raise ValueError(f"{name}: expected numbers >= 0, got {array.min()}")
+        entries[name] = array
+    return entries
+
+
+def state_count(state: Mapping[str, Any], name: str) -> int:
+    """Return a saved state's count, an integer of at least 0."""
+    if name not in state:
+        raise ValueError(f"state: expected entries {[name]}, got {sorted(state)}")
+    array = int_array(name, state[name])
+    check_shape(name, array, ())
+    return integer(name, array.item(), minimum=0)

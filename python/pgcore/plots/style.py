@@ -71,7 +71,7 @@ def require_matplotlib() -> None:
         import matplotlib.figure  # noqa: F401  (whether it can be)
     except ImportError as error:
         raise ImportError(
-            f"matplotlib: expected it to draw with, got none ({error}): pip install 'pgcore[plots]'"
+            f"matplotlib: expected it to draw with, got none ({error}): pip install 'pgcore-rl[plots]'"
         ) from error
 
 

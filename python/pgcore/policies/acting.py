@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import float_array, output
+from pgcore.kernels._coerce import FLOAT32, FLOAT64, float_array, output
 
 __all__ = ["Acting"]
 
@@ -63,7 +63,7 @@ class Acting(ABC):
         noise = float_array("noise", noise, self.dtype)
         actions = output("out", out, (len(obs), *self.action_shape), self.action_dtype)
         rows = actions if self.action_shape else actions[:, None]
-        self._core.sample(self._params, obs, noise, rows, None)
+        self._core.sample(self._params, obs, self._scaling, noise, rows, None)
         return actions
 
     def actor(self, obs: FloatArray, noise: FloatArray, actions: NDArray[Any]) -> Callable[[int], None]:
@@ -72,7 +72,7 @@ class Acting(ABC):
         Parameters
         ----------
         obs
-            Shape (T or more, N, obs_dim), in the policy's dtype.
+            C-contiguous array of float32 or float64, shape (T or more, N, obs_dim).
         noise
             From `draw_noise`, shape (T, N, width).
         actions
@@ -81,22 +81,23 @@ class Acting(ABC):
         Returns
         -------
         callable
-            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then, with the parameters that the
-            policy has now.
+            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then, with the parameters and the
+            normaliser's statistics that the policy has now.
         """
         noise = float_array("noise", noise, self.dtype)
         if noise.ndim != 3:
             raise ValueError(f"noise: expected shape (T, N, {self._width}), got {noise.shape}")
         T, N, _ = noise.shape
         # Both exactly as they are: a converted copy would not see what the environments write later.
-        obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), self.dtype)
+        wide = getattr(obs, "dtype", None) == FLOAT64
+        obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), FLOAT64 if wide else FLOAT32)
         actions = output("actions", actions, (T, N, *self.action_shape), self.action_dtype)
-        self._hand_over_scaling()
         kind = "Real" if self.action_dtype.kind == "f" else "Choice"
         made: Callable[[int], None] = getattr(core(), f"{kind}Actor_{self.dtype.name}")(
             self._core,
             self._params,
             obs.reshape(-1, self.obs_dim),
+            self._scaling,
             noise.reshape(T * N, -1),
             actions.reshape(T * N, self._width),
             N,
@@ -117,14 +118,14 @@ class Acting(ABC):
         noise = self.draw_noise(rng, 1, len(obs))[0]
         actions = np.empty((len(obs), self._width), self.action_dtype)
         log_probs = np.empty(len(obs), self.dtype)
-        self._core.sample(self._params, obs, noise, actions, log_probs)
+        self._core.sample(self._params, obs, self._scaling, noise, actions, log_probs)
         return actions.reshape(len(obs), *self.action_shape), log_probs
 
     def mode(self, obs: ArrayLike) -> NDArray[Any]:
         """Return the most probable action for each observation, shape (B, \\*action_shape)."""
         obs = self._obs(obs)
         actions = np.empty((len(obs), *self.action_shape), self.action_dtype)
-        self._core.mode(self._params, obs, actions if self.action_shape else actions[:, None])
+        self._core.mode(self._params, obs, self._scaling, actions if self.action_shape else actions[:, None])
         return actions
 
     @property
@@ -133,8 +134,9 @@ class Acting(ABC):
 
     @abstractmethod
     def _obs(self, obs: ArrayLike) -> FloatArray:
-        """Return checked observations, after `_hand_over_scaling`."""
+        """Return checked observations, in a dtype that loses nothing of them."""
 
+    @property
     @abstractmethod
-    def _hand_over_scaling(self) -> None:
-        """Give the kernels the normaliser's statistics, if they have changed."""
+    def _scaling(self) -> Any:
+        """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,14 +20,15 @@ from pgcore.kernels._coerce import (
     int_array,
     integer,
     integers,
+    observation_array,
     real,
 )
 from pgcore.policies.acting import Acting
-from pgcore.policies.fisher import Fisher
+from pgcore.policies.fisher import Fisher, FisherOrigin
 from pgcore.policies.normalizer import ObservationNormalizer
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Policy"]
 
@@ -42,8 +44,8 @@ class Policy(Acting):
     Make one of its families: `GaussianPolicy`, `CategoricalPolicy`, `MultiDiscretePolicy`,
     `MultiBinaryPolicy`.
 
-    Observations are (B, obs_dim) and are cast to the policy's dtype; with a `normalizer` they are
-    standardised inside the compiled pass, so callers always give raw ones.
+    Observations are (B, obs_dim). With a `normalizer` they are standardised inside the compiled pass, so
+    callers always give raw ones: in double precision, as they came. Then they are cast to the policy's dtype.
 
     Attributes
     ----------
@@ -81,9 +83,8 @@ class Policy(Acting):
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
         self.dtype = float_dtype("dtype", dtype)
         self.normalizer: ObservationNormalizer | None = None
-        self._scaling: FloatArray | None = None  # the shift that the kernels hold, None for no scaling
-        kernels = getattr(core(), f"Policy_{self.dtype.name}")
-        self._core = kernels(self.obs_dim, list(self.hidden), activation, *head)
+        self._head = head
+        self._core = self._kernels()
         self.num_params: int = self._core.num_params
         self._params = np.zeros(self.num_params, self.dtype)
         net = MLP((self.obs_dim, *self.hidden, num_outputs), activation, self.dtype)
@@ -105,10 +106,7 @@ class Policy(Acting):
 
     def copy(self) -> Self:
         """Return an independent policy with the same parameters and normaliser statistics."""
-        other = type(self)(**self._arguments())
-        other._params = self._params.copy()
-        other.normalizer = None if self.normalizer is None else self.normalizer.copy()
-        return other
+        return deepcopy(self)
 
     @abstractmethod
     def _arguments(self) -> dict[str, Any]:
@@ -132,14 +130,14 @@ class Policy(Acting):
         """Return log π(a∣o) in nats, shape (B,)."""
         obs, actions = self._data(obs, actions)
         out = np.empty(len(obs), self.dtype)
-        self._core.log_prob(self._params, obs, actions, out)
+        self._core.log_prob(self._params, obs, self._scaling, actions, out)
         return out
 
     def entropy(self, obs: ArrayLike) -> FloatArray:
         """Return the entropy of π(·∣o) in nats, shape (B,)."""
         obs = self._obs(obs)
         out = np.empty(len(obs), self.dtype)
-        self._core.entropy(self._params, obs, out)
+        self._core.entropy(self._params, obs, self._scaling, out)
         return out
 
     def kl(self, obs: ArrayLike, params_old: ArrayLike) -> FloatArray:
@@ -148,7 +146,7 @@ class Policy(Acting):
         old = float_array("params_old", params_old, self.dtype)
         check_shape("params_old", old, (self.num_params,))
         out = np.empty(len(obs), self.dtype)
-        self._core.kl(old, self._params, obs, out)
+        self._core.kl(old, self._params, obs, self._scaling, out)
         return out
 
     # The score
@@ -163,14 +161,14 @@ class Policy(Acting):
         weights = float_array("weights", weights, self.dtype)
         check_shape("weights", weights, (len(obs),))
         out = np.empty(self.num_params, self.dtype)
-        self._core.score_product(self._params, obs, actions, weights, out)
+        self._core.score_product(self._params, obs, self._scaling, actions, weights, out)
         return out
 
     def scores(self, obs: ArrayLike, actions: ArrayLike) -> FloatArray:
         """Return ∇ log π(a_i∣o_i) as rows, shape (B, P)."""
         obs, actions = self._data(obs, actions)
         out = np.empty((len(obs), self.num_params), self.dtype)
-        self._core.scores(self._params, obs, actions, out)
+        self._core.scores(self._params, obs, self._scaling, actions, out)
         return out
 
     def episode_scores(
@@ -191,21 +189,21 @@ class Policy(Acting):
         if starts[-1] != len(obs):
             starts = np.append(starts, len(obs))
         out = np.empty((len(starts) - 1, self.num_params), self.dtype)
-        self._core.episode_scores(self._params, obs, actions, weights, starts, out)
+        self._core.episode_scores(self._params, obs, self._scaling, actions, weights, starts, out)
         return out
 
     def score_sq_norms(self, obs: ArrayLike, actions: ArrayLike) -> FloatArray:
         """Return ‖∇ log π(a_i∣o_i)‖², shape (B,), without forming the rows."""
         obs, actions = self._data(obs, actions)
         out = np.empty(len(obs), self.dtype)
-        self._core.score_sq_norms(self._params, obs, actions, out)
+        self._core.score_sq_norms(self._params, obs, self._scaling, actions, out)
         return out
 
     def entropy_gradient(self, obs: ArrayLike) -> FloatArray:
         r"""Return :math:`\sum_i \nabla H(\pi(\cdot\mid o_i))`, shape (P,): what an entropy bonus adds."""
         obs = self._obs(obs)
         out = np.empty(self.num_params, self.dtype)
-        self._core.entropy_gradient(self._params, obs, out)
+        self._core.entropy_gradient(self._params, obs, self._scaling, out)
         return out
 
     # Curvature
@@ -263,16 +261,21 @@ class Policy(Acting):
             sample = np.sort(rng.choice(len(rows), num_samples, replace=False))
             rows, choices = rows[sample], None if choices is None else choices[sample]
         cache = real("max_cache_bytes", max_cache_bytes, minimum=0.0, or_infinite=True)
-        kernels = getattr(core(), f"Fisher_{self.dtype.name}")(self._core, self._params, rows, choices, cache)
-        return Fisher(kernels, self.dtype, self.num_params, kind, real("damping", damping, minimum=0.0))
+        damping = real("damping", damping, minimum=0.0)
+        normalizer = None if self.normalizer is None else self.normalizer.copy()
+        scaling = None if normalizer is None else normalizer.scaling
+        kernels = getattr(core(), f"Fisher_{self.dtype.name}")(
+            self._core, self._params, rows, scaling, choices, cache
+        )
+        origin = FisherOrigin(self, self._params, normalizer, rows, choices, cache)
+        return Fisher(kernels, kind, damping, origin)
 
     # Arguments
 
     def _obs(self, obs: ArrayLike) -> FloatArray:
-        array = float_array("obs", obs, self.dtype)
+        array = observation_array("obs", obs)
         if array.ndim != 2 or array.shape[1] != self.obs_dim:
             raise ValueError(f"obs: expected shape (B, {self.obs_dim}), got {array.shape}")
-        self._hand_over_scaling()
         return array
 
     def _data(self, obs: ArrayLike, actions: ArrayLike) -> tuple[FloatArray, NDArray[Any]]:
@@ -286,26 +289,28 @@ class Policy(Acting):
         check_shape("actions", array, (len(rows), *self.action_shape))
         return rows, array.reshape(len(rows), self._width)
 
-    def _hand_over_scaling(self) -> None:
-        """Give the kernels the normaliser's statistics, if they have changed."""
-        if self.normalizer is None:
-            if self._scaling is not None:
-                self._core.set_input_scaling(None, None, 0.0)
-                self._scaling = None
-            return
-        shift, scale = self.normalizer.arrays(self.dtype)
-        if shift is not self._scaling:  # the normaliser gives the same object until it is updated
-            self._core.set_input_scaling(shift, scale, self.normalizer.clip)
-            self._scaling = shift
+    @property
+    def _scaling(self) -> Any:
+        """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""
+        normalizer = self.normalizer  # read once: another thread may take it away
+        return None if normalizer is None else normalizer.scaling
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"
 
+    # Compiled kernels are made anew. A copy that shared the normaliser would not be independent.
+
+    def _kernels(self) -> Any:
+        kernels = getattr(core(), f"Policy_{self.dtype.name}")
+        return kernels(self.obs_dim, list(self.hidden), self.activation, *self._head)
+
+    def __copy__(self) -> Self:
+        return deepcopy(self)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"arguments": self._arguments(), "params": self._params.copy(), "normalizer": self.normalizer}
+        return {**self.__dict__, "_core": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state["arguments"])  # type: ignore[misc]  # compiled kernels are made anew
-        self._params = state["params"].copy()
-        self.normalizer = state["normalizer"]
+        self.__dict__.update(state)
+        self._core = self._kernels()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +14,42 @@ from pgcore.kernels._coerce import FloatArray, check_shape, float_array, integer
 from pgcore.kernels.cg import adapted_operator
 from pgcore.policies.sample_space import SampleSpace
 
-__all__ = ["Fisher"]
+if TYPE_CHECKING:
+    from pgcore.policies.base import Policy
+    from pgcore.policies.normalizer import ObservationNormalizer
+
+__all__ = ["Fisher", "FisherOrigin"]
 
 Method = Literal["cg", "dense", "gram"]
 _METHODS = ("cg", "dense", "gram")
 _PRECONDITIONERS = ("diagonal", "kronecker")
 _MAX_GRAM_SIZE = 10_000  # a float64 matrix of 0.8 GB, and three of them at the peak
+
+
+class FisherOrigin(NamedTuple):
+    """What an operator was made from, to make it again."""
+
+    policy: Policy
+    params: FloatArray
+    normalizer: ObservationNormalizer | None
+    rows: FloatArray
+    choices: NDArray[Any] | None
+    max_cache_bytes: float
+
+    def frozen(self) -> FisherOrigin:
+        """Return it with a policy that has the parameters and the normaliser of that moment."""
+        policy = object.__new__(type(self.policy))
+        state = {**self.policy.__getstate__(), "_params": self.params, "normalizer": self.normalizer}
+        policy.__setstate__(state)
+        return self._replace(policy=policy)
+
+
+def _made_again(origin: FisherOrigin, kind: Literal["exact", "empirical"], damping: float) -> Fisher:
+    policy, choices = origin.policy, origin.choices
+    actions = None if choices is None else choices.reshape(len(choices), *policy.action_shape)
+    return policy.fisher(
+        origin.rows, actions, kind=kind, damping=damping, max_cache_bytes=origin.max_cache_bytes
+    )
 
 
 class Fisher:
@@ -71,12 +101,11 @@ class Fisher:
            [0. , 0. , 0. , 2. ]])
     """
 
-    def __init__(
-        self, kernels: Any, dtype: np.dtype[Any], num_params: int, kind: str, damping: float
-    ) -> None:
+    def __init__(self, kernels: Any, kind: str, damping: float, origin: FisherOrigin) -> None:
         self._core = kernels
-        self.shape = (num_params, num_params)
-        self.dtype = dtype
+        self._origin = origin
+        self.shape = (origin.policy.num_params,) * 2
+        self.dtype = origin.policy.dtype
         self.kind = kind
         self.damping = damping
         self.cached: bool = kernels.cached
@@ -280,6 +309,9 @@ class Fisher:
         enough = max(rtol, 1e4 * float(np.finfo(self.dtype).eps))
         status = CGStatus.CONVERGED if residual <= enough else CGStatus.MAX_ITER
         return CGResult(x, status, 0, residual, float(x @ product))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (self._origin.frozen(), self.kind, self.damping)
 
     def __repr__(self) -> str:
         settings = f"kind={self.kind!r}, damping={self.damping:g}, dtype={self.dtype.name!r}"

@@ -120,7 +120,8 @@ def _positive_definite(covariance: ArrayLike, A: int) -> np.ndarray[Any, Any]:
     check_shape("covariance", matrix, (A, A))
     if not np.isfinite(matrix).all():
         raise ValueError(f"covariance: expected finite numbers, got {matrix[~np.isfinite(matrix)][0]}")
-    if not np.allclose(matrix, matrix.T, rtol=1e-6, atol=0):
+    sizes = np.sqrt(np.abs(np.outer(matrix.diagonal(), matrix.diagonal())))  # of what an entry may be
+    if (np.abs(matrix - matrix.T) > 1e-6 * sizes).any():
         raise ValueError("covariance: expected a symmetric matrix, got one that is not")
     try:
         np.linalg.cholesky(matrix)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pgcore.kernels._coerce import float_dtype, integer, real, to_numpy
+from pgcore._dispatch import core
+from pgcore.kernels._coerce import (
+    FLOAT64,
+    FloatArray,
+    check_shape,
+    float_array,
+    float_dtype,
+    integer,
+    observation_array,
+    real,
+    to_numpy,
+)
 
 __all__ = ["ObservationNormalizer"]
 
+_ENTRIES = ("count", "mean", "m2", "clip", "epsilon")
 _BLOCK_ROWS = 4096  # keeps the double-precision copy of a batch small
 
 
@@ -26,8 +39,14 @@ class ObservationNormalizer:
     :math:`\delta = \mu_b - \mu`, :math:`\mu \leftarrow \mu + \delta\, n_b/(n + n_b)`,
     :math:`M_2 \leftarrow M_2 + M_{2,b} + \delta^2\, n n_b/(n + n_b)`.
 
+    Subtraction, scaling and clipping are in double precision too, on the observations as they came; the
+    result is cast. So time stamps, 1.7e9 ± 1, lose nothing.
+
     The statistics move only in `update`. A policy that holds a normaliser must see the same numbers when it
     acts and when those actions are scored: update it after a batch's last use, never in between.
+
+    Any number of threads may use a normaliser: each of their calls sees the statistics of one moment, and
+    those that begin after an `update` has returned see the new ones.
 
     Parameters
     ----------
@@ -40,10 +59,14 @@ class ObservationNormalizer:
 
     Attributes
     ----------
+    clip, epsilon : float
+        As above.
     count : float
         Observations seen, n.
     mean, m2 : numpy.ndarray
-        Mean μ and sum of squared deviations M₂, float64, shape (dim,).
+        Mean μ and sum of squared deviations M₂, float64, shape (dim,), read-only.
+
+    All may be assigned; whoever holds the normaliser follows from its next call on.
 
     Raises
     ------
@@ -61,12 +84,60 @@ class ObservationNormalizer:
 
     def __init__(self, dim: int, *, clip: float = 10.0, epsilon: float = 1e-8) -> None:
         self.dim = integer("dim", dim, minimum=1)
-        self.clip = _positive("clip", real("clip", clip, or_infinite=True))
-        self.epsilon = _positive("epsilon", real("epsilon", epsilon))
-        self.count = 0.0
-        self.mean = np.zeros(self.dim)
-        self.m2 = np.zeros(self.dim)
-        self._arrays: dict[np.dtype[Any], tuple[NDArray[Any], NDArray[Any]]] = {}
+        zeros = np.zeros(self.dim)
+        self._statistics = _Statistics(
+            {"count": 0.0, "mean": zeros, "m2": zeros, "clip": clip, "epsilon": epsilon}, self.dim
+        )
+        self._writing = threading.Lock()
+
+    @property
+    def clip(self) -> float:
+        """Largest absolute value that is let through."""
+        return self._statistics.clip
+
+    @clip.setter
+    def clip(self, value: float) -> None:
+        self._set(clip=value)
+
+    @property
+    def epsilon(self) -> float:
+        """What is added to the variance."""
+        return self._statistics.epsilon
+
+    @epsilon.setter
+    def epsilon(self, value: float) -> None:
+        self._set(epsilon=value)
+
+    @property
+    def count(self) -> float:
+        """Observations seen."""
+        return self._statistics.count
+
+    @count.setter
+    def count(self, value: float) -> None:
+        self._set(count=value)
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean of what was seen, shape (dim,), read-only."""
+        return self._statistics.mean
+
+    @mean.setter
+    def mean(self, value: ArrayLike) -> None:
+        self._set(mean=value)
+
+    @property
+    def m2(self) -> FloatArray:
+        """Sum of squared deviations from the mean, shape (dim,), read-only."""
+        return self._statistics.m2
+
+    @m2.setter
+    def m2(self, value: ArrayLike) -> None:
+        self._set(m2=value)
+
+    def _set(self, **entries: ArrayLike) -> None:
+        with self._writing:
+            self._statistics = self._statistics.replace(**entries)
 
     def update(self, obs: ArrayLike) -> None:
         """Merge the moments of more observations.
@@ -85,48 +156,50 @@ class ObservationNormalizer:
             the statistics for good. They stay as they were.
         """
         obs = self._checked(obs)
-        moments = self.count, self.mean, self.m2
+        if len(obs) == 0:
+            return
+        with self._writing:
+            self._statistics = self._merged_with(obs)
+
+    def _merged_with(self, obs: NDArray[Any]) -> _Statistics:
+        old = self._statistics
+        moments = old.count, old.mean, old.m2
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             for start in range(0, len(obs), _BLOCK_ROWS):
-                moments = _merged(*moments, obs[start : start + _BLOCK_ROWS].astype(np.float64))
+                moments = _merged(*moments, obs[start : start + _BLOCK_ROWS])
         # A bad number anywhere makes a moment bad, so the observations needn't be searched unless one is.
         if not np.isfinite(moments[1:]).all():
             good_rows = np.isfinite(obs).all(axis=1)
             row = int(np.argmin(good_rows)) if not good_rows.all() else int(np.abs(obs).max(axis=1).argmax())
             raise ValueError(f"obs: expected finite numbers with finite squares, got {obs[row]} in row {row}")
-        self.count, self.mean, self.m2 = moments
-        if len(obs):
-            self._arrays.clear()
+        count, mean, m2 = moments
+        return old.replace(count=count, mean=mean, m2=m2)
 
     def arrays(self, dtype: DTypeLike = np.float64) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return ``(shift, scale)`` for a compiled pass: normalised is ``(x - shift) * scale``.
+        """Return ``(shift, scale)``: normalised is ``(x - shift) * scale``, clipped.
 
         Parameters
         ----------
         dtype
-            float32 or float64.
+            float32 or float64. What is far from 0 is to be shifted in float64.
 
         Returns
         -------
         shift, scale
             Read-only, shape (dim,): the mean and 1/√(σ² + ε), or 0 and 1 before the first update. The same
-            two objects until the next update.
+            two objects until something changes.
 
         Raises
         ------
         TypeError
             For another dtype.
         """
-        dtype = float_dtype("dtype", dtype)
-        if dtype not in self._arrays:
-            shift, scale = np.zeros(self.dim, dtype), np.ones(self.dim, dtype)
-            if self.count > 0:
-                shift[:] = self.mean
-                scale[:] = 1.0 / np.sqrt(self.m2 / self.count + self.epsilon)
-            shift.flags.writeable = scale.flags.writeable = False
-            # Of several threads that came here at once, all return the first one's arrays.
-            return self._arrays.setdefault(dtype, (shift, scale))
-        return self._arrays[dtype]
+        return self._statistics.arrays(float_dtype("dtype", dtype))
+
+    @property
+    def scaling(self) -> Any:
+        """The statistics of this moment as compiled passes take them; the object never changes."""
+        return self._statistics.scaling()
 
     def normalize(self, obs: ArrayLike) -> NDArray[Any]:
         """Return standardised, clipped observations; the statistics stay.
@@ -147,21 +220,17 @@ class ObservationNormalizer:
         TypeError, ValueError
             If they aren't real numbers, or the last axis isn't ``dim`` long.
         """
-        obs = self._checked(obs, one_too=True)
-        single = obs.dtype.kind == "f" and obs.dtype.itemsize <= 4
-        shift, scale = self.arrays(np.float32 if single else np.float64)
-        normalized: NDArray[Any] = np.clip((obs - shift) * scale, -self.clip, self.clip)
-        return normalized
+        given = self._checked(obs, one_too=True)
+        single = given.dtype.kind == "f" and given.dtype.itemsize <= 4
+        out = np.empty(given.shape, np.float32 if single else np.float64)
+        rows = observation_array("obs", given).reshape(-1, self.dim)
+        self.scaling.normalize(rows, out.reshape(-1, self.dim))
+        return out
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return everything that `load_state` needs, as copies."""
-        return {
-            "count": np.array(self.count),
-            "mean": self.mean.copy(),
-            "m2": self.m2.copy(),
-            "clip": np.array(self.clip),
-            "epsilon": np.array(self.epsilon),
-        }
+        statistics = self._statistics
+        return {name: np.array(getattr(statistics, name)) for name in _ENTRIES}
 
     def load_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Become the normaliser that ``state`` was taken from.
@@ -171,35 +240,18 @@ class ObservationNormalizer:
         ValueError
             If an entry is missing, has another shape, or can't be: the normaliser stays as it was.
         """
-        arrays = {}
-        for name, shape in {
-            "count": (),
-            "mean": (self.dim,),
-            "m2": (self.dim,),
-            "clip": (),
-            "epsilon": (),
-        }.items():
+        for name in _ENTRIES:
             if name not in state:
                 raise ValueError(f"state: expected an entry {name!r}, got {sorted(state)}")
-            arrays[name] = np.array(state[name], dtype=np.float64)
-            if arrays[name].shape != shape:
-                raise ValueError(f"{name}: expected shape {shape}, got {arrays[name].shape}")
-        for name in ("count", "m2"):
-            if not (np.isfinite(arrays[name]) & (arrays[name] >= 0)).all():
-                raise ValueError(f"{name}: expected finite numbers >= 0, got {arrays[name]}")
-        if not np.isfinite(arrays["mean"]).all():
-            raise ValueError(f"mean: expected finite numbers, got {arrays['mean']}")
-        clip = _positive("clip", real("clip", float(arrays["clip"]), or_infinite=True))
-        self.epsilon = _positive("epsilon", real("epsilon", float(arrays["epsilon"])))
-        self.clip = clip
-        self.count, self.mean, self.m2 = float(arrays["count"]), arrays["mean"], arrays["m2"]
-        self._arrays.clear()
+        with self._writing:
+            self._statistics = _Statistics(state, self.dim)
 
     def copy(self) -> ObservationNormalizer:
         """Return an independent normaliser with the same statistics."""
-        other = ObservationNormalizer(self.dim)
-        other.load_state(self.state())
-        return other
+        return _restored(type(self), self.dim, self.state())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.dim, self.state())  # without what is kept for compiled passes
 
     def __repr__(self) -> str:
         settings = f"{self.dim}, clip={self.clip:g}, epsilon={self.epsilon:g}"
@@ -207,23 +259,80 @@ class ObservationNormalizer:
 
     def _checked(self, obs: ArrayLike, *, one_too: bool = False) -> NDArray[Any]:
         array = to_numpy("obs", obs)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"obs: expected real numbers, got {array.dtype}")
+        if array.dtype.kind not in "biuf" or array.dtype.char == "g":
+            limit = " of at most 64 bits" if array.dtype.char == "g" else ""
+            raise TypeError(f"obs: expected real numbers{limit}, got {array.dtype}")
         if not (array.ndim == 2 or (one_too and array.ndim == 1)) or array.shape[-1] != self.dim:
             expected = f"({self.dim},) or (B, {self.dim})" if one_too else f"(B, {self.dim})"
             raise ValueError(f"obs: expected shape {expected}, got {array.shape}")
         return array
 
 
+def _restored(
+    kind: type[ObservationNormalizer], dim: int, state: Mapping[str, ArrayLike]
+) -> ObservationNormalizer:
+    normalizer = kind(dim)
+    normalizer.load_state(state)
+    return normalizer
+
+
+class _Statistics:
+    """Everything that a normaliser knows, checked and read-only: replaced as a whole, never changed.
+
+    What is derived of it is kept here, so that no thread can find it beside newer statistics.
+    """
+
+    def __init__(self, entries: Mapping[str, ArrayLike], dim: int) -> None:
+        arrays = {name: float_array(name, entries[name], FLOAT64).copy() for name in ("count", "mean", "m2")}
+        for name, array in arrays.items():
+            check_shape(name, array, () if name == "count" else (dim,))
+        for name in ("count", "m2"):
+            if not (np.isfinite(arrays[name]) & (arrays[name] >= 0)).all():
+                raise ValueError(f"{name}: expected finite numbers >= 0, got {arrays[name]}")
+        if not np.isfinite(arrays["mean"]).all():
+            raise ValueError(f"mean: expected finite numbers, got {arrays['mean']}")
+        self.count = float(arrays["count"])
+        self.mean, self.m2 = arrays["mean"], arrays["m2"]
+        self.clip = _positive("clip", real("clip", entries["clip"], or_infinite=True))
+        self.epsilon = _positive("epsilon", real("epsilon", entries["epsilon"]))
+        self.mean.flags.writeable = self.m2.flags.writeable = False
+        self._arrays: dict[np.dtype[Any], tuple[NDArray[Any], NDArray[Any]]] = {}
+        self._scaling: Any = None
+
+    def replace(self, **entries: ArrayLike) -> _Statistics:
+        own = {name: getattr(self, name) for name in _ENTRIES}
+        return _Statistics({**own, **entries}, len(self.mean))
+
+    def arrays(self, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        if dtype not in self._arrays:
+            shift, scale = np.zeros(len(self.mean), dtype), np.ones(len(self.mean), dtype)
+            if self.count > 0:
+                shift[:] = self.mean
+                scale[:] = 1.0 / np.sqrt(self.m2 / self.count + self.epsilon)
+            shift.flags.writeable = scale.flags.writeable = False
+            # Of several threads that came here at once, all return the first one's arrays.
+            return self._arrays.setdefault(dtype, (shift, scale))
+        return self._arrays[dtype]
+
+    def scaling(self) -> Any:
+        if self._scaling is None:
+            self._scaling = core().InputScaling(*self.arrays(FLOAT64), self.clip)
+        return self._scaling
+
+
 def _merged(
-    count: float, mean: NDArray[np.float64], m2: NDArray[np.float64], block: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """The moments with those of ``block`` added, which is used up."""
+    count: float, mean: FloatArray, m2: FloatArray, block: NDArray[Any]
+) -> tuple[float, FloatArray, FloatArray]:
+    """The moments with those of ``block`` added."""
     total = count + len(block)
-    block_mean = block.mean(axis=0)
-    delta = block_mean - mean
-    block -= block_mean
-    block_m2 = np.einsum("ij,ij->j", block, block)
+    # About its first row, so that a component without spread has that mean and a deviation of 0, exactly.
+    deviations = block.astype(np.float64)
+    first = deviations[0].copy()
+    deviations -= first
+    offset = deviations.mean(axis=0)
+    deviations -= offset
+    delta = (first - mean) + offset
+    block_m2 = np.einsum("ij,ij->j", deviations, deviations)
     return total, mean + delta * (len(block) / total), m2 + block_m2 + delta**2 * (count * len(block) / total)
 
 

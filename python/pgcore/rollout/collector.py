@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
+from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
 
@@ -39,15 +40,16 @@ class ActingPolicy(Protocol):
     def log_prob(self, obs: Array, actions: Array, /) -> Array: ...
 
 
-class Collector:
+class Collector(HoldsEnv):
     """Collects experience: one environment step and one policy call per vector step, one batch per rollout.
 
     The batch lies environment by environment and in time order. It holds transitions only: the steps that a
     next-step environment spends on resets are left out. A piece that the environment truncated, or that the
     end of the rollout cut, carries the observation that it stopped at in ``tail_obs`` (rows of terminated
     pieces are 0). Actions are those that the policy sampled, before any clipping for the environment, and
-    ``log_probs`` are theirs, computed in one pass over the whole batch. Observations are raw (flattened, not
-    normalised), and nothing here moves a normaliser.
+    ``log_probs`` are theirs, computed in one pass over the whole batch. Rewards are float64. Observations are
+    raw: flattened, not normalised, and in the environment's own precision (`ObservationAdapter.dtype`),
+    whatever the policy's is. Nothing here moves a normaliser.
 
     The same generator and the same environments give the same batches in every autoreset mode when
     ``whole_episodes`` is true; otherwise a next-step environment has fewer transitions in the same number of
@@ -94,6 +96,8 @@ class Collector:
     128
     """
 
+    _where_episodes_are_lost = {"_can_go_on": False}  # noqa: RUF012
+
     def __init__(
         self,
         env: VectorEnv[Any, Any, Any],
@@ -112,7 +116,7 @@ class Collector:
         self.episode_lengths: list[int] = []
         self.num_env_steps = 0
         self._seed = seed
-        self._last_obs = np.empty((self.num_envs, policy.obs_dim), policy.dtype)
+        self._last_obs = np.empty((self.num_envs, policy.obs_dim), self._stepper.observations.dtype)
         self._tracker = EpisodeTracker(self.num_envs)
         self._can_go_on = False
         self._num_idle = np.zeros(self.num_envs, np.int64)
@@ -152,7 +156,11 @@ class Collector:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
         policy = self.policy
         buffer = StepBuffer(
-            self.num_envs, policy.obs_dim, tuple(policy.action_shape), policy.dtype, policy.action_dtype
+            self.num_envs,
+            policy.obs_dim,
+            tuple(policy.action_shape),
+            self._last_obs.dtype,
+            policy.action_dtype,
         )
         buffer.obs[0] = self._last_obs
         play = self._play_episodes if whole_episodes else self._play_steps
@@ -241,7 +249,6 @@ class Collector:
 
         rewards = buffer.hand_over("rewards", length, rows)
         self._count_episodes(rewards, piece_ends, piece_envs, piece_done, piece_times)
-        rewards = rewards.astype(buffer.obs.dtype, copy=False)
         terminated = buffer.hand_over("terminated", length, rows)
 
         tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)

@@ -50,7 +50,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
         except ImportError as error:
             raise ImportError(
                 "backend='envpool': expected the envpool package, got an error on importing it "
-                f"({error}); pip install 'pgcore[envpool]'"
+                f"({error}); pip install 'pgcore-rl[envpool]'"
             ) from error
         if task not in envpool.list_all_envs():
             raise ValueError(f"env: expected one of EnvPool's tasks (envpool.list_all_envs()), got {task!r}")

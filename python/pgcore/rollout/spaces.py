@@ -10,6 +10,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import DTypeLike, NDArray
 
+from pgcore.kernels._coerce import observation_dtype
+
 __all__ = ["ActionAdapter", "ObservationAdapter", "check_fit"]
 
 Space = spaces.Space[Any]
@@ -34,6 +36,9 @@ class ObservationAdapter:
         As given.
     dim : int
         Length of a flattened observation.
+    dtype : numpy.dtype
+        Of flattened observations: the smaller of float32 and float64 that loses nothing of what the space
+        holds, float64 for floats of 64 and integers of more than 16 bits.
 
     Raises
     ------
@@ -45,7 +50,7 @@ class ObservationAdapter:
     Examples
     --------
     >>> adapter = ObservationAdapter(spaces.Tuple([spaces.Box(-1, 1, (2,)), spaces.Discrete(3, start=5)]))
-    >>> adapter((np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([5, 7])))
+    >>> adapter((np.array([[0.1, 0.2], [0.3, 0.4]], np.float32), np.array([5, 7])))
     array([[0.1, 0.2, 1. , 0. , 0. ],
            [0.3, 0.4, 0. , 0. , 1. ]], dtype=float32)
     """
@@ -55,8 +60,9 @@ class ObservationAdapter:
         self._parts = list(_parts(space, "obs"))
         self._only = self._parts[0][1] if len(self._parts) == 1 and not self._parts[0][0] else None
         self.dim = sum(part.width for _, part in self._parts)
+        self.dtype = observation_dtype(*(part.dtype for _, part in self._parts))
 
-    def __call__(self, obs: Any, dtype: DTypeLike = np.float32) -> Array:
+    def __call__(self, obs: Any, dtype: DTypeLike | None = None) -> Array:
         """Flatten a batch of observations.
 
         Parameters
@@ -64,7 +70,7 @@ class ObservationAdapter:
         obs
             What a vector environment returns: an array of shape (N, ...), or a dictionary or tuple of such.
         dtype
-            Of the result.
+            Of the result; by default what loses nothing of ``obs``, whatever its space says.
 
         Returns
         -------
@@ -79,14 +85,15 @@ class ObservationAdapter:
         if isinstance(self._only, _Numbers) and np.ndim(obs):
             values = np.asarray(obs)
             self._only.check(values, len(values))
+            dtype = self._dtype_of(values) if dtype is None else dtype
             return np.ascontiguousarray(values.reshape(len(values), self.dim), dtype)
-        flat = np.empty((self._batch_size(obs), self.dim), dtype)
+        flat = np.empty((self._batch_size(obs), self.dim), self._dtype_of(obs) if dtype is None else dtype)
         self.write(obs, flat)
         return flat
 
-    def single(self, obs: Any, dtype: DTypeLike = np.float32) -> Array:
+    def single(self, obs: Any, dtype: DTypeLike | None = None) -> Array:
         """Flatten one observation of the space into a batch of one, shape (1, dim). Otherwise like a call."""
-        flat = np.empty((1, self.dim), dtype)
+        flat = np.empty((1, self.dim), self._dtype_of(obs) if dtype is None else dtype)
         column = 0
         for path, part in self._parts:
             values = np.asarray(_at(obs, path))
@@ -103,6 +110,11 @@ class ObservationAdapter:
         for path, part in self._parts:
             part.write(np.asarray(_at(obs, path)), out[:, column : column + part.width])
             column += part.width
+
+    def _dtype_of(self, obs: Any) -> np.dtype[Any]:
+        """What loses nothing of these observations."""
+        numbers = [np.asarray(_at(obs, path)) for path, part in self._parts if isinstance(part, _Numbers)]
+        return observation_dtype(*(array.dtype for array in numbers))
 
     def _batch_size(self, obs: Any) -> int:
         path, part = self._parts[0]
@@ -254,6 +266,7 @@ def require_space(name: str, space: object) -> None:
 class _Part(Protocol):
     name: str
     width: int
+    dtype: np.dtype[Any]
 
     def write(self, values: Array, out: Array) -> None: ...
 
@@ -265,6 +278,7 @@ class _Numbers:
         self.name = name
         self.shape: tuple[int, ...] = space.shape or ()
         self.width = math.prod(self.shape)
+        self.dtype = np.dtype(space.dtype)
 
     def check(self, values: Array, num: int) -> None:
         if values.shape != (num, *self.shape):
@@ -277,6 +291,8 @@ class _Numbers:
 
 class _OneHot:
     """One or several integers, each within its own range, as indicators."""
+
+    dtype = np.dtype(np.bool_)  # of the indicators, whatever the integers have
 
     def __init__(self, name: str, start: Any, num: Any) -> None:
         self.name = name

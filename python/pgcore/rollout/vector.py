@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -12,6 +14,7 @@ from gymnasium.vector.async_vector_env import AsyncState
 from numpy.typing import NDArray
 
 from pgcore.kernels._coerce import integer
+from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
 
@@ -101,12 +104,22 @@ def make_vector_env(
                 raise ValueError(
                     f"num_envs: expected 1 for a single environment, got {num_envs}; pass an id for more"
                 )
-            made = SyncVectorEnv([lambda: env])
+            made = SyncVectorEnv([_Made(env)])
         else:
             raise TypeError(f"env: expected an id, a gymnasium.Env or a VectorEnv, got {env!r}")
     if seed is not None:
         made.reset(seed=seed)
     return made
+
+
+@dataclass
+class _Made:
+    """A function that "makes" an environment that there is; unlike a lambda, it can be pickled."""
+
+    env: gym.Env[Any, Any]
+
+    def __call__(self) -> gym.Env[Any, Any]:
+        return self.env
 
 
 def _make_by_gymnasium(
@@ -125,7 +138,7 @@ def _make_by_gymnasium(
         ) from error
     try:
         if backend == "sync":
-            return SyncVectorEnv([lambda: gym.make(env, **env_kwargs)] * num_envs)
+            return SyncVectorEnv([partial(gym.make, env, **env_kwargs)] * num_envs)
         return gym.make_vec(
             env,
             num_envs=num_envs,
@@ -197,7 +210,7 @@ class Step(NamedTuple):
     """Their last observations, shape (len(cut), dim)."""
 
 
-class VectorStepper:
+class VectorStepper(HoldsEnv):
     """Steps a vector environment so that all three autoreset modes look the same.
 
     After every `step`, ``out`` holds the observations to act on next (fresh ones where an episode ended), and

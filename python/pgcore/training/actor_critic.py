@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -10,8 +11,10 @@ import numpy as np
 
 from pgcore.baselines import ValueNetwork
 from pgcore.baselines.optimal import OptimalBaseline
+from pgcore.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.kernels import gae
+from pgcore.kernels._spread import rounding, spread_of
 from pgcore.training.algorithm import Algorithm, ConfigT
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.side_by_side import side_by_side
@@ -53,7 +56,7 @@ class ActorCriticConfig(Config, ABC):
 
 
 class Advantages(NamedTuple):
-    """How much better each step's action did than the critic expected of its state."""
+    """How much better each step's action did than the critic expected of its state, in double precision."""
 
     advantages: FloatArray
     """A_t, shape (B,)."""
@@ -65,12 +68,25 @@ class Advantages(NamedTuple):
     @staticmethod
     def of(batch: Batch, critic: Baseline, *, gamma: float, gae_lambda: float) -> Advantages:
         """Estimate them with a critic that has not seen the batch; its value continues truncated pieces."""
+        batch = double_rewards(batch)
         tails = critic.tail_values(batch)
         values = critic.values(batch, on_policy_terms(batch, tails, form="reward_to_go", gamma=gamma).returns)
         advantages, targets = gae(
             batch.rewards, values, gamma, gae_lambda, ends=batch.ends, tail_values=tails
         )
         return Advantages(advantages, targets, values)
+
+    @property
+    def magnitude(self) -> float:
+        """The largest return or value, which rounding is relative to."""
+        return float(max(np.abs(x).max(initial=0.0) for x in (self.targets, self.values)))
+
+    @property
+    def vary(self) -> bool:
+        """Whether they differ by more than rounding."""
+        return (
+            len(self.advantages) > 0 and spread_of(self.advantages, magnitude=self.magnitude).deviation != 0
+        )
 
 
 def policy_gradient(
@@ -90,14 +106,16 @@ def gradient_statistics(
     r"""Return the gradient's norm, and how far it stands out of its sampling noise.
 
     ``gradient_snr`` is :math:`\|g\|^2 / (\mathrm{tr}\,\mathrm{Cov}[A s]/B)` with the covariance over single
-    steps, taken as if they were independent.
+    steps, taken as if they were independent; not-a-number where there is no noise beyond rounding.
     """
     square = float(np.sum(np.square(gradient, dtype=np.float64)))
     weighted = np.square(advantages, dtype=np.float64) * policy.score_sq_norms(obs, actions)
-    noise = max(float(np.mean(weighted)) - square, 0.0) / len(obs)
+    mean = float(np.mean(weighted))
+    noise = (mean - square) / len(obs)
+    unseen = rounding(policy.dtype) * math.sqrt(len(obs)) * mean  # of a difference of two sums
     return {
         "gradient_norm": float(np.sqrt(square)),
-        "gradient_snr": square / noise if noise > 0 else float("nan"),
+        "gradient_snr": square / noise if mean - square > unseen else math.nan,
     }
 
 
@@ -150,7 +168,9 @@ class ActorCritic(Algorithm[ConfigT]):
     def advantages(self, estimate: Advantages) -> FloatArray:
         """Return the batch's advantages in the policy's dtype, standardised if the configuration says so."""
         cfg = self.config
-        normalized = standardize(estimate.advantages) if cfg.normalize_advantage else estimate.advantages
+        normalized = estimate.advantages
+        if cfg.normalize_advantage:
+            normalized = standardize(normalized, magnitude=estimate.magnitude)
         return normalized.astype(self.policy.dtype, copy=False)
 
     def fit_critic(self, batch: Batch, estimate: Advantages) -> dict[str, float]:

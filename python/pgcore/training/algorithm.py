@@ -19,6 +19,7 @@ from pgcore.baselines import Baseline
 from pgcore.kernels._coerce import integer, integers
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import Collector, close_vector_env, make_vector_env
+from pgcore.rollout.copying import HoldsEnv
 from pgcore.training import persistence
 from pgcore.training.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.training.config import Config, make_config
@@ -29,7 +30,7 @@ from pgcore.training.seeding import checked_seed, integer_seed
 from pgcore.training.statistics import mean_or_nan
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pgcore.batch import Batch
     from pgcore.training.persistence import Component
@@ -41,11 +42,12 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 _KEYWORDS = ("policy", "critic", "hidden", "activation", "seed", "num_envs", "backend")
 
 
-class Algorithm(ABC, Generic[ConfigT]):
+class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     """Learns a policy from experience: collect, update, merge the normaliser's statistics, and again.
 
     A subclass names its configuration dataclass and writes `update`. It may add `setup` (what it keeps
-    between updates), `components` (what of that must be saved) and `default_critic`.
+    between updates), `components` (what of that must be saved) and `default_critic`. ``copy`` and ``pickle``
+    give an independent model that goes on learning in the same way, in a copy of the environment.
 
     Parameters
     ----------
@@ -80,6 +82,7 @@ class Algorithm(ABC, Generic[ConfigT]):
     """
 
     config_class: ClassVar[type[Config]] = Config
+    _where_episodes_are_lost = {"_collector": None}  # noqa: RUF012
     command: ClassVar[str]  # what the command line and the presets call it
     config: ConfigT
     env: VectorEnv[Any, Any, Any] | None
@@ -356,7 +359,7 @@ class Algorithm(ABC, Generic[ConfigT]):
     # Saving and loading
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the whole model to one file: everything needed to predict, and to go on learning.
+        """Write to one file, whose path is returned, all that is needed to predict and to go on learning.
 
         After loading, a run with ``whole_episodes`` continues bit for bit as if it had not stopped. Without,
         it continues from the start of new episodes, since environments cannot be saved.
@@ -365,11 +368,6 @@ class Algorithm(ABC, Generic[ConfigT]):
         ----------
         path
             Where to; ``.npz`` is added to a name without a suffix.
-
-        Returns
-        -------
-        Path
-            The file written.
         """
         return persistence.save(self, path)
 

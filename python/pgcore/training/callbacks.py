@@ -92,6 +92,9 @@ class ProgressBar:
         reward = f"reward {model.logs['rollout/ep_rew_mean']:.4g}"
         self._progress.update(self._task, completed=model.num_timesteps, description=reward)
 
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("ProgressBar: expected to stay with its terminal, got copied or pickled")
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()

@@ -173,13 +173,12 @@ def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any]
     """
     space = dataset.observation_space if observation_space is None else observation_space
     flatten = ObservationAdapter(space)
-    dtype = np.float64 if space.dtype == np.float64 else np.float32
     pieces = []
     for episode in dataset.iterate_episodes():
         length = len(episode.rewards)
         if not length:
             continue
-        obs = flatten(episode.observations, dtype)
+        obs = flatten(episode.observations)
         ends = np.arange(length) == length - 1
         pieces.append(
             Batch(
@@ -326,7 +325,7 @@ def _minari_dataset(dataset_id: str) -> minari.MinariDataset:
     except ImportError as error:
         raise ImportError(
             f"demonstrations: expected Minari to read {MINARI}{dataset_id} with, got none ({error}): "
-            "pip install 'pgcore[minari]'"
+            "pip install 'pgcore-rl[minari]'"
         ) from error
     try:
         return minari.load_dataset(dataset_id)

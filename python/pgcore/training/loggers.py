@@ -87,6 +87,14 @@ class CSVLogger:
             self._file.close()
             self._file = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        if self._file is not None:
+            raise TypeError(
+                f"CSVLogger: expected a closed one to copy or pickle, got one with {self.path} open; two "
+                "would write into each other's lines"
+            )
+        return self.__dict__
+
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         """Write header and ``rows`` to a new file, put it in the old one's place, and stay at its end."""
         text = io.StringIO(newline="")
@@ -165,6 +173,9 @@ class ConsoleLogger:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        raise TypeError("ConsoleLogger: expected to stay with its terminal or stream, got copied or pickled")
 
     def _table(self, logs: Mapping[str, float]) -> Table:
         from rich import box

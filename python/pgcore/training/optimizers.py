@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from pgcore.kernels import adam_step
+from pgcore.kernels._coerce import float_array, state_count, state_entries
 
 __all__ = [
     "SGD",
@@ -70,7 +72,15 @@ class SGD:
         return {}
 
     def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Take up an empty state."""
+        """Take up an empty state.
+
+        Raises
+        ------
+        ValueError
+            If it is that of another optimizer.
+        """
+        if state:
+            raise ValueError(f"state: expected no entries, got {sorted(state)}")
 
 
 class Adam:
@@ -139,8 +149,20 @@ class Adam:
         ----------
         state
             What `state` returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something is missing, of another length, dtype or range; then nothing has changed.
         """
-        self._m, self._v, self._step = state["m"].copy(), state["v"].copy(), int(state["step"])
+        dtype = float_array("m", state["m"]).dtype if "m" in state else np.dtype(np.float64)
+        shapes = dict.fromkeys(("m", "v"), (np.size(state.get("m", ())),))
+        moments = state_entries(state, shapes, dtype, not_negative=("v",))
+        self._step = state_count(state, "step")
+        self._m, self._v = moments["m"], moments["v"]
+
+    def __copy__(self) -> Adam:
+        return deepcopy(self)  # the moments change in place
 
 
 def make_optimizer(name: OptimizerName) -> Optimizer:

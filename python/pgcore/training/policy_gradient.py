@@ -108,9 +108,10 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
         """Take a step along the mean of Σ_t c_t (G_t − b_t) ∇log π_t; return numbers for the log."""
         cfg, policy = self.config, self.policy
         values = self.critic.values(batch, terms.returns)  # from before its fit to this batch
-        advantages: FloatArray = terms.returns - values
+        advantages: FloatArray = np.subtract(terms.returns, values, dtype=np.float64)
         if cfg.normalize_advantage:
-            advantages = standardize(advantages)
+            magnitude = max(np.abs(terms.returns).max(initial=0.0), np.abs(values).max(initial=0.0))
+            advantages = standardize(advantages, magnitude=float(magnitude))
         total = policy.score_product(batch.obs, batch.actions, terms.factors * advantages)
         mean = total / (batch.num_episodes if cfg.mean_over == "episodes" else batch.num_steps)
         gradient, norm = clip_norm(mean, cfg.max_grad_norm)

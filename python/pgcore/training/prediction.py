@@ -77,11 +77,7 @@ class Predictor:
             flat, single = obs.reshape(1, -1), True
         else:
             single = not _is_batch(self._space, obs)
-            flat = (
-                self._observations.single(obs, policy.dtype)
-                if single
-                else self._observations(obs, policy.dtype)
-            )
+            flat = self._observations.single(obs) if single else self._observations(obs)
         if rng is None:
             actions = policy.mode(flat)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ class Replay:
     def add(self, batch: Batch) -> None:
         """Take in a batch, and forget the oldest if there are too many."""
         self.batches.append(batch)
+
+    def __copy__(self) -> Replay:
+        return deepcopy(self)
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the batches' arrays, which nobody can change, by number and name."""

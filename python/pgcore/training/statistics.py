@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from pgcore.kernels._coerce import check_shape, float_array
+from pgcore.kernels._spread import spread_of
 from pgcore.policies import GaussianPolicy, Policy
 
 __all__ = ["explained_variance", "mean_or_nan", "spread", "standardize"]
@@ -14,16 +17,18 @@ __all__ = ["explained_variance", "mean_or_nan", "spread", "standardize"]
 FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
-def standardize(advantages: FloatArray) -> FloatArray:
+def standardize(advantages: FloatArray, *, magnitude: float = 0.0) -> FloatArray:
     """Return (A − mean A) / (std A + 1e-8) over the whole array, computed in double precision.
 
-    An array of one, or of equal numbers, becomes zero: a spread that rounding alone could have made, next to
-    the largest |A|, is not blown up to one.
+    An array of one, or of equal numbers, becomes zero: a spread that rounding alone could have made, in the
+    array's dtype and next to the largest |A|, is not blown up to one.
 
     Parameters
     ----------
     advantages
         Shape (B,).
+    magnitude
+        Size of the returns and values that A is the difference of: rounding is relative to theirs.
 
     Returns
     -------
@@ -37,14 +42,13 @@ def standardize(advantages: FloatArray) -> FloatArray:
     >>> standardize(np.full(3, 1e6))
     array([0., 0., 0.])
     """
+    advantages = float_array("advantages", advantages)
     if advantages.size == 0:
         return advantages
-    exact = advantages.astype(np.float64)
-    centred = exact - exact.mean()
-    deviation = float(centred.std())
-    if deviation <= 1e-12 * float(np.abs(exact).max()):
+    spread = spread_of(advantages, magnitude=magnitude)
+    if spread.deviation == 0:
         return np.zeros_like(advantages)
-    standardized: FloatArray = (centred / (deviation + 1e-8)).astype(advantages.dtype)
+    standardized: FloatArray = (spread.centred / (spread.deviation + 1e-8)).astype(advantages.dtype)
     return standardized
 
 
@@ -59,18 +63,21 @@ def explained_variance(values: FloatArray, returns: FloatArray) -> float:
     Returns
     -------
     float
-        Not-a-number if the returns do not vary.
+        Not-a-number if the returns do not vary, or by no more than rounding.
 
     Examples
     --------
     >>> explained_variance(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0]))
     1.0
     """
-    exact = np.asarray(returns, np.float64)
-    variance = float(np.var(exact)) if exact.size else 0.0
-    if variance == 0.0:
-        return float("nan")
-    return 1.0 - float(np.var(exact - values)) / variance
+    returns, values = float_array("returns", returns), float_array("values", values)
+    check_shape("values", values, returns.shape)
+    deviation = spread_of(returns).deviation if returns.size else 0.0
+    if deviation == 0:
+        return math.nan
+    with np.errstate(over="ignore", invalid="ignore"):
+        rest = np.subtract(returns, values, dtype=np.float64)
+    return 1.0 - (spread_of(rest).deviation / deviation) ** 2
 
 
 def mean_or_nan(values: Collection[float]) -> float:

@@ -1,0 +1,91 @@
+// Reading raw inputs: standardised in double, then cast, from float and double alike.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "check.hpp"
+#include "pgcore/inputs.hpp"
+#include "pgcore/policy.hpp"
+
+using namespace pgcore;
+
+namespace {
+
+constexpr Index rows = 7;
+
+std::shared_ptr<const InputScaling> far_scaling(Index width, double offset, double clip) {
+  InputScaling made{{}, {}, clip};
+  for (Index j = 0; j < width; ++j) {
+    made.shift.push_back(offset + 0.25 * static_cast<double>(j));
+    made.scale.push_back(1.0 + 0.5 * static_cast<double>(j % 3));
+  }
+  return std::make_shared<const InputScaling>(std::move(made));
+}
+
+// All rows at once, and one after another; with and without statistics.
+template <class T, class X>
+void check_reading(Index width, double offset) {
+  const auto noise = testing::normal<double>(rows * width, 1);
+  std::vector<X> x;
+  for (const double z : noise) x.push_back(static_cast<X>(offset + z));
+  for (const double clip : {0.5, 10.0, std::numeric_limits<double>::infinity()}) {
+    for (const auto& scaling : {std::shared_ptr<const InputScaling>(), far_scaling(width, offset, clip)}) {
+      std::vector<T> expected, all(x.size()), single(x.size());
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const std::size_t j = i % static_cast<std::size_t>(width);
+        double z = static_cast<double>(x[i]);
+        if (scaling) z = std::clamp((z - scaling->shift[j]) * scaling->scale[j], -clip, clip);
+        expected.push_back(static_cast<T>(z));
+      }
+      const Inputs<T> inputs(x.data(), scaling);
+      inputs.read(0, rows, width, all.data());
+      CHECK(all == expected);
+      for (Index r = 0; r < rows; ++r) inputs.from(r, width).read(0, 1, width, single.data() + r * width);
+      CHECK(single == expected);
+    }
+  }
+}
+
+void check_not_a_number() {
+  const double nan = std::nan("");
+  const std::vector<double> x{nan, 1.0, -std::numeric_limits<double>::infinity()};
+  std::vector<float> out(3);
+  Inputs<float>(x.data(), far_scaling(3, 0.0, 2.0)).read(0, 1, 3, out.data());
+  CHECK(std::isnan(out[0]) && out[1] == 1.125f && out[2] == -2.0f);
+}
+
+// Time stamps: the policy in float sees what is left of them in double.
+void check_policy() {
+  constexpr Index B = 300, D = 5;
+  Policy<float> policy(D, {6}, Activation::tanh, {"categorical", {3}, 0, {}});
+  const auto theta = testing::normal<float>(policy.num_params(), 2);
+  const auto noise = testing::normal<double>(B * D, 3);
+  std::vector<double> stamps;
+  for (const double z : noise) stamps.push_back(1.7e9 + z);
+  const auto scaling = far_scaling(D, 1.7e9, 10.0);
+  std::vector<float> near(stamps.size());
+  Inputs<float>(stamps.data(), scaling).read(0, B, D, near.data());
+  std::vector<std::int64_t> choices(B);
+  for (Index i = 0; i < B; ++i) choices[static_cast<std::size_t>(i)] = i % 3;
+  std::vector<float> expected(B), got(B);
+  policy.log_prob(theta.data(), B, near.data(), {nullptr, choices.data()}, expected.data());
+  policy.log_prob(theta.data(), B, Inputs<float>(stamps.data(), scaling), {nullptr, choices.data()},
+                  got.data());
+  CHECK(got == expected);
+  std::sort(got.begin(), got.end());
+  CHECK(std::unique(got.begin(), got.end()) - got.begin() > 250);
+}
+
+}  // namespace
+
+int main() {
+  for (const Index width : {1, 3, 4, 8, 17}) {
+    check_reading<float, float>(width, 300.0);
+    check_reading<float, double>(width, 1.7e9);
+    check_reading<double, float>(width, 300.0);
+    check_reading<double, double>(width, -1.7e9);
+  }
+  check_not_a_number();
+  check_policy();
+  return testing::finish();
+}

@@ -1,0 +1,54 @@
+"""How far numbers are spread, and how much of it rounding alone may have made."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pgcore.kernels._coerce import FLOAT64, FloatArray
+
+__all__ = ["Spread", "rounding", "spread_of"]
+
+
+class Spread(NamedTuple):
+    """Numbers around their mean, in double precision."""
+
+    centred: NDArray[np.float64]
+    """x − mean, shape (B,)."""
+    mean: float
+    deviation: float
+    """The standard deviation (of all B), exactly 0 where rounding alone may have made it."""
+
+
+def rounding(dtype: np.dtype[Any]) -> float:
+    """Return how far apart rounding may set numbers of a dtype that should be equal, relative to their size.
+
+    What is float32 was rounded once, at the end; float64 results come out of sums over many steps.
+    """
+    return (64 if dtype == FLOAT64 else 4) * float(np.finfo(dtype).eps)
+
+
+def spread_of(values: FloatArray, *, magnitude: float = 0.0) -> Spread:
+    """Return mean and deviation of numbers of any size; NaN and infinity make the deviation NaN.
+
+    Parameters
+    ----------
+    values
+        Shape (B,), at least one.
+    magnitude
+        Size of the numbers that ``values`` are differences of, where it is larger than their own.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        # From the first: differences of nearly equal numbers are exact, and those of equal ones 0.
+        centred = np.subtract(values, values[0], dtype=np.float64)
+        shift = float(centred.mean())
+        centred -= shift
+        mean, largest = float(values[0]) + shift, float(np.abs(centred).max())
+        if largest == 0:
+            return Spread(centred, mean, 0.0)
+        # Divided first: the squares of very large and very small numbers leave the range.
+        deviation = largest * float(np.sqrt(np.mean(np.square(centred / largest))))
+        size = max(float(np.abs(values).max()), magnitude)
+    return Spread(centred, mean, 0.0 if deviation <= rounding(values.dtype) * size else deviation)
