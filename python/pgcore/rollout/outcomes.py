@@ -22,6 +22,7 @@ __all__ = [
     "check_reset",
     "check_step",
     "flag_array",
+    "flag_arrays",
     "not_finite",
     "reward_array",
 ]
@@ -194,15 +195,20 @@ def reward_array(rewards: list[Any]) -> NDArray[np.float64]:
     return np.array([_check_reward(reward, place(i, "step()")) for i, reward in enumerate(rewards)])
 
 
-def flag_array(name: str, flags: list[Any]) -> NDArray[np.bool_]:
-    """Flags of all environments as an array, shape (N,)."""
+def flag_arrays(terminated: list[Any], truncated: list[Any]) -> NDArray[np.bool_]:
+    """Both flags of all environments as an array, shape (2, N)."""
     try:
-        array = np.array(flags)
+        array = np.array((terminated, truncated))
     except Exception:
         pass
     else:
-        if array.dtype is BOOL and array.ndim == 1:
+        if array.dtype is BOOL and array.ndim == 2:
             return array
+    return np.array([flag_array("terminated", terminated), flag_array("truncated", truncated)])
+
+
+def flag_array(name: str, flags: list[Any]) -> NDArray[np.bool_]:
+    """Flags of all environments, each of them checked, as an array, shape (N,)."""
     return np.array([_check_flag(name, flag, place(i, "step()")) for i, flag in enumerate(flags)], BOOL)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import gymnasium as gym
@@ -17,7 +17,7 @@ from pgcore.rollout.outcomes import (
     check_first_outcomes,
     check_reset,
     check_step,
-    flag_array,
+    flag_arrays,
     reward_array,
 )
 from pgcore.rollout.seeds import environment_seed
@@ -58,6 +58,9 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
         self._batch = Batcher(self.single_observation_space)
         # The batched space of most is one array; those of tuples and dictionaries are put together by parts.
         self._iterates = isinstance(self.action_space, gym.spaces.Tuple | gym.spaces.Dict)
+        self._paid: list[Any] = [0.0] * self.num_envs
+        self._ended: list[Any] = [False] * self.num_envs
+        self._stopped: list[Any] = [False] * self.num_envs
         for i, env in enumerate(self.envs):
             check_first_outcomes(env, i)
 
@@ -112,35 +115,26 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
                 "env: expected ended episodes to be reset by options={'reset_mask': ...} before the next "
                 f"step, got a step in environments {np.flatnonzero(self._autoreset_envs).tolist()}"
             )
-        obs = self._env_obs
-        reward: Any
-        end: Any
-        cut: Any
-        rewards: list[Any] = []
-        terminated: list[Any] = []
-        truncated: list[Any] = []
-        i = -1
-        for env, action in zip(self.envs, self._each(actions), strict=True):
-            i += 1
+        if type(actions) is not np.ndarray or self._iterates or len(actions) != self.num_envs:
+            actions = self._each(actions)
+        obs, rewards, terminated, truncated = self._env_obs, self._paid, self._ended, self._stopped
+        info: Any
+        for i, env in enumerate(self.envs):
             try:
-                outcome = env.step(action)
+                outcome = env.step(actions[i])
             except Exception as error:
                 raise_told(error, i, "step()")
             try:
-                obs[i], reward, end, cut, info = outcome
+                obs[i], rewards[i], terminated[i], truncated[i], info = outcome
             except (TypeError, ValueError):
                 info = None
             if type(info) is not dict:
-                obs[i], reward, end, cut, _ = check_step(
+                obs[i], rewards[i], terminated[i], truncated[i], _ = check_step(
                     self.single_observation_space, outcome, place(i, "step()")
                 )
-            rewards.append(reward)
-            terminated.append(end)
-            truncated.append(cut)
-        batch, paid = self._batch(obs, "step()"), reward_array(rewards)
-        ended, stopped = flag_array("terminated", terminated), flag_array("truncated", truncated)
-        self._autoreset_envs = np.logical_or(ended, stopped)
-        return batch, paid, ended, stopped, {}
+        flags = flag_arrays(terminated, truncated)
+        self._autoreset_envs = np.logical_or(flags[0], flags[1])
+        return self._batch(obs, "step()"), reward_array(rewards), flags[0], flags[1], {}
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment, also after one that fails to."""
@@ -154,9 +148,9 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
         if failure is not None:
             raise_told(failure, where, "close()")
 
-    def _each(self, actions: Any) -> Iterable[Any]:
-        """One action after the other, as many as there are environments."""
-        each = actions
+    def _each(self, actions: Any) -> Sequence[Any]:
+        """Return a sequence of actions, as many as there are environments."""
+        each: Sequence[Any] = actions
         if self._iterates:
             each = self._of_parts(actions)
         elif isinstance(actions, Mapping | str) or not hasattr(actions, "__len__"):
@@ -166,7 +160,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             )
         if len(each) != self.num_envs:
             raise ValueError(f"actions: expected {self.num_envs}, one for each environment, got {len(each)}")
-        return each  # type: ignore[no-any-return]
+        return each
 
     def _of_parts(self, actions: Any) -> list[Any]:
         """Actions from a dictionary or a tuple of arrays, as `Dict` and `Tuple` spaces batch them."""
