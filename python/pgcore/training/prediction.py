@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+from numpy import ndarray
 
 from pgcore.rollout import ActionAdapter, ObservationAdapter
 from pgcore.rollout.faults import describe
@@ -40,11 +41,13 @@ class Predictor:
         self._actions = ActionAdapter(action_space)
         self.obs_dim = self._observations.dim
         self._box_shape = observation_space.shape if isinstance(observation_space, gym.spaces.Box) else None
+        self._is_small = self._box_shape is not None and len(self._box_shape) == 1 and self.obs_dim <= 64
         self._is_plain_choice = (
             isinstance(action_space, gym.spaces.Discrete)
             and action_space.start == 0
             and action_space.dtype == np.int64
         )
+        self._is_box = isinstance(action_space, gym.spaces.Box)
         self._bounds: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
             self._bounds = action_space.low[None], action_space.high[None]
@@ -78,35 +81,48 @@ class Predictor:
             are not.
         """
         # What an interactive loop passes, thousands of times a second.
-        if type(obs) is np.ndarray and obs.shape == self._box_shape:
-            flat, single = obs.reshape(1, -1), True
+        if type(obs) is ndarray and obs.shape == self._box_shape:
+            single = True
+            try:  # a sum is not finite with NaN in it; of a few numbers this is the fastest test by far
+                finite = self._is_small and isfinite(sum(obs.tolist()))
+            except (TypeError, OverflowError):  # no numbers: the policy says so
+                finite = False
+            if finite:
+                flat = obs[None]
+            else:
+                flat = obs.reshape(1, -1)
+                self._require_finite(flat, single)
         else:
-            if not isinstance(self._space, gym.spaces.Tuple):
-                _refuse_outcome(obs)
-            try:
-                single = _num_rows(self._space, obs, "obs") is None
-            except ValueError:
-                _refuse_outcome(obs)
-                raise
-            flat = (
-                self._observations.single(obs, policy.dtype)
-                if single
-                else self._observations(obs, policy.dtype)
-            )
-        if flat.dtype.kind == "f" and not math.isfinite(np.vdot(flat, flat)):  # or it is very large
-            self._require_finite(flat, single)
+            flat, single = self._flattened(obs, policy)
         if rng is None:
             actions = policy.mode(flat)
         else:
             actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0])
-        if actions.dtype.kind == "f" and not math.isfinite(np.vdot(actions, actions)):
+        if self._is_plain_choice:
+            return actions[0] if single else actions
+        if self._is_box and not (single and isfinite(sum(actions[0].tolist()))):
             _require_finite_actions(actions, single)
         if self._bounds is not None and actions.dtype == self._bounds[0].dtype:
             low, high = self._bounds  # what the adapter does, without its checks
             actions = np.minimum(np.maximum(actions, low), high)
-        elif not self._is_plain_choice:
+        else:
             actions = self._actions.to_env(actions)
         return actions[0] if single else actions
+
+    def _flattened(self, obs: Any, policy: Policy) -> tuple[ndarray[Any, Any], bool]:
+        """Any observation or batch of them as finite rows, and whether it is one."""
+        if not isinstance(self._space, gym.spaces.Tuple):
+            _refuse_outcome(obs)
+        try:
+            single = _num_rows(self._space, obs, "obs") is None
+        except ValueError:
+            _refuse_outcome(obs)
+            raise
+        flat = (
+            self._observations.single(obs, policy.dtype) if single else self._observations(obs, policy.dtype)
+        )
+        self._require_finite(flat, single)
+        return flat, single
 
     def _require_finite(self, flat: np.ndarray[Any, Any], single: bool) -> None:
         if (lost := not_finite(flat)) is not None:
