@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import pickle
 import queue
@@ -28,7 +29,7 @@ from pgcore.rollout.faults import (
     place,
     raise_told,
 )
-from pgcore.rollout.outcomes import check_first_outcomes, check_reset, check_step
+from pgcore.rollout.outcomes import StepCheck, check_first_outcomes, check_reset
 
 __all__ = ["LOST", "PATIENCE", "AsyncVectorEnv", "end_workers", "worker_error"]
 
@@ -67,6 +68,7 @@ class AsyncVectorEnv(Base):
 
     def _start(self) -> None:
         self.processes, self.parent_pipes, self._failure = [], [], ""
+        self._polls: list[Callable[[float], bool]] = []
         self._state = AsyncState.DEFAULT
         try:
             super().__init__(self._make, autoreset_mode=AutoresetMode.DISABLED)
@@ -122,8 +124,10 @@ class AsyncVectorEnv(Base):
         """Whether all answers are there in time; several times faster than gymnasium's."""
         if timeout is None:
             return True
+        if not self._polls:
+            self._polls = [_poll(pipe) for pipe in self.parent_pipes]
         end = time.perf_counter() + timeout
-        return all(_readable(pipe, max(end - time.perf_counter(), 0.0)) for pipe in self.parent_pipes)
+        return all(poll(max(end - time.perf_counter(), 0.0)) for poll in self._polls)
 
     def _raise_if_errors(self, successes: Iterable[bool]) -> None:
         """Raise what the first environment that failed has raised; its worker has ended."""
@@ -170,7 +174,7 @@ class AsyncVectorEnv(Base):
 def worker_error(env: Base, error: BaseException, call: str) -> WorkerError:
     """Say which worker of a vector environment ended or does not answer, and what ended it."""
     if isinstance(error, multiprocessing.TimeoutError):
-        silent = [i for i, pipe in enumerate(env.parent_pipes) if not _readable(pipe, 0.0)]
+        silent = [i for i, pipe in enumerate(env.parent_pipes) if not _poll(pipe)(0.0)]
         limit = getattr(env, "worker_timeout", None)
         within = "in time" if limit is None else f"within {limit:g} seconds (worker_timeout)"
         who = f"environments {silent}" if len(silent) > 1 else f"environment {silent[0] if silent else '?'}"
@@ -237,15 +241,15 @@ def end_workers(env: Base, patience: float) -> None:
     env._state = AsyncState.DEFAULT  # there is nothing left to wait for, or to warn of
 
 
-def _readable(pipe: Any, timeout: float) -> bool:
-    """Whether there is something to read, if only the end, within so many seconds."""
+def _poll(pipe: Any) -> Callable[[float], bool]:
+    """A function that waits some seconds at most for something to read, if only the end."""
     if pipe is None or pipe.closed:
-        return False
+        return lambda timeout: False
     if not hasattr(select, "poll"):  # Windows
-        return bool(pipe.poll(None if timeout == float("inf") else timeout))
+        return lambda timeout: bool(pipe.poll(None if timeout == math.inf else timeout))
     poll = select.poll()
     poll.register(pipe.fileno(), select.POLLIN)
-    return bool(poll.poll(None if timeout == float("inf") else timeout * 1000))
+    return lambda timeout: bool(poll.poll(None if timeout == math.inf else timeout * 1000))
 
 
 class _ReportedError(Exception):
@@ -265,6 +269,7 @@ class _Reporting(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, make: MakeEnv, index: int) -> None:
         super().__init__(make())
         self._index = index
+        self._check_step = StepCheck(self.env.observation_space, place(index, "step()"))
         check_first_outcomes(self.env, index)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
@@ -279,15 +284,14 @@ class _Reporting(gym.Wrapper[Any, Any, Any, Any]):
             raise _report(error, where) from None
 
     def step(self, action: Any) -> Any:
-        where = place(self._index, "step()")
         try:
             try:
                 outcome: Any = self.env.step(action)
             except Exception as error:
                 raise_told(error, self._index, "step()")
-            return check_step(self.env.observation_space, outcome, where)
+            return self._check_step(outcome)
         except Exception as error:
-            raise _report(error, where) from None
+            raise _report(error, place(self._index, "step()")) from None
 
 
 def _report(error: Exception, where: str) -> _ReportedError:
