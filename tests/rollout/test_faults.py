@@ -497,13 +497,19 @@ def test_not_finite_numbers_are_ended_early_in_episodes_that_never_end():
     """Where every step of the environment is NaN, it may never terminate."""
 
     class Endless(Faulty):
+        action_space = spaces.Box(-1, 1, (1,))
+
         def step(self, action):
             self.t += 1
+            assert self.t < 1000, "for ever"
             return np.full(3, np.nan, np.float32), 1.0, False, False, {}
 
-    env = SyncVectorEnv([Endless])
-    with pytest.raises(FaultyEnvironmentError, match=r"^obs.0.: expected a finite number, got nan"):
-        Collector(env, FakePolicy(), rng=np.random.default_rng(0)).collect(3, whole_episodes=True)
+    policy = FakePolicy(action_shape=(1,), num_actions=None)
+    with pytest.raises(FaultyEnvironmentError, match=r"^obs.0.: expected a finite number, got nan") as caught:
+        Collector(SyncVectorEnv([Endless]), policy, rng=np.random.default_rng(0)).collect(
+            3, whole_episodes=True
+        )
+    assert "for ever" not in str(caught.value.__context__)
 
 
 @pytest.mark.parametrize("number", [0, 2**31, 2**63, 2**100, np.int64(7), np.uint64(2**63)])
