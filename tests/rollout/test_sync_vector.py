@@ -193,3 +193,24 @@ def test_seeds_one_by_one():
         env.reset(seed=[1, 2, 3])
     with pytest.raises(ValueError, match=r"^seed: expected an integer >= 0"):
         env.reset(seed=-3)
+
+
+@pytest.mark.parametrize("space", [BOX, DICT], ids=["box", "dict"])
+def test_copies_may_observe_by_one_array(space):
+    """Of their class or module, say; each overwrites what those before it have returned."""
+
+    class Shares(Counter):
+        memory = np.zeros((2, 3), np.float32)
+
+        def _obs(self):
+            self.memory[...] = self._t
+            if isinstance(self.observation_space, spaces.Dict):
+                return {"t": self.memory[0, :1], "parity": int(self._t) % 2}
+            return self.memory
+
+    ours, theirs = (SyncVectorEnv([lambda kind=kind: kind(space)] * 3) for kind in (Shares, Counter))
+    for _ in range(2):
+        np.testing.assert_equal(ours.reset(seed=7), theirs.reset(seed=7))
+        for _ in range(3):
+            actions = np.array([0, 1, 2])
+            np.testing.assert_equal(ours.step(actions), theirs.step(actions))

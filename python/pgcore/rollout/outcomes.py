@@ -26,6 +26,7 @@ __all__ = [
     "flag_arrays",
     "not_finite",
     "reward_array",
+    "shares_memory",
 ]
 
 Array = NDArray[Any]
@@ -210,6 +211,15 @@ def not_finite(obs: Any, name: str = "obs") -> tuple[str, int, float] | None:
     row, *index = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
     component = f"{name}[{', '.join(map(str, index))}]" if index else name
     return component, row, float(array[(row, *index)])
+
+
+def shares_memory(one: Any, other: Any) -> bool:
+    """Whether two observations hold the same array somewhere."""
+    if isinstance(one, Mapping):
+        return any(shares_memory(one[key], other[key]) for key in one.keys() & other.keys())
+    if isinstance(one, tuple | list):
+        return any(map(shares_memory, one, other))
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.may_share_memory(one, other)
 
 
 # Many environments' values at once: what is as it should be costs one array each.

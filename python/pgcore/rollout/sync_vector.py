@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, TypeAlias
 
 import gymnasium as gym
@@ -19,6 +20,7 @@ from pgcore.rollout.outcomes import (
     check_step,
     flag_arrays,
     reward_array,
+    shares_memory,
 )
 from pgcore.rollout.seeds import environment_seed
 
@@ -58,6 +60,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
         self._batch = Batcher(self.single_observation_space)
         # The batched space of most is one array; those of tuples and dictionaries are put together by parts.
         self._iterates = isinstance(self.action_space, gym.spaces.Tuple | gym.spaces.Dict)
+        self._one_array = False  # whether the environments observe by one array of their class
         self._paid: list[Any] = [0.0] * self.num_envs
         self._ended: list[Any] = [False] * self.num_envs
         self._stopped: list[Any] = [False] * self.num_envs
@@ -89,14 +92,19 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
         mask = None if options is None else options.pop("reset_mask", None)
         which = range(self.num_envs) if mask is None else self._marked(mask)
         seeds = self._seeds(seed)
+        given = []
         for i in which:
             reset = self.envs[i].reset
             try:
                 outcome = reset(seed=seeds[i], options=options)
             except Exception as error:
                 raise_told(error, i, "reset()", reset)
-            self._env_obs[i], _ = check_reset(self.single_observation_space, outcome, place(i, "reset()"))
+            obs, _ = check_reset(self.single_observation_space, outcome, place(i, "reset()"))
+            given.append(obs)
+            self._env_obs[i] = deepcopy(obs)
             self._autoreset_envs[i] = False
+        if mask is None:
+            self._one_array = len(given) > 1 and shares_memory(given[0], given[1])
         return self._batch(self._env_obs, "reset()"), {}
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
@@ -118,6 +126,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
         if type(actions) is not np.ndarray or self._iterates or len(actions) != self.num_envs:
             actions = self._each(actions)
         obs, rewards, terminated, truncated = self._env_obs, self._paid, self._ended, self._stopped
+        one_array = self._one_array
         info: Any
         for i, env in enumerate(self.envs):
             try:
@@ -132,6 +141,8 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
                 obs[i], rewards[i], terminated[i], truncated[i], _ = check_step(
                     self.single_observation_space, outcome, place(i, "step()")
                 )
+            if one_array:  # which the next environment will write to
+                obs[i] = deepcopy(obs[i])
         flags = flag_arrays(terminated, truncated)
         self._autoreset_envs = np.logical_or(flags[0], flags[1])
         return self._batch(obs, "step()"), reward_array(rewards), flags[0], flags[1], {}
