@@ -104,6 +104,13 @@ class ObservationAdapter:
             part.write(np.asarray(_at(obs, path)), out[:, column : column + part.width])
             column += part.width
 
+    def _batch_size(self, obs: Any) -> int:
+        path, part = self._parts[0]
+        shape = np.shape(_at(obs, path))
+        if not shape:
+            raise ValueError(f"{part.name}: expected a batch, got a scalar")
+        return int(shape[0])
+
     def component(self, column: int) -> str:
         """Return which component of an observation a column of the flat ones holds, as messages call it.
 
@@ -115,13 +122,6 @@ class ObservationAdapter:
                 return part.component(column)
             column -= part.width
         raise ValueError(f"column: expected an integer below {self.dim}, got {column + self.dim}")
-
-    def _batch_size(self, obs: Any) -> int:
-        path, part = self._parts[0]
-        shape = np.shape(_at(obs, path))
-        if not shape:
-            raise ValueError(f"{part.name}: expected a batch, got a scalar")
-        return int(shape[0])
 
 
 class ActionAdapter:
