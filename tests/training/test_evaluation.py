@@ -138,3 +138,77 @@ def test_bad_arguments():
         evaluate_policy(model, "CartPole-v1", 0)
     with pytest.raises(ValueError, match="Nothing-v0"):
         evaluate_policy(model, "Nothing-v0")
+
+
+class Odd(gym.Env):
+    """Observes and pays what it is told at step 2."""
+
+    observation_space, action_space = gym.spaces.Box(-9, 9, (3,)), gym.spaces.Box(-1, 1, (2,))
+
+    def __init__(self, outcome=None):
+        self.outcome, self.t = outcome, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        if self.t == 2 and self.outcome is not None:
+            return self.outcome
+        return np.zeros(3, np.float32), 1.0, self.t == 5, False, {}
+
+
+BAD = np.array([0, np.nan, 0], np.float32)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (
+            (BAD, 1.0, False, False, {}),
+            "obs[1]: expected a finite number, got nan in environment 1 at step 2",
+        ),
+        (
+            (np.zeros(3, np.float32), np.inf, False, False, {}),
+            "reward: expected a finite number, got inf in environment 1 at step 1",
+        ),
+        ((BAD[1:], 1.0, False, False, {}), "environment 1, step(), obs: expected float32 of shape (3,), got"),
+        (
+            (0, 1.0, False),
+            "environment 1, step(): expected five values (obs, reward, terminated, truncated, info), got",
+        ),
+    ],
+)
+def test_an_environment_that_is_at_fault(mode, outcome, message):
+    env = SyncVectorEnv([Odd, lambda: Odd(outcome)], autoreset_mode=mode)
+    model = pgcore.REINFORCE(Odd(), hidden=())
+    with pytest.raises(ValueError) as error:
+        evaluate_policy(model, env, 4)
+    assert str(error.value).startswith(message)
+
+
+def test_actions_that_are_not_finite():
+    class Broken:
+        def predict(self, obs, state=None, episode_start=None, deterministic=False):
+            return np.array([[0.0, 0.0], [0.0, np.nan]]), None
+
+    with pytest.raises(ValueError) as error:
+        evaluate_policy(Broken(), SyncVectorEnv([Odd, Odd]), 4)
+    assert str(error.value) == (
+        "action[1]: expected a finite number, got nan in environment 1 at step 0 of the evaluation"
+    )
+
+
+def test_an_exception_of_the_environment_stays_what_it_is():
+    class Fails(Odd):
+        def step(self, action):
+            raise KeyError("goal")
+
+    model = pgcore.REINFORCE(Odd(), hidden=())
+    with pytest.raises(KeyError, match="goal"):
+        evaluate_policy(model, Fails(), 4)
+    with pytest.raises(KeyError, match="goal"):
+        evaluate_policy(model, SyncVectorEnv([Fails]), 4)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pgcore.kernels._coerce import check_shape, float_array
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pgcore.batch import Batch
     from pgcore.policies import ObservationNormalizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -67,11 +68,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"pgcore: expected sizes that fit into memory, got: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # nobody reads on, as after `| head`
+    except BrokenPipeError:
+        if not _nobody_reads():  # of an environment's socket, say
+            raise
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python tries again when it ends
         return 128 + 13
     except KeyboardInterrupt:
         return 130
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone, as after `| head`."""
+    if not hasattr(select, "poll"):  # Windows, where a broken pipe is another error
+        return False
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):
+        return False
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _run(arguments: list[str]) -> int:

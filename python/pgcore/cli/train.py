@@ -22,6 +22,7 @@ from pgcore.cli.parse import option_value, parse, require_at_least
 from pgcore.cli.run_directory import RunDirectory
 from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
 from pgcore.kernels._coerce import integers
+from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
 from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger, load, make_config
 from pgcore.training.datasets import MINARI
 
@@ -218,7 +219,7 @@ def _train(algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any]
             failure = CommandError(
                 f"interrupted after {model.num_timesteps:,} steps; {again}", interrupt.status
             )
-        except FloatingPointError as error:
+        except (FloatingPointError, FaultyEnvironmentError, WorkerError) as error:
             failure = CommandError(f"training broke down after {model.num_timesteps:,} steps: {error}", 1)
         finally:  # whatever happened, the iterations that were finished are kept
             with one_line_errors(OSError):

@@ -13,6 +13,8 @@ from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
 from pgcore.rollout.copying import HoldsEnv
+from pgcore.rollout.faults import FaultyEnvironmentError
+from pgcore.rollout.outcomes import not_finite
 from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
 
@@ -146,6 +148,11 @@ class Collector(HoldsEnv):
         ------
         TypeError, ValueError
             If ``n_steps`` is not a positive integer.
+        FaultyEnvironmentError
+            A `ValueError`: if an environment returns what doesn't fit its spaces, or an observation or a
+            reward that is not finite.
+        FloatingPointError
+            If the policy's actions are not finite though its observations are.
         """
         n_steps = integer("n_steps", n_steps, minimum=1)
         going_on, self._can_go_on = self._can_go_on and not whole_episodes, False
@@ -165,6 +172,7 @@ class Collector(HoldsEnv):
         buffer.obs[0] = self._last_obs
         play = self._play_episodes if whole_episodes else self._play_steps
         length = play(buffer, n_steps)
+        self._require_finite(buffer, 0, length)
         self._last_obs[:] = buffer.obs[length]
         self.num_env_steps = length * self.num_envs - int(self._num_idle.sum())
         batch = self._make_batch(buffer, length)
@@ -201,6 +209,7 @@ class Collector(HoldsEnv):
         t = 0
         while playing.any():
             if t == len(noise):
+                self._require_finite(buffer, t // 2, t)  # or it might never end
                 noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
                 buffer.reserve(len(noise))
                 act = self.policy.actor(buffer.obs, noise, buffer.actions)
@@ -215,12 +224,18 @@ class Collector(HoldsEnv):
     def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], None]) -> Step:
         """Make one vector step and write it down."""
         actions = buffer.actions[t]
-        if self._has_idled:
-            # A step that only resets uses up no noise, so that an episode doesn't depend on how it was reset.
-            self.policy.act(buffer.obs[t], noise[t - self._num_idle, self._columns], out=actions)
-        else:
-            act(t)
-        step = self._stepper.step(actions, buffer.obs[t + 1])
+        try:
+            if self._has_idled:
+                # A step that only resets uses up no noise, so that an episode doesn't depend on how it was
+                # reset.
+                self.policy.act(buffer.obs[t], noise[t - self._num_idle, self._columns], out=actions)
+            else:
+                act(t)
+            step = self._stepper.step(actions, buffer.obs[t + 1])
+        except Exception:
+            buffer.rewards[t] = 0.0  # there are none yet
+            self._require_finite(buffer, t, t + 1)  # the cause, if the policy or the environment minds
+            raise
         buffer.rewards[t] = step.rewards
         buffer.terminated[t] = step.terminated
         buffer.done[t] = step.done
@@ -231,6 +246,31 @@ class Collector(HoldsEnv):
         if step.cut.size:
             self._finals.append((t, step.cut, step.final_obs))
         return step
+
+    def _require_finite(self, buffer: StepBuffer, start: int, stop: int) -> None:
+        """Refuse steps from which nothing could be learned, and say where the first of them is."""
+        recorded = buffer.recorded[start:stop]
+        first: tuple[int, ...] | None = None
+        for name in ("obs", "actions", "rewards"):  # of one step, the earlier are the cause of the later
+            values = getattr(buffer, name)[start:stop]
+            if values.dtype.kind != "f" or np.isfinite(values).all():
+                continue
+            bad = ~np.isfinite(values) & recorded.reshape(recorded.shape + (1,) * (values.ndim - 2))
+            if bad.any():
+                found = tuple(int(i) for i in np.argwhere(bad)[0])
+                if first is None or found[0] < first[0]:
+                    first, culprit, value = found, name, values[found]
+        if first is None:
+            return
+        t, env, *index = first
+        when = f"got {value} in environment {env} at step {start + t} of the rollout"
+        if culprit == "actions":
+            raise FloatingPointError(
+                f"policy: expected finite actions, {when}, component {index}; its observation is finite, "
+                "so its parameters are not"
+            )
+        component = self._stepper.observations.component(index[0]) if culprit == "obs" else "reward"
+        raise FaultyEnvironmentError(f"{component}: expected a finite number, {when}")
 
     def _make_batch(self, buffer: StepBuffer, length: int) -> Batch:
         """Transpose the buffer: recorded steps only, environment by environment, in time order."""
@@ -254,6 +294,13 @@ class Collector(HoldsEnv):
         tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)
         tail_obs[~piece_done] = buffer.obs[length, piece_envs[~piece_done]]
         tail_obs[piece_done & ~terminated[piece_ends]] = truncated_obs
+        if (lost := not_finite(tail_obs)) is not None:
+            _, piece, value = lost
+            column = int(np.flatnonzero(~np.isfinite(tail_obs[piece]))[0])
+            raise FaultyEnvironmentError(
+                f"{self._stepper.observations.component(column)}: expected a finite number, got {value} in "
+                f"environment {piece_envs[piece]} at step {piece_times[piece] + 1} of the rollout"
+            )
 
         actions = buffer.hand_over("actions", length, rows)
         obs = buffer.hand_over("obs", length, rows)

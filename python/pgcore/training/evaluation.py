@@ -11,7 +11,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from pgcore.kernels._coerce import integer
-from pgcore.rollout import autoreset_mode, make_vector_env
+from pgcore.rollout import autoreset_mode, close_vector_env, make_vector_env
+from pgcore.rollout.calls import reset_vector, step_vector
+from pgcore.rollout.faults import FaultyEnvironmentError
+from pgcore.rollout.outcomes import not_finite
 from pgcore.training.seeding import checked_seed
 
 __all__ = ["Predicts", "evaluate_policy"]
@@ -91,7 +94,8 @@ def evaluate_policy(
     Raises
     ------
     ValueError
-        If ``n_eval_episodes`` is not positive, or the environment is unknown.
+        If ``n_eval_episodes`` is not positive, the environment is unknown or returns what doesn't fit its
+        spaces, or observations, rewards or actions are not finite.
 
     Examples
     --------
@@ -112,7 +116,7 @@ def evaluate_policy(
         returns, lengths = _play(model, vector_env, n_eval_episodes, deterministic, seed)
     finally:
         if isinstance(env, str):  # the caller's own environments stay open
-            vector_env.close()
+            close_vector_env(vector_env)
     if return_episode_rewards:
         return returns, lengths
     return float(np.mean(returns)), float(np.std(returns))
@@ -129,10 +133,15 @@ def _play(
     resetting = np.zeros(env.num_envs, np.bool_)  # where this step is next-step autoreset's, which is none
     starting = np.ones(env.num_envs, np.bool_)
     state = None
-    obs, _ = env.reset(seed=seed)
+    obs = reset_vector(env, seed=seed)
+    step = 0
     while any(len(played) < quota for played, quota in zip(returns, quotas, strict=True)):
+        _require_finite("obs", obs, step)
         actions, state = model.predict(obs, state, starting, deterministic)
-        obs, rewards, terminated, truncated, _ = env.step(actions)
+        _require_finite("action", actions, step)
+        obs, rewards, terminated, truncated, _ = step_vector(env, actions)
+        _require_finite("reward", np.where(resetting, 0.0, rewards), step)
+        step += 1
         sums += np.where(resetting, 0.0, rewards)
         steps += ~resetting
         done = np.logical_or(terminated, truncated) & ~resetting
@@ -145,9 +154,19 @@ def _play(
         if mode is AutoresetMode.NEXT_STEP:
             starting, resetting = resetting, done
         elif mode is AutoresetMode.DISABLED and done.any():
-            fresh, _ = env.reset(options={"reset_mask": done.copy()})
+            fresh = reset_vector(env, options={"reset_mask": done.copy()})
             obs = _replaced(obs, fresh, done)
     return [*chain.from_iterable(returns)], [*chain.from_iterable(lengths)]
+
+
+def _require_finite(name: str, values: Any, step: int) -> None:
+    """Refuse what would make a return that means nothing, and say where it is."""
+    if (lost := not_finite(values, name)) is not None:
+        component, row, value = lost
+        raise FaultyEnvironmentError(
+            f"{component}: expected a finite number, got {value} in environment {row} at step {step} of the "
+            "evaluation"
+        )
 
 
 def _replaced(obs: Any, fresh: Any, where: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
