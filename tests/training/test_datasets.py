@@ -331,5 +331,5 @@ def test_minari_datasets_that_are_not_there(tmp_path, monkeypatch):
 
 def test_without_minari_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "minari", None)
-    with pytest.raises(ImportError, match=r"minari:some/thing-v0 with, got none .*'pgcore\[minari\]'$"):
+    with pytest.raises(ImportError, match=r"minari:some/thing-v0 with, got none .*'pgcore-rl\[minari\]'$"):
         datasets.load("minari:some/thing-v0")
