@@ -111,6 +111,14 @@ inline T exp(T x) {
   return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
+// The same bits for |x| ≤ 80, in fewer operations; anything for other x.
+template <class T>
+inline T exp_moderate(T x) {
+  const Reduced<T> reduced(x);
+  const T r = reduced.r;
+  return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(reduced.exponent());
+}
+
 // e^x − 1 − x, to a few units in the last place also near zero, where it is x²/2. With x = n ln 2 + r this is
 // 2ⁿ (e^r − 1 − r) + (2ⁿ − 1)(1 + r) − n ln 2, and all but the first term are zero for n = 0.
 template <class T>

@@ -20,6 +20,17 @@ def float_arrays(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
     return tuple(np.asarray(array).astype(dtype) for array in arrays)
 
 
+def doubles(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+    """The arrays in float64."""
+    return tuple(array.astype(np.float64) for array in arrays)
+
+
+def cast(dtype: np.dtype[Any], result: FloatArray) -> FloatArray:
+    """A result in the dtype that is due; infinite where it is beyond that."""
+    with np.errstate(over="ignore"):
+        return result.astype(dtype)
+
+
 def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind in "biu":
         return np.dtype(np.float64)
