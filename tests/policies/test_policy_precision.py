@@ -171,6 +171,16 @@ def test_many_choices_and_many_dimensions() -> None:
     assert wide.entropy(obs)[0] == pytest.approx(entropy, rel=1e-6)
 
 
+def test_score_norms_of_many_inputs() -> None:
+    """‖∇ log π‖² over a wide layer, in float32."""
+    D = 200_000
+    policy = GaussianPolicy(D, 1, hidden=())
+    obs = np.full((1, D), 0.1, np.float32)
+    policy.params = np.zeros(policy.num_params)
+    expected = 4.0 * (D * float(np.float32(0.1)) ** 2 + 1.0) + 9.0
+    assert policy.score_sq_norms(obs, [[2.0]])[0] == pytest.approx(expected, rel=3e-7)
+
+
 # ---- scales that leave the dtype ----
 
 

@@ -88,8 +88,8 @@ def _shifted_and_others(z: FloatArray) -> tuple[FloatArray, FloatArray]:
     shifted: FloatArray = z - np.max(z, axis=1, keepdims=True, initial=-np.inf)
     weights = np.exp(shifted)
     ones = np.sum(np.where(weights < 1.0, 0.0, weights), axis=1, dtype=z.dtype)  # NaN is among them
-    others: FloatArray = np.sum(np.where(weights < 1.0, weights, 0.0), axis=1, dtype=z.dtype) + (ones - 1.0)
-    return shifted, others
+    others = np.sum(np.where(weights < 1.0, weights, 0.0), axis=1, dtype=z.dtype) + (ones - 1.0)
+    return shifted, np.asarray(others)
 
 
 def _log_softmax(z: FloatArray) -> FloatArray:
