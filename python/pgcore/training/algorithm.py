@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,8 @@ from pgcore.rollout import Collector, close_vector_env, make_vector_env
 from pgcore.training import persistence
 from pgcore.training.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.training.config import Config, make_config
+from pgcore.training.interrupts import Interrupts
+from pgcore.training.loop import run
 from pgcore.training.persistence import WINDOW, EnvLike
 from pgcore.training.prediction import Predictor
 from pgcore.training.registry import register
@@ -217,14 +218,16 @@ class Algorithm(ABC, Generic[ConfigT]):
         """Train for at least ``total_timesteps`` environment steps, in whole iterations; return the model.
 
         If an exception (Ctrl-C is one) cuts an iteration short, the model is as it was before that iteration,
-        and can be saved or go on learning.
+        and can be saved or learn on. Ctrl-C between iterations waits until all callbacks have been called;
+        pressed again a second later, it no longer waits.
 
         Parameters
         ----------
         total_timesteps
             Environment steps to take, summed over environments.
         callback
-            One or several, called with the model after every iteration; ``False`` from one ends training.
+            One or several, called with the model after every iteration; ``False`` from one (also NumPy's, or
+            another library's) ends training.
         progress_bar
             Show a bar on standard error.
         reset_num_timesteps
@@ -238,28 +241,21 @@ class Algorithm(ABC, Generic[ConfigT]):
         """
         if self.env is None:
             raise ValueError("env: expected an environment to learn in, got None; call set_env")
-        integer("total_timesteps", total_timesteps, minimum=0)
+        total_timesteps = integer("total_timesteps", total_timesteps, minimum=0)
         callbacks = as_callbacks(callback)
-        if reset_num_timesteps:
-            self.num_timesteps = self.num_iterations = 0
-            self._episode_returns.clear()
-            self._episode_lengths.clear()
-            self._collector = None
-        first, started = self.num_timesteps, time.perf_counter()
-        target = first + total_timesteps
-        bar = ProgressBar(target, first) if progress_bar else None
-        callbacks += [] if bar is None else [bar]
-        try:
-            while self.num_timesteps < target:
-                self.progress = self.num_timesteps / target
-                train_logs = self._iterate()
-                self._log(train_logs, self.num_timesteps - first, time.perf_counter() - started)
-                answers = [call(self) for call in callbacks]  # all of them, whatever the first one says
-                if any(answer is False for answer in answers):
-                    break
-        finally:
-            if bar is not None:
-                bar.close()
+        with Interrupts() as interrupts:
+            if reset_num_timesteps:
+                self.num_timesteps = self.num_iterations = 0
+                self._episode_returns.clear()
+                self._episode_lengths.clear()
+                self._collector = None
+            target = self.num_timesteps + total_timesteps
+            bar = ProgressBar(target, self.num_timesteps) if progress_bar else None
+            try:
+                run(self, target, callbacks if bar is None else [*callbacks, bar], interrupts)
+            finally:
+                if bar is not None:
+                    bar.close()
         return self
 
     def collect(self) -> Batch:
@@ -279,21 +275,6 @@ class Algorithm(ABC, Generic[ConfigT]):
         """Merge a batch's observations into the normaliser's statistics, after the update."""
         if self.config.normalize_observations and self.policy.normalizer is not None:
             self.policy.normalizer.update(batch.obs)
-
-    def _iterate(self) -> dict[str, float]:
-        """One iteration, all or nothing."""
-        before = persistence.snapshot(self)
-        try:
-            batch = self.collect()
-            logs = self.update(batch)
-            self.observe(batch)  # only now: actions are scored under the statistics that sampled them
-            self.num_iterations += 1
-            self.num_updates += 1
-        except BaseException:
-            persistence.restore(self, *before)
-            self._collector = None  # its environments are somewhere inside the unfinished iteration
-            raise
-        return logs
 
     def _log(self, train_logs: dict[str, float], num_steps: int, elapsed: float) -> None:
         self.logs = {
