@@ -76,8 +76,7 @@ def make_vector_env(
     >>> make_vector_env("CartPole-v1", num_envs=4).num_envs
     4
     """
-    if backend not in _BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+    checked_backend(backend)
     num_envs = integer("num_envs", num_envs, minimum=1)
     made: AnyVectorEnv
     if isinstance(env, str | gym.envs.registration.EnvSpec):
@@ -107,6 +106,13 @@ def make_vector_env(
     if seed is not None:
         made.reset(seed=seed)
     return made
+
+
+def checked_backend(backend: Any) -> str:
+    """Return ``backend``; what is none raises a `ValueError` that names them all."""
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend: expected one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+    return str(backend)
 
 
 def _make_by_gymnasium(
