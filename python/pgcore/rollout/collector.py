@@ -128,7 +128,9 @@ class Collector:
         n_steps
             Steps per environment. (In a next-step environment those that only reset are among them.)
         whole_episodes
-            False: take exactly that many; episodes that are still running go on in the next call. True: begin
+            False: take exactly that many; episodes that are still running go on in the next call, unless
+            somebody else has stepped or reset the environments meanwhile (an evaluation, another collector);
+            then new ones begin. True: begin
             fresh episodes everywhere, seeded from ``rng``, and play each environment to the end of the
             episode in which it makes its ``n_steps``-th transition. What environments do while they wait for
             the slowest one is dropped.
@@ -144,11 +146,13 @@ class Collector:
             If ``n_steps`` is not a positive integer.
         """
         n_steps = integer("n_steps", n_steps, minimum=1)
-        going_on, self._can_go_on = self._can_go_on and not whole_episodes, False
+        # Not where somebody else has left the environments: their episodes are not those seen last.
+        resumes = self._can_go_on and not whole_episodes and not self._stepper.is_disturbed
+        self._can_go_on = False
         self._finals.clear()
         self._num_idle[:] = 0
         self._has_idled = False
-        if not going_on:
+        if not resumes:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
         policy = self.policy
         buffer = StepBuffer(

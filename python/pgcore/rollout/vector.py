@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
+from pgcore.rollout.watch import watch
 
 __all__ = ["Step", "VectorStepper", "autoreset_mode", "close_vector_env", "make_vector_env"]
 
@@ -240,11 +241,18 @@ class VectorStepper:
         self.actions = ActionAdapter(env.single_action_space)
         self._idle: NDArray[np.bool_] | None = None
         self._no_env = np.empty(0, np.intp)
+        self._calls = watch(env)
+        self._num_calls = self._calls.num
 
     @property
     def all_idle(self) -> bool:
         """Whether the next step will be a reset in every environment."""
         return self._idle is not None and bool(self._idle.all())
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether somebody else has stepped or reset the environment since this object did."""
+        return self._calls.num != self._num_calls
 
     def reset(self, out: Array, *, seed: int | None = None) -> None:
         """Begin new episodes everywhere and write their first observations into ``out``, shape (N, dim).
@@ -281,6 +289,7 @@ class VectorStepper:
         except KeyboardInterrupt:
             self._note_pending()
             raise
+        self._num_calls = self._calls.num
         # Copied before anything else: the environment may reuse the array.
         self.observations.write(obs, out)
         done = np.logical_or(terminated, truncated)
@@ -302,10 +311,12 @@ class VectorStepper:
 
     def _reset(self, **arguments: Any) -> Any:
         try:
-            return self.env.reset(**arguments)
+            result = self.env.reset(**arguments)
         except KeyboardInterrupt:
             self._note_pending()
             raise
+        self._num_calls = self._calls.num
+        return result
 
     def _note_pending(self) -> None:
         """Note that the answers to a call that an interrupt broke off are still to come.
