@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -9,9 +10,11 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from pgcore._stacklevel import user_stacklevel
 from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
+from pgcore.rollout.limits import episode_limit
 from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
 
@@ -64,6 +67,10 @@ class Collector:
     seed
         Of the first reset, when the first rollout isn't of whole episodes. By default one is drawn from
         ``rng``.
+    max_steps
+        In rollouts of whole episodes: an environment's last episode is cut this many steps after its
+        ``n_steps``-th if it has not ended, and counts as truncated there. By default the environment's time
+        limit, at least 100,000.
 
     Attributes
     ----------
@@ -77,6 +84,11 @@ class Collector:
         With whole episodes, those in the batch.
     num_env_steps : int
         Transitions that the environments made in the last `collect`, whether or not they are in the batch.
+
+    Warns
+    -----
+    RuntimeWarning
+        The first time that an episode is cut.
 
     Raises
     ------
@@ -101,8 +113,11 @@ class Collector:
         *,
         rng: np.random.Generator,
         seed: int | None = None,
+        max_steps: int | None = None,
     ) -> None:
         self._stepper = VectorStepper(env)
+        self._max_steps = episode_limit(env, max_steps)
+        self._has_warned = False
         check_fit(policy, self._stepper.observations, self._stepper.actions)
         self.env = env
         self.policy = policy
@@ -204,9 +219,29 @@ class Collector:
             recorded = buffer.recorded[t]
             recorded &= playing
             num_recorded += recorded
-            playing &= ~(step.done & (num_recorded >= n_steps))
+            enough = num_recorded >= n_steps
+            playing &= ~(step.done & enough)
+            endless = playing & (num_recorded >= n_steps + self._max_steps)
+            if endless.any():
+                self._truncate(buffer, t, np.flatnonzero(endless))
+                playing &= ~endless
             t += 1
         return t
+
+    def _truncate(self, buffer: StepBuffer, t: int, envs: NDArray[np.intp]) -> None:
+        """Let some environments' episodes end with step ``t``, as a time limit would."""
+        buffer.done[t, envs] = True
+        self._finals.append((t, envs, buffer.obs[t + 1, envs]))
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"whole_episodes: expected episodes that end, got one in environment {envs[0]} that was "
+                f"still running max_steps = {self._max_steps:,} steps after the rollout had its n_steps; it "
+                "counts as truncated there. Give the environment a time limit (gymnasium.wrappers.TimeLimit) "
+                "or train with whole_episodes=False",
+                RuntimeWarning,
+                stacklevel=user_stacklevel(),
+            )
 
     def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], None]) -> Step:
         """Make one vector step and write it down."""

@@ -16,7 +16,13 @@ from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
 from pgcore.rollout.watch import watch
 
-__all__ = ["Step", "VectorStepper", "autoreset_mode", "close_vector_env", "make_vector_env"]
+__all__ = [
+    "Step",
+    "VectorStepper",
+    "autoreset_mode",
+    "close_vector_env",
+    "make_vector_env",
+]
 
 Array = NDArray[Any]
 AnyVectorEnv = VectorEnv[Any, Any, Any]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
 from pgcore._kinds import is_shipped
+from pgcore._stacklevel import user_stacklevel
 
 if TYPE_CHECKING:
     from pgcore.policies import Policy
 
-__all__ = ["is_out_of_scale", "user_stacklevel", "warn_if_out_of_scale"]
+__all__ = ["is_out_of_scale", "warn_if_out_of_scale"]
 
-_PACKAGE = str(Path(__file__).resolve().parents[1])
 _LEAST_INSIDE = 0.1
 _WIDEST = 10.0
 
@@ -62,11 +60,3 @@ def warn_if_out_of_scale(action_space: gym.Space[Any], policy: Policy) -> None:
             UserWarning,
             stacklevel=user_stacklevel(),
         )
-
-
-def user_stacklevel() -> int:
-    """Return the ``stacklevel`` with which a warning of the calling function names the user's line."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        level, frame = level + 1, frame.f_back
-    return level
