@@ -155,6 +155,8 @@ def require_saveable(model: Algorithm[Any]) -> None:
 def _require_plain_config(config: Config) -> None:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if value is None or type(value) in (bool, int, float, str):  # nearly all, and checked already
+            continue
         try:
             again = getattr(dataclasses.replace(config, **{field.name: _as_in_a_file(value)}), field.name)
         except (TypeError, ValueError):
