@@ -59,7 +59,7 @@ def test_actions_are_in_the_action_space(action_space):
 
 
 def test_scored_actions_are_not_clipped():
-    model = Sketch(Still(BOX, spaces.Box(-0.1, 0.1, (1,))), hidden=(4,), n_steps=64).learn(1)
+    model = Sketch(Still(BOX, spaces.Box(-0.2, 0.2, (1,))), hidden=(4,), n_steps=64).learn(1)
     assert np.abs(model.batches[0].actions).max() > 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -9,11 +10,13 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from pgcore._stacklevel import user_stacklevel
 from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.faults import FaultyEnvironmentError
+from pgcore.rollout.limits import episode_limit
 from pgcore.rollout.outcomes import not_finite
 from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
@@ -68,6 +71,10 @@ class Collector(HoldsEnv):
     seed
         Of the first reset, when the first rollout isn't of whole episodes. By default one is drawn from
         ``rng``.
+    max_steps
+        In rollouts of whole episodes: an environment's last episode is cut this many steps after its
+        ``n_steps``-th if it has not ended, and counts as truncated there. By default the environment's time
+        limit, at least 100,000.
 
     Attributes
     ----------
@@ -81,6 +88,11 @@ class Collector(HoldsEnv):
         With whole episodes, those in the batch.
     num_env_steps : int
         Transitions that the environments made in the last `collect`, whether or not they are in the batch.
+
+    Warns
+    -----
+    RuntimeWarning
+        The first time that an episode is cut.
 
     Raises
     ------
@@ -107,8 +119,11 @@ class Collector(HoldsEnv):
         *,
         rng: np.random.Generator,
         seed: int | None = None,
+        max_steps: int | None = None,
     ) -> None:
         self._stepper = VectorStepper(env)
+        self._max_steps = episode_limit(env, max_steps)
+        self._has_warned = False
         check_fit(policy, self._stepper.observations, self._stepper.actions)
         self.env = env
         self.policy = policy
@@ -134,7 +149,9 @@ class Collector(HoldsEnv):
         n_steps
             Steps per environment. (In a next-step environment those that only reset are among them.)
         whole_episodes
-            False: take exactly that many; episodes that are still running go on in the next call. True: begin
+            False: take exactly that many; episodes that are still running go on in the next call, unless
+            somebody else has stepped or reset the environments meanwhile (an evaluation, another collector);
+            then new ones begin. True: begin
             fresh episodes everywhere, seeded from ``rng``, and play each environment to the end of the
             episode in which it makes its ``n_steps``-th transition. What environments do while they wait for
             the slowest one is dropped.
@@ -155,11 +172,13 @@ class Collector(HoldsEnv):
             If the policy's actions are not finite though its observations are.
         """
         n_steps = integer("n_steps", n_steps, minimum=1)
-        going_on, self._can_go_on = self._can_go_on and not whole_episodes, False
+        # Not where somebody else has left the environments: their episodes are not those seen last.
+        resumes = self._can_go_on and not whole_episodes and not self._stepper.is_disturbed
+        self._can_go_on = False
         self._finals.clear()
         self._num_idle[:] = 0
         self._has_idled = False
-        if not going_on:
+        if not resumes:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
         policy = self.policy
         buffer = StepBuffer(
@@ -217,9 +236,29 @@ class Collector(HoldsEnv):
             recorded = buffer.recorded[t]
             recorded &= playing
             num_recorded += recorded
-            playing &= ~(step.done & (num_recorded >= n_steps))
+            enough = num_recorded >= n_steps
+            playing &= ~(step.done & enough)
+            endless = playing & (num_recorded >= n_steps + self._max_steps)
+            if endless.any():
+                self._truncate(buffer, t, np.flatnonzero(endless))
+                playing &= ~endless
             t += 1
         return t
+
+    def _truncate(self, buffer: StepBuffer, t: int, envs: NDArray[np.intp]) -> None:
+        """Let some environments' episodes end with step ``t``, as a time limit would."""
+        buffer.done[t, envs] = True
+        self._finals.append((t, envs, buffer.obs[t + 1, envs]))
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"whole_episodes: expected episodes that end, got one in environment {envs[0]} that was "
+                f"still running max_steps = {self._max_steps:,} steps after the rollout had its n_steps; it "
+                "counts as truncated there. Give the environment a time limit (gymnasium.wrappers.TimeLimit) "
+                "or train with whole_episodes=False",
+                RuntimeWarning,
+                stacklevel=user_stacklevel(),
+            )
 
     def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], None]) -> Step:
         """Make one vector step and write it down."""

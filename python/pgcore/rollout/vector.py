@@ -22,8 +22,15 @@ from pgcore.rollout.outcomes import FirstOutcomes, check_first_outcomes
 from pgcore.rollout.seeds import environment_seed
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
+from pgcore.rollout.watch import watch
 
-__all__ = ["Step", "VectorStepper", "autoreset_mode", "close_vector_env", "make_vector_env"]
+__all__ = [
+    "Step",
+    "VectorStepper",
+    "autoreset_mode",
+    "close_vector_env",
+    "make_vector_env",
+]
 
 Array = NDArray[Any]
 AnyVectorEnv = VectorEnv[Any, Any, Any]
@@ -83,8 +90,7 @@ def make_vector_env(
     >>> make_vector_env("CartPole-v1", num_envs=4).num_envs
     4
     """
-    if backend not in _BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+    checked_backend(backend)
     num_envs = integer("num_envs", num_envs, minimum=1)
     seed = None if seed is None else environment_seed(seed)
     if isinstance(env, str | gym.envs.registration.EnvSpec):
@@ -134,6 +140,13 @@ def _check_first_outcomes(env: gym.vector.SyncVectorEnv) -> None:
         check_first_outcomes(single, i)
         if not isinstance(env, SyncVectorEnv) and not isinstance(single, FirstOutcomes):
             env.envs[i] = FirstOutcomes(single, i, env.envs)
+
+
+def checked_backend(backend: Any) -> str:
+    """Return ``backend``; what is none raises a `ValueError` that names them all."""
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend: expected one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+    return str(backend)
 
 
 def _make_by_gymnasium(
@@ -278,11 +291,18 @@ class VectorStepper(HoldsEnv):
         self.actions = ActionAdapter(env.single_action_space)
         self._idle: NDArray[np.bool_] | None = None
         self._no_env = np.empty(0, np.intp)
+        self._calls = watch(env)
+        self._num_calls = self._calls.num
 
     @property
     def all_idle(self) -> bool:
         """Whether the next step will be a reset in every environment."""
         return self._idle is not None and bool(self._idle.all())
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether somebody else has stepped or reset the environment since this object did."""
+        return self._calls.num != self._num_calls
 
     def reset(self, out: Array, *, seed: int | None = None) -> None:
         """Begin new episodes everywhere and write their first observations into ``out``, shape (N, dim).
@@ -322,6 +342,7 @@ class VectorStepper(HoldsEnv):
         except KeyboardInterrupt:
             self._note_pending()
             raise
+        self._num_calls = self._calls.num
         # Copied before anything else: the environment may reuse the array.
         try:
             self.observations.write(obs, out)
@@ -349,10 +370,12 @@ class VectorStepper(HoldsEnv):
 
     def _reset(self, **arguments: Any) -> Any:
         try:
-            return reset_vector(self.env, **arguments)
+            result = reset_vector(self.env, **arguments)
         except KeyboardInterrupt:
             self._note_pending()
             raise
+        self._num_calls = self._calls.num
+        return result
 
     def _note_pending(self) -> None:
         """Note that the answers to a call that an interrupt broke off are still to come.
