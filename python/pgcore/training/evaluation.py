@@ -122,8 +122,8 @@ def evaluate_policy(
     Raises
     ------
     TypeError, ValueError
-        If ``n_eval_episodes`` or ``max_steps`` is not a positive integer, the environment is unknown or returns
-        what doesn't fit its spaces, or observations, rewards or actions are not finite.
+        If ``n_eval_episodes`` or ``max_steps`` is not a positive integer, the environment is unknown or
+        returns what doesn't fit its spaces, or observations, rewards or actions are not finite.
 
     Examples
     --------
