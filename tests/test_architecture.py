@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The floors: what stands on each, and which units it may import besides itself.
 _KERNELS = {"_dispatch", "kernels"}
-_DATA = _KERNELS | {"batch"}
+_DATA = _KERNELS | {"_kinds", "_stacklevel", "batch"}
 _MODELS = _DATA | {"policies", "baselines"}
 _EXPERIENCE = _MODELS | {"rollout", "envs"}
 _TRAINING = _EXPERIENCE | {"estimators", "presets", "training"}
@@ -29,6 +29,8 @@ _EVERYTHING = _TRAINING | {"algorithms", "reference", "_build_info"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
+    "_kinds": set(),  # names of classes
+    "_stacklevel": set(),
     "_dispatch": {"_cpu"},  # and, by name, the compiled core of one level
     "_build_info": {"_dispatch"},
     "kernels": {"_dispatch"},
@@ -54,6 +56,8 @@ BY_NAME = {("training", "algorithms")}
 # Of the outside world: what the floors below rollout may use.
 NUMERIC_FLOORS = {
     "_version",
+    "_kinds",
+    "_stacklevel",
     "_dispatch",
     "_build_info",
     "kernels",

@@ -44,10 +44,12 @@ class Actor {
     }
     const Index first = t * num_envs_, i = first * policy_.width();
     const Inputs<T> x = inputs_.from(first, policy_.policy().obs_dim());
-    const release_gil guard;
-    policy_.policy().sample(params_, num_envs_, x, noise_.data() + i,
-                            {out_.real ? out_.real + i : nullptr, out_.choice ? out_.choice + i : nullptr},
-                            nullptr);
+    const ActionsOut<T> a{out_.real ? out_.real + i : nullptr, out_.choice ? out_.choice + i : nullptr};
+    {
+      const release_gil guard;
+      policy_.policy().sample(params_, num_envs_, x, noise_.data() + i, a, nullptr);
+    }
+    policy_.refuse_undefined(a, num_envs_, params_, x);
   }
 
  private:

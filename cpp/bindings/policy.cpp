@@ -46,7 +46,7 @@ void bind(py::module_& m, const std::string& dtype) {
   using K = PolicyKernels<T>;
   py::class_<K> c(m, ("Policy_" + dtype).c_str());
   c.def(py::init<Index, const std::vector<Index>&, const std::string&, const std::string&,
-                 const std::vector<Index>&, double, const Optional<T>&>(),
+                 const std::vector<Index>&, double, const Optional<double>&>(),
         py::arg("obs_dim"), py::arg("hidden"), py::arg("activation"), py::arg("head"), py::arg("sizes"),
         py::arg("init_log_std") = 0.0, py::arg("fixed_tril").noconvert() = py::none())
       .def_property_readonly("num_params", &K::num_params)

@@ -1,6 +1,9 @@
 // A policy as Python sees it, shared by the families that take one.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+
 #include "arrays.hpp"
 #include "pgcore/policy.hpp"
 
@@ -24,7 +27,7 @@ class PolicyKernels {
 
   PolicyKernels(Index obs_dim, const std::vector<Index>& hidden, const std::string& activation,
                 const std::string& head, const std::vector<Index>& sizes, double init_log_std,
-                const Optional<T>& fixed_tril)
+                const Optional<double>& fixed_tril)
       : policy_(checked_obs_dim(obs_dim, hidden, sizes), hidden, parse_activation(activation),
                 {head, sizes, static_cast<T>(init_log_std), copied_tril(fixed_tril, sizes)}),
         choice_sizes_(policy_.discrete() ? sizes : std::vector<Index>{}) {}
@@ -48,15 +51,21 @@ class PolicyKernels {
     const T* z = input("noise", noise, B, width());
     const auto a = view_out(actions, B);
     T* y = log_probs ? output("log_probs", *log_probs, B) : nullptr;
-    const release_gil guard;
-    policy_.sample(p, B, x, z, a, y);
+    {
+      const release_gil guard;
+      policy_.sample(p, B, x, z, a, y);
+    }
+    refuse_undefined(a, B, p, x);
   }
   template <class A>
   void mode(const Reals& theta, const py::array& obs, const Scaling& scaling, A& actions) {
     const auto [B, p, x] = arguments(theta, obs, scaling);
     const auto a = view_out(actions, B);
-    const release_gil guard;
-    policy_.mode(p, B, x, a);
+    {
+      const release_gil guard;
+      policy_.mode(p, B, x, a);
+    }
+    refuse_undefined(a, B, p, x);
   }
   void entropy(const Reals& theta, const py::array& obs, const Scaling& scaling, Reals& out) {
     const auto [B, p, x] = arguments(theta, obs, scaling);
@@ -143,6 +152,31 @@ class PolicyKernels {
   Inputs<T> inputs(const py::array& obs, const Scaling& scaling) const {
     return bindings::inputs<T>("obs", obs, scaling, policy_.obs_dim());
   }
+  // An integer can't be NaN: refuses choices that were made without probabilities, and says why there are
+  // none.
+  void refuse_undefined(ActionsOut<T> actions, Index B, const T* params, const Inputs<T>& x) const {
+    if (!actions.choice) return;
+    const std::int64_t *begin = actions.choice, *end = begin + B * width();
+    const std::int64_t* found = std::find(begin, end, undefined_choice);
+    if (found == end) return;
+    const Index row = (found - begin) / width();
+    const Index D = policy_.obs_dim();
+    const auto obs = [&](Index j) {
+      return x.narrow ? static_cast<double>(x.narrow[row * D + j]) : x.wide[row * D + j];
+    };
+    Index component = 0;
+    while (component < D && std::isfinite(obs(component))) ++component;
+    if (component < D) {
+      const char* got = std::isnan(obs(component)) ? "nan" : obs(component) > 0 ? "inf" : "-inf";
+      throw py::value_error("obs: expected finite numbers, got " + std::string(got) + " in row " +
+                            std::to_string(row) + ", component " + std::to_string(component));
+    }
+    const bool finite =
+        std::all_of(params, params + num_params(), [](T number) { return std::isfinite(number); });
+    throw py::value_error(
+        "logits: expected numbers, got nan in row " + std::to_string(row) +
+        (finite ? " (the network overflows)" : " (the policy's parameters are not finite)"));
+  }
   CheckedActions<T> view(const Reals& actions, Index B) const {
     check_family(false);
     return {input("actions", actions, B, width()), {}};
@@ -185,10 +219,10 @@ class PolicyKernels {
     layer_sizes(layers);
     return obs_dim;
   }
-  static std::vector<T> copied_tril(const Optional<T>& tril, const std::vector<Index>& sizes) {
+  static std::vector<double> copied_tril(const Optional<double>& tril, const std::vector<Index>& sizes) {
     if (!tril) return {};
     const Index A = sizes.at(0);
-    const T* L = input("fixed_tril", *tril, A, A);
+    const double* L = input("fixed_tril", *tril, A, A);
     return {L, L + A * A};
   }
   void check_family(bool discrete) const {

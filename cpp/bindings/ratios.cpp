@@ -31,7 +31,7 @@ void bind(py::module_& m) {
         const auto cuts = cuts_of<T>(ends, tail, rows, columns);
         T* y = output("out", out, rows, columns);
         const release_gil guard;
-        ratios::weighted_reward_to_go(rows, columns, rewards.data(), l, cuts, static_cast<T>(gamma), y);
+        ratios::weighted_reward_to_go(rows, columns, rewards.data(), l, cuts, gamma, y);
       },
       py::arg("rewards").noconvert(), py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(),
       py::arg("tail").noconvert(), py::arg("gamma"), py::arg("out").noconvert());

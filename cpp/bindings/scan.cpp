@@ -17,7 +17,7 @@ void bind(py::module_& m) {
         const auto cuts = cuts_of<T>(ends, tail, rows, columns);
         T* y = output("out", out, rows, columns);
         const release_gil guard;
-        scan::reward_to_go(rows, columns, rewards.data(), cuts, static_cast<T>(gamma), y);
+        scan::reward_to_go(rows, columns, rewards.data(), cuts, gamma, y);
       },
       py::arg("rewards").noconvert(), py::arg("ends").noconvert(), py::arg("tail").noconvert(),
       py::arg("gamma"), py::arg("out").noconvert());
@@ -32,8 +32,7 @@ void bind(py::module_& m) {
         T* a = output("advantages", advantages, rows, columns);
         T* targets = output("value_targets", value_targets, rows, columns);
         const release_gil guard;
-        scan::gae(rows, columns, rewards.data(), v, cuts, static_cast<T>(gamma), static_cast<T>(lam), a,
-                  targets);
+        scan::gae(rows, columns, rewards.data(), v, cuts, gamma, lam, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("ends").noconvert(),
       py::arg("tail").noconvert(), py::arg("gamma"), py::arg("lam"), py::arg("advantages").noconvert(),
@@ -51,8 +50,7 @@ void bind(py::module_& m) {
         T* targets = output("value_targets", value_targets, rows, columns);
         T* a = output("advantages", advantages, rows, columns);
         const release_gil guard;
-        scan::vtrace(rows, columns, rewards.data(), v, ratios, cuts, static_cast<T>(gamma),
-                     static_cast<T>(rho_clip), static_cast<T>(c_clip), targets, a);
+        scan::vtrace(rows, columns, rewards.data(), v, ratios, cuts, gamma, rho_clip, c_clip, targets, a);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("log_ratios").noconvert(),
       py::arg("ends").noconvert(), py::arg("tail").noconvert(), py::arg("gamma"), py::arg("rho_clip"),

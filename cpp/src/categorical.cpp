@@ -18,24 +18,16 @@ void score(Index num_rows, Index K, const std::int64_t* actions, const T* logits
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
     softmax.load(logits + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) {
-      T* row = out + (first + r) * K;
-      for (Index k = 0; k < K; ++k) row[k] = -softmax.prob(r, k);
-      row[actions[first + r]] += T(1);
-    }
+    for (Index r = 0; r < rows; ++r) softmax.score(r, actions[first + r], out + (first + r) * K);
   });
 }
 
 template <class T>
 void kl(Index num_rows, Index K, const T* logits_p, const T* logits_q, T* out) {
-  struct Pair {
-    Softmax<T> p, q;
-  };
-  const auto pair_of_block = [=] { return Pair{Softmax<T>(K), Softmax<T>(K)}; };
-  for_groups(num_rows, K, pair_of_block, [&](Pair& pair, Index first, Index rows) {
-    pair.p.load(logits_p + first * K, K, rows);
-    pair.q.load(logits_q + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) out[first + r] = pair.p.kl(pair.q, r);
+  const auto divergence_of_block = [=] { return Divergence<T>(K); };
+  for_groups(num_rows, K, divergence_of_block, [&](Divergence<T>& divergence, Index first, Index rows) {
+    divergence.load(logits_p + first * K, logits_q + first * K, K, rows);
+    for (Index r = 0; r < rows; ++r) out[first + r] = divergence[r];
   });
 }
 

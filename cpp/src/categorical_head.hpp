@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -22,33 +23,33 @@ class CategoricalHead final : public Head<T> {
   const std::vector<Index>& sizes() const { return sizes_; }
 
   void log_prob(Index rows, const T* logits, const T*, Actions<T> a, T* out) const override {
-    std::fill_n(out, rows, T(0));
+    Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
-      for (Index r = 0; r < count; ++r) out[first + r] += p.log_prob(r, choice(a, first + r, d));
+      for (Index r = 0; r < count; ++r) totals.add(first + r, p.log_prob(r, choice(a, first + r, d)));
     });
   }
   void score(Index rows, const T* logits, const T*, Actions<T> a, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
       for (Index r = 0; r < count; ++r) {
-        T* row = d_logits + (first + r) * this->num_outputs + offset;
-        for (Index k = 0; k < size(d); ++k) row[k] = -p.prob(r, k);
-        row[choice(a, first + r, d)] += T(1);
+        p.score(r, choice(a, first + r, d), d_logits + (first + r) * this->num_outputs + offset);
       }
     });
   }
-  // The first k whose cumulative probability exceeds the noise.
+  // The first k whose cumulative probability exceeds the noise; undefined_choice where there are no
+  // probabilities.
   void sample(Index rows, const T* logits, const T*, const T* noise, ActionsOut<T> a) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
       for (Index r = 0; r < count; ++r) {
-        T left = noise[(first + r) * this->action_width + d] * p.sum(r);
-        Index k = 0, last_possible = 0;
+        const Index i = (first + r) * this->action_width + d;
+        double left = static_cast<double>(noise[i]) * static_cast<double>(p.sum(r));
+        Index k = 0, last_possible = undefined_choice;
         for (; k < size(d); ++k) {
           if (p.weight(r, k) > 0) last_possible = k;
-          left -= p.weight(r, k);
+          left -= static_cast<double>(p.weight(r, k));
           if (left < 0) break;
         }
         // Rounding may leave a remainder after the last choice.
-        a.choice[(first + r) * this->action_width + d] = k < size(d) ? k : last_possible;
+        a.choice[i] = std::isnan(p.sum(r)) ? undefined_choice : k < size(d) ? k : last_possible;
       }
     });
   }
@@ -57,35 +58,47 @@ class CategoricalHead final : public Head<T> {
     for (Index d = 0; d < this->action_width; offset += size(d++)) {
       for (Index r = 0; r < rows; ++r) {
         const T* x = logits + r * this->num_outputs + offset;
-        a.choice[r * this->action_width + d] = std::max_element(x, x + size(d)) - x;
+        T largest = -std::numeric_limits<T>::infinity();
+        Index best = undefined_choice;
+        bool undefined = false;
+        for (Index k = 0; k < size(d); ++k) {
+          undefined |= std::isnan(x[k]);
+          if (x[k] > largest) largest = x[best = k];
+        }
+        undefined |= largest == std::numeric_limits<T>::infinity();  // no softmax, either
+        a.choice[r * this->action_width + d] = undefined ? undefined_choice : best;
       }
     }
   }
   void entropy(Index rows, const T* logits, const T*, T* out) const override {
-    std::fill_n(out, rows, T(0));
+    Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index, Index) {
-      for (Index r = 0; r < count; ++r) out[first + r] += p.entropy(r);
+      for (Index r = 0; r < count; ++r) totals.add(first + r, p.entropy(r));
     });
   }
-  // ∂H/∂logit_k = −p_k (log p_k + H).
+  // ∂H/∂logit_k = −p_k (log p_k + H), both counted from the largest log p.
   void add_entropy_gradient(Index rows, const T* logits, T scale, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
       for (Index r = 0; r < count; ++r) {
-        const T entropy = p.entropy(r);
+        const T mean_shortfall = p.mean_shortfall(r);
         T* row = d_logits + (first + r) * this->num_outputs + offset;
         for (Index k = 0; k < size(d); ++k) {
-          if (p.weight(r, k) > 0) row[k] -= scale * p.prob(r, k) * (p.log_prob(r, k) + entropy);
+          if (p.weight(r, k) > 0) row[k] -= scale * p.prob(r, k) * (p.shifted(r, k) + mean_shortfall);
         }
       }
     });
   }
   void kl(Index rows, const T* logits_old, const T*, const T* logits, const T*, T* out) const override {
-    std::fill_n(out, rows, T(0));
-    for_softmax(rows, logits_old, [&](const Softmax& old, Index first, Index count, Index d, Index offset) {
-      Softmax now(size(d));
-      now.load(logits + first * this->num_outputs + offset, this->num_outputs, count);
-      for (Index r = 0; r < count; ++r) out[first + r] += old.kl(now, r);
-    });
+    Totals totals(rows, out);
+    Index offset = 0;
+    for (Index d = 0; d < this->action_width; offset += size(d++)) {
+      categorical::Divergence<T> divergence(size(d));
+      for (Index first = 0; first < rows; first += group) {
+        const Index count = std::min(group, rows - first), i = first * this->num_outputs + offset;
+        divergence.load(logits_old + i, logits + i, this->num_outputs, count);
+        for (Index r = 0; r < count; ++r) totals.add(first + r, divergence[r]);
+      }
+    }
   }
   // The state is p; a choice's block is diag(p) − p pᵀ, the covariance of onehot(a).
   void fisher_state(Index rows, const T* logits, T* state) const override {
@@ -97,35 +110,56 @@ class CategoricalHead final : public Head<T> {
       }
     });
   }
+  // p_k (x_k − Σ p x), with x counted from that of the most probable choice: its own part is then exact
+  // near certainty, and the product stays symmetric and positive.
   void fisher_outputs(Index rows, const T* state, const T*, T scale, T* x) const override {
     for (Index r = 0; r < rows; ++r) {
       const T* p = state + r * this->num_outputs;
       T* row = x + r * this->num_outputs;
       for (const Index K : sizes_) {
-        T mean = 0;
-        for (Index k = 0; k < K; ++k) mean += p[k] * row[k];
+        const T origin = row[std::max_element(p, p + K) - p];
+        for (Index k = 0; k < K; ++k) row[k] -= origin;
+        const T mean = row_sum<T>(K, [=](Index k) { return p[k] * row[k]; });
         for (Index k = 0; k < K; ++k) row[k] = scale * p[k] * (row[k] - mean);
         p += K;
         row += K;
       }
     }
   }
-  // √p_k (e_k − p): the scores of every action, weighted by the root of its probability.
+  // √p_k (e_k − p): the scores of every action, weighted by the root of its probability; 1 − p_k is the sum
+  // of the others' p.
   void fisher_root(Index rows, const T* state, const T*, Index k, T* x) const override {
     const Index O = this->num_outputs;
     std::fill_n(x, rows * O, T(0));
     Index offset = 0, d = 0;
     while (offset + size(d) <= k) offset += size(d++);
     for (Index r = 0; r < rows; ++r) {
-      const T *p = state + r * O, root = std::sqrt(p[k]);
-      for (Index j = offset; j < offset + size(d); ++j) x[r * O + j] = -root * p[j];
-      x[r * O + k] += root;
+      const T *p = state + r * O + offset, root = std::sqrt(p[k - offset]);
+      T* row = x + r * O + offset;
+      for (Index j = 0; j < size(d); ++j) row[j] = -root * p[j];
+      const auto other = [=](Index j) { return j == k - offset ? T(0) : p[j]; };
+      row[k - offset] = root * row_sum<T>(size(d), other);
     }
   }
   void fisher_extra(const T*, const T*, T*) const override {}
 
  private:
   using Softmax = categorical::Softmax<T>;
+
+  // What the choices of a row add up to, in double: there may be many of them.
+  class Totals {
+   public:
+    Totals(Index rows, T* out) : rows_(rows), out_(out), sums_(rows) { std::fill_n(sums_.data(), rows, 0.0); }
+    ~Totals() {
+      for (Index r = 0; r < rows_; ++r) out_[r] = static_cast<T>(sums_[r]);
+    }
+    void add(Index row, T x) { sums_[row] += static_cast<double>(x); }
+
+   private:
+    Index rows_;
+    T* out_;
+    SmallBuffer<double, 256> sums_;
+  };
 
   static Index total(const std::vector<Index>& sizes) {
     Index sum = 0;

@@ -52,11 +52,11 @@ struct Lanes {
   }
 };
 
-// y_k = x_k + c_k y_{k+1} for k from count − 1 down to 0, where y_count = next. Taken one by one, every row
-// waits for a multiplication and an addition. Here the maps of a register's rows are composed first, which
-// waits for nothing; then all of its rows follow from the first row of the register after it. Composition
-// multiplies coefficients that the definition never multiplies, and 0·∞ would leak NaN between pieces: the
-// answer stands only if this returns true. `ahead(k)` is called once a register.
+// y_k = x_k + c_k y_{k+1} for k from count − 1 down to 0, where y_count = next; y may be x. Taken
+// one by one, every row waits for a multiplication and an addition. Here the maps of a register's rows are
+// composed first, which waits for nothing; then all of its rows follow from the first row of the register
+// after it. Composition multiplies coefficients that the definition never multiplies, and 0·∞ would leak NaN
+// between pieces: the answer stands only if this returns true. `ahead(k)` is called once a register.
 template <class T, class Ahead>
 bool solve_composed(Index count, const T* x, const T* c, T next, T* y, const Ahead& ahead) {
   using L = Lanes<T>;

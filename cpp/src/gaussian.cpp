@@ -4,25 +4,37 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
-#include "matrix.hpp"
 #include "row_groups.hpp"
+#include "sums.hpp"
 #include "vecmath.hpp"
 
 namespace pgcore::gaussian {
 namespace {
 
+// out ← 1/√σ. Its square, 1/σ, may overflow where (a − μ)/σ does not. The root stays finite, so that 0/σ is 0
+// for any σ; where it would not, σ is so small that any other number divided by it overflows.
 template <class T>
-void exp_negated(const T* log_std, Index count, T* out) {
+void inverse_roots(const T* log_std, Index count, T* out) {
+  constexpr T highest = std::is_same_v<T, float> ? T(88) : T(709);
   PGCORE_INDEPENDENT
-  for (Index k = 0; k < count; ++k) out[k] = vecmath::exp(-log_std[k]);
+  for (Index k = 0; k < count; ++k) out[k] = vecmath::exp(T(-0.5) * log_std[k], highest);
 }
 
 // out[r] = constant + Σ_a terms[r, a].
 template <class T>
-void sum_rows(const T* terms, Index rows, Index A, T constant, T* out) {
+void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
+  if (A > longest_short_row) {
+    for (Index r = 0; r < rows; ++r) {
+      const auto term = [=](Index a) { return static_cast<double>(terms[r * A + a]); };
+      out[r] = static_cast<T>(constant + lane_sum(A, term));
+    }
+    return;
+  }
   for (Index r = 0; r < rows; ++r) {
-    T sum = constant;
+    T sum = static_cast<T>(constant);
     for (Index a = 0; a < A; ++a) sum += terms[r * A + a];
     out[r] = sum;
   }
@@ -45,20 +57,20 @@ class FlatLogStd {
   SmallBuffer<T> repeated_;
 };
 
-// What diagonal kernels read of a group: log σ and 1/σ; and room for a term per number.
+// What diagonal kernels read of a group: log σ and 1/√σ; and room for a term per number.
 template <class T>
 class DiagonalTiles {
  public:
   DiagonalTiles(LogStd<T> log_std, Index A)
       : flat_(log_std, A), shared_(log_std.shared), A_(A), buffer_(2 * group * A) {
-    if (shared_) exp_negated(flat_.of(0), group * A, inverse());
+    if (shared_) inverse_roots(flat_.of(0), group * A, root());
   }
   void move_to(Index first, Index rows) {
     log_ = flat_.of(first);
-    if (!shared_) exp_negated(log_, rows * A_, inverse());
+    if (!shared_) inverse_roots(log_, rows * A_, root());
   }
   const T* log() const { return log_; }
-  T* inverse() { return buffer_.data(); }
+  T* root() { return buffer_.data(); }
   T* terms() { return buffer_.data() + group * A_; }
 
  private:
@@ -73,15 +85,15 @@ class DiagonalTiles {
 
 template <class T>
 void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* out) {
-  const T constant = static_cast<T>(-half_log_2pi * static_cast<double>(A));
+  const double constant = -half_log_2pi * static_cast<double>(A);
   const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
   for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
     tiles.move_to(first, rows);
-    const T *a = actions + first * A, *m = mean + first * A, *log = tiles.log(), *inverse = tiles.inverse();
+    const T *a = actions + first * A, *m = mean + first * A, *log = tiles.log(), *root = tiles.root();
     T* terms = tiles.terms();
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
-      const T z = (a[k] - m[k]) * inverse[k];
+      const T z = (a[k] - m[k]) * root[k] * root[k];
       terms[k] = T(-0.5) * z * z - log[k];
     }
     sum_rows(terms, rows, A, constant, out + first);
@@ -94,12 +106,12 @@ void score(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> l
   const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
   for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
     tiles.move_to(first, rows);
-    const T *a = actions + first * A, *m = mean + first * A, *inverse = tiles.inverse();
+    const T *a = actions + first * A, *m = mean + first * A, *root = tiles.root();
     T *dm = d_mean + first * A, *dl = d_log_std + first * A;
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
-      const T z = (a[k] - m[k]) * inverse[k];
-      dm[k] = z * inverse[k];
+      const T z = (a[k] - m[k]) * root[k] * root[k];
+      dm[k] = z * root[k] * root[k];
       dl[k] = z * z - T(1);
     }
   });
@@ -109,10 +121,10 @@ template <class T>
 void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* mean_q, LogStd<T> log_std_q,
         T* out) {
   const bool shared = log_std_p.shared && log_std_q.shared;
-  T constant = 0;
+  double constant = 0;
   for (Index k = 0; shared && k < A; ++k) {
     const double u = 2 * (static_cast<double>(log_std_p.data[k]) - static_cast<double>(log_std_q.data[k]));
-    constant += static_cast<T>(0.5 * vecmath::exp_excess(u));
+    constant += 0.5 * vecmath::exp_excess(u);
   }
   struct Pair {
     FlatLogStd<T> p;
@@ -121,12 +133,12 @@ void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* 
   const auto pair_of_block = [&] { return Pair{{log_std_p, A}, {log_std_q, A}}; };
   for_groups(num_rows, A, pair_of_block, [&](Pair& pair, Index first, Index rows) {
     pair.q.move_to(first, rows);
-    const T *p = mean_p + first * A, *q = mean_q + first * A, *inverse = pair.q.inverse();
+    const T *p = mean_p + first * A, *q = mean_q + first * A, *root = pair.q.root();
     const T *log_p = pair.p.of(first), *log_q = pair.q.log();
     T* terms = pair.q.terms();
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
-      const T z = (p[k] - q[k]) * inverse[k];
+      const T z = (p[k] - q[k]) * root[k] * root[k];
       terms[k] = T(0.5) * z * z;
     }
     if (!shared) {
@@ -140,38 +152,75 @@ void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* 
 
 template <class T>
 void entropy(Index num_rows, Index A, const T* log_std, T* out) {
-  sum_rows(log_std, num_rows, A, static_cast<T>((half_log_2pi + 0.5) * static_cast<double>(A)), out);
+  sum_rows(log_std, num_rows, A, (half_log_2pi + 0.5) * static_cast<double>(A), out);
 }
 
 namespace {
 
-// z = L⁻¹ x for a group of rows, x and z stored (A, group).
+// L as the solves below use it, found in double: its rows divided by the diagonal, and 1/L_ii, as a product
+// of two factors where it leaves the range of T.
 template <class T>
-void solve_lower(const T* L, Index A, T* x) {
-  for (Index i = 0; i < A; ++i) {
+class Factor {
+ public:
+  template <class S>
+  Factor(const S* L, Index A) : A_(A), buffer_(A * (A + 2)) {
+    for (Index i = 0; i < A; ++i) {
+      const double diagonal = static_cast<double>(L[i * A + i]), inverse = 1 / diagonal;
+      for (Index j = 0; j < i; ++j) {
+        const double l = static_cast<double>(L[i * A + j]);
+        buffer_[i * A + j] = l == 0 ? T(0) : static_cast<T>(l / diagonal);
+      }
+      int exponent = 0;
+      const bool fits = inverse <= static_cast<double>(std::numeric_limits<T>::max()) &&
+                        inverse >= static_cast<double>(std::numeric_limits<T>::min());
+      if (!fits && std::isfinite(inverse) && inverse != 0) std::frexp(inverse, &exponent);
+      buffer_[A * A + i] = static_cast<T>(std::ldexp(inverse, -exponent / 2));
+      buffer_[A * (A + 1) + i] = static_cast<T>(std::ldexp(1.0, exponent / 2));
+    }
+  }
+  T ratio(Index i, Index j) const { return buffer_.data()[i * A_ + j]; }  // L_ij / L_ii
+  void divide_by_diagonal(Index i, T* x) const {                          // for a group of rows
+    const T *factor = buffer_.data() + A_ * A_ + i, first = factor[0], second = factor[A_];
+    for (Index r = 0; r < group; ++r) x[r] *= first;
+    for (Index r = 0; second != T(1) && r < group; ++r) x[r] *= second;
+  }
+  T over_diagonal(T x, Index i) const {  // x / L_ii
+    const T* factor = buffer_.data() + A_ * A_ + i;
+    return x * factor[0] * factor[A_];
+  }
+  Index size() const { return A_; }
+
+ private:
+  Index A_;
+  SmallBuffer<T> buffer_;
+};
+
+// x ← z = L⁻¹ x for a group of rows, stored (A, group).
+template <class T>
+void solve_lower(const Factor<T>& L, T* x) {
+  for (Index i = 0; i < L.size(); ++i) {
     T* xi = x + i * group;
+    L.divide_by_diagonal(i, xi);
     for (Index j = 0; j < i; ++j) {
-      const T l = L[i * A + j];
+      const T l = L.ratio(i, j);
+      if (l == T(0)) continue;  // 0·∞ would be NaN
       const T* xj = x + j * group;
       for (Index r = 0; r < group; ++r) xi[r] -= l * xj[r];
     }
-    const T inverse = T(1) / L[i * A + i];
-    for (Index r = 0; r < group; ++r) xi[r] *= inverse;
   }
 }
 
-// y = L⁻ᵀ x, likewise.
+// x ← u = D L⁻ᵀ x, D the diagonal of L, likewise.
 template <class T>
-void solve_lower_transposed(const T* L, Index A, T* x) {
-  for (Index i = A - 1; i >= 0; --i) {
+void solve_lower_transposed(const Factor<T>& L, T* x) {
+  for (Index i = L.size() - 1; i >= 0; --i) {
     T* xi = x + i * group;
-    for (Index j = i + 1; j < A; ++j) {
-      const T l = L[j * A + i];
+    for (Index j = i + 1; j < L.size(); ++j) {
+      const T l = L.ratio(j, i);
+      if (l == T(0)) continue;
       const T* xj = x + j * group;
       for (Index r = 0; r < group; ++r) xi[r] -= l * xj[r];
     }
-    const T inverse = T(1) / L[i * A + i];
-    for (Index r = 0; r < group; ++r) xi[r] *= inverse;
   }
 }
 
@@ -183,75 +232,107 @@ void load_difference(const T* a, const T* m, Index rows, Index A, T* x) {
   }
 }
 
-// out[r] = constant + scale · Σ_i x[i, r]².
+// out[r] = constant + scale · Σ_i x[i, r]²; short sums in T, and sums of them in double.
 template <class T>
-void sum_squares(const T* x, Index rows, Index A, T scale, T constant, T* out) {
-  T sum[group] = {};
-  for (Index i = 0; i < A; ++i) {
-    for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
+void sum_squares(const T* x, Index rows, Index A, double scale, double constant, T* out) {
+  const auto squares = [=](Index first, Index last, T* sum) {
+    for (Index i = first; i < last; ++i) {
+      for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
+    }
+  };
+  if (A <= longest_short_row) {
+    T sum[group] = {};
+    squares(0, A, sum);
+    for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant) + static_cast<T>(scale) * sum[r];
+    return;
   }
-  for (Index r = 0; r < rows; ++r) out[r] = constant + scale * sum[r];
+  double total[group] = {};
+  for (Index first = 0; first < A; first += longest_short_row) {
+    T sum[group] = {};
+    squares(first, std::min(A, first + longest_short_row), sum);
+    for (Index r = 0; r < group; ++r) total[r] += static_cast<double>(sum[r]);
+  }
+  for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant + scale * total[r]);
+}
+
+// KL of normal distributions of equal mean. With E = L_q⁻¹ (L_p − L_q) it is half the sum of the squares of E
+// below its diagonal and of e^u − 1 − u for u = 2 log(1 + E_ii): no term is negative, and where the factors
+// are nearly equal none is a difference of larger numbers.
+template <class S>
+double factor_divergence(const S* L_p, const S* L_q, Index A) {
+  const auto at = [=](const S* L, Index i, Index j) { return static_cast<double>(L[i * A + j]); };
+  SmallBuffer<double> column(A);
+  double total = 0;
+  for (Index j = 0; j < A; ++j) {
+    for (Index i = j; i < A; ++i) {
+      double e = at(L_p, i, j) - at(L_q, i, j);
+      for (Index k = j; k < i; ++k) e -= at(L_q, i, k) * column[k];
+      column[i] = e / at(L_q, i, i);
+      total += i == j ? vecmath::exp_excess(2 * std::log1p(column[i])) : column[i] * column[i];
+    }
+  }
+  return total / 2;
 }
 
 }  // namespace
 
-template <class T>
-T log_det(const T* L, Index A) {
+template <class S>
+double log_det(const S* L, Index A) {
   double sum = 0;
   for (Index i = 0; i < A; ++i) sum += std::log(static_cast<double>(L[i * A + i]));
-  return static_cast<T>(sum);
+  return sum;
 }
 
-template <class T>
-void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* out) {
-  const T constant = -log_det(L, A) - static_cast<T>(half_log_2pi * static_cast<double>(A));
+template <class T, class S>
+void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* out) {
+  const double constant = -log_det(L, A) - half_log_2pi * static_cast<double>(A);
+  const Factor<T> factor(L, A);
   for_groups(
       num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
         load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        solve_lower(L, A, z.data());
-        sum_squares(z.data(), rows, A, T(-0.5), constant, out + first);
+        solve_lower(factor, z.data());
+        sum_squares(z.data(), rows, A, -0.5, constant, out + first);
       });
 }
 
-template <class T>
-void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* d_mean, T* d_tril) {
+template <class T, class S>
+void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* d_mean, T* d_tril,
+                bool log_diagonal) {
+  const Factor<T> factor(L, A);
   for_groups(
       num_rows, A * A, [=] { return SmallBuffer<T>(2 * A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
-        T* y = z.data() + A * group;
+        T* u = z.data() + A * group;
         load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        solve_lower(L, A, z.data());
-        std::copy(z.data(), y, y);
-        solve_lower_transposed(L, A, y);
+        solve_lower(factor, z.data());
+        std::copy(z.data(), u, u);
+        solve_lower_transposed(factor, u);
         for (Index r = 0; r < rows; ++r) {
           T* dm = d_mean + (first + r) * A;
           T* dL = d_tril + (first + r) * A * A;
           for (Index i = 0; i < A; ++i) {
-            dm[i] = y[i * group + r];
-            for (Index j = 0; j < A; ++j) dL[i * A + j] = j <= i ? y[i * group + r] * z[j * group + r] : T(0);
-            dL[i * A + i] -= T(1) / L[i * A + i];
+            const T along = u[i * group + r], y = factor.over_diagonal(along, i);
+            dm[i] = y;
+            for (Index j = 0; j < A; ++j) dL[i * A + j] = j < i ? y * z[j * group + r] : T(0);
+            const T by_log = along * z[i * group + r] - T(1);
+            dL[i * A + i] = log_diagonal ? by_log : factor.over_diagonal(by_log, i);
           }
         }
       });
 }
 
-template <class T>
-void kl_tril(Index num_rows, Index A, const T* mean_p, const T* tril_p, const T* mean_q, const T* tril_q,
+template <class T, class S>
+void kl_tril(Index num_rows, Index A, const T* mean_p, const S* tril_p, const T* mean_q, const S* tril_q,
              T* out) {
-  // The part that all rows share, in double: it is a small difference of large numbers.
-  Matrix<double> p = Eigen::Map<const Matrix<T>>(tril_p, A, A).template cast<double>();
-  p.template triangularView<Eigen::StrictlyUpper>().setZero();
-  const Matrix<double> q = Eigen::Map<const Matrix<T>>(tril_q, A, A).template cast<double>();
-  q.template triangularView<Eigen::Lower>().solveInPlace(p);
-  double constant = 0.5 * (p.squaredNorm() - static_cast<double>(A));
-  for (Index i = 0; i < A; ++i) constant -= std::log(p(i, i));
+  const double constant = factor_divergence(tril_p, tril_q, A);
+  const Factor<T> factor(tril_q, A);
   for_groups(
       num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
         load_difference(mean_p + first * A, mean_q + first * A, rows, A, z.data());
-        solve_lower(tril_q, A, z.data());
-        sum_squares(z.data(), rows, A, T(0.5), static_cast<T>(constant), out + first);
+        solve_lower(factor, z.data());
+        sum_squares(z.data(), rows, A, 0.5, constant, out + first);
       });
 }
 
@@ -259,12 +340,17 @@ void kl_tril(Index num_rows, Index A, const T* mean_p, const T* tril_p, const T*
   template void log_prob(Index, Index, const T*, const T*, LogStd<T>, T*);      \
   template void score(Index, Index, const T*, const T*, LogStd<T>, T*, T*);     \
   template void kl(Index, Index, const T*, LogStd<T>, const T*, LogStd<T>, T*); \
-  template void entropy(Index, Index, const T*, T*);                            \
-  template T log_det(const T*, Index);                                          \
-  template void log_prob_tril(Index, Index, const T*, const T*, const T*, T*);  \
-  template void score_tril(Index, Index, const T*, const T*, const T*, T*, T*); \
-  template void kl_tril(Index, Index, const T*, const T*, const T*, const T*, T*);
+  template void entropy(Index, Index, const T*, T*);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
+
+#define PGCORE_INSTANTIATE_FULL(T, S)                                                 \
+  template void log_prob_tril(Index, Index, const T*, const T*, const S*, T*);        \
+  template void score_tril(Index, Index, const T*, const T*, const S*, T*, T*, bool); \
+  template void kl_tril(Index, Index, const T*, const S*, const T*, const S*, T*);
+PGCORE_INSTANTIATE_FULL(float, float)
+PGCORE_INSTANTIATE_FULL(float, double)
+PGCORE_INSTANTIATE_FULL(double, double)
+template double log_det(const double*, Index);
 
 }  // namespace pgcore::gaussian

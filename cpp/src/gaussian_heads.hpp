@@ -13,6 +13,13 @@
 
 namespace pgcore {
 
+// x/σ², and 0 at 0 for any σ.
+template <class T>
+T over_variance(T x, T inverse_std) {
+  const T product = x * inverse_std * inverse_std;
+  return x == T(0) ? T(0) : product;
+}
+
 // Mean from the network; log σ is the extra parameter, one for each action dimension.
 template <class T>
 class DiagonalGaussianHead final : public Head<T> {
@@ -51,10 +58,10 @@ class DiagonalGaussianHead final : public Head<T> {
   void fisher_state(Index, const T*, T*) const override {}
   void fisher_outputs(Index rows, const T*, const T* log_std, T scale, T* x) const override {
     const Index A = this->action_width;
-    SmallBuffer<T, 64> precision(A);
-    for (Index j = 0; j < A; ++j) precision[j] = scale * vecmath::exp(T(-2) * log_std[j]);
+    SmallBuffer<T, 64> inverse(A);
+    for (Index j = 0; j < A; ++j) inverse[j] = vecmath::exp(-log_std[j]);
     for (Index r = 0; r < rows; ++r) {
-      for (Index j = 0; j < A; ++j) x[r * A + j] *= precision[j];
+      for (Index j = 0; j < A; ++j) x[r * A + j] = over_variance(scale * x[r * A + j], inverse[j]);
     }
   }
   void fisher_root(Index rows, const T*, const T* log_std, Index k, T* x) const override {
@@ -115,23 +122,23 @@ class StateGaussianHead final : public Head<T> {
     const Split old(*this, rows, outputs_old), now(*this, rows, outputs);
     gaussian::kl(rows, this->action_width, old.mean(), old.log_std(), now.mean(), now.log_std(), out);
   }
-  // The block is diagonal, and the state is that diagonal: 1/σ² for means, 2 for log σ.
+  // The block is diagonal, 1/σ² for means and 2 for log σ; the state is the root of that.
   void fisher_state(Index rows, const T* outputs, T* state) const override {
     const Index A = this->action_width;
     for (Index r = 0; r < rows; ++r) {
       for (Index j = 0; j < A; ++j) {
-        state[r * 2 * A + j] = vecmath::exp(T(-2) * (outputs[r * 2 * A + A + j] + init_log_std_));
-        state[r * 2 * A + A + j] = T(2);
+        state[r * 2 * A + j] = vecmath::exp(-(outputs[r * 2 * A + A + j] + init_log_std_));
+        state[r * 2 * A + A + j] = T(1.4142135623730950488);
       }
     }
   }
   void fisher_outputs(Index rows, const T* state, const T*, T scale, T* x) const override {
-    for (Index i = 0; i < rows * this->num_outputs; ++i) x[i] *= scale * state[i];
+    for (Index i = 0; i < rows * this->num_outputs; ++i) x[i] = over_variance(scale * x[i], state[i]);
   }
   void fisher_root(Index rows, const T* state, const T*, Index k, T* x) const override {
     const Index O = this->num_outputs;
     std::fill_n(x, rows * O, T(0));
-    for (Index r = 0; r < rows; ++r) x[r * O + k] = std::sqrt(state[r * O + k]);
+    for (Index r = 0; r < rows; ++r) x[r * O + k] = state[r * O + k];
   }
   void fisher_extra(const T*, const T*, T*) const override {}
 
@@ -166,7 +173,7 @@ template <class T>
 class FullGaussianHead final : public Head<T> {
  public:
   explicit FullGaussianHead(Index A) : Head<T>(A, A * (A + 1) / 2, A, false) {}
-  FullGaussianHead(Index A, std::vector<T> fixed_tril)
+  FullGaussianHead(Index A, std::vector<double> fixed_tril)
       : Head<T>(A, 0, A, false), fixed_(std::move(fixed_tril)) {}
 
   void log_prob(Index rows, const T* mean, const T* extra, Actions<T> a, T* out) const override {
@@ -176,14 +183,13 @@ class FullGaussianHead final : public Head<T> {
     const Index A = this->action_width, E = this->num_extra;
     Factor L(*this, extra);
     SmallBuffer<T> d_tril(rows * A * A);
-    gaussian::score_tril(rows, A, a.real, mean, L.data(), d_mean, d_tril.data());
+    gaussian::score_tril(rows, A, a.real, mean, L.data(), d_mean, d_tril.data(), true);
     if (E == 0) return;
     for (Index r = 0; r < rows; ++r) {
       const T* d = d_tril.data() + r * A * A;
       T* e = d_extra + r * E;
       for (Index i = 0; i < A; ++i) {
-        for (Index j = 0; j < i; ++j) *e++ = d[i * A + j];
-        *e++ = d[i * A + i] * L.data()[i * A + i];  // dL_ii = L_ii d log L_ii
+        for (Index j = 0; j <= i; ++j) *e++ = d[i * A + j];
       }
     }
   }
@@ -192,9 +198,9 @@ class FullGaussianHead final : public Head<T> {
     const Factor L(*this, extra);
     for (Index r = 0; r < rows; ++r) {
       for (Index i = 0; i < A; ++i) {
-        T x = mean[r * A + i];
-        for (Index j = 0; j <= i; ++j) x += L.data()[i * A + j] * noise[r * A + j];
-        a.real[r * A + i] = x;
+        double x = static_cast<double>(mean[r * A + i]);
+        for (Index j = 0; j <= i; ++j) x += L.data()[i * A + j] * static_cast<double>(noise[r * A + j]);
+        a.real[r * A + i] = static_cast<T>(x);
       }
     }
   }
@@ -203,8 +209,8 @@ class FullGaussianHead final : public Head<T> {
   }
   void entropy(Index rows, const T*, const T* extra, T* out) const override {
     const Index A = this->action_width;
-    const T constant = static_cast<T>((gaussian::half_log_2pi + 0.5) * static_cast<double>(A));
-    std::fill(out, out + rows, constant + gaussian::log_det(Factor(*this, extra).data(), A));
+    const double constant = (gaussian::half_log_2pi + 0.5) * static_cast<double>(A);
+    std::fill(out, out + rows, static_cast<T>(constant + gaussian::log_det(Factor(*this, extra).data(), A)));
   }
   // Σ log L_ii, and the parameters of the diagonal are these logs.
   void add_entropy_gradient(Index rows, const T*, T scale, T*, T* d_extra) const override {
@@ -241,25 +247,25 @@ class FullGaussianHead final : public Head<T> {
     const Index A = this->action_width;
     if (this->num_extra == 0) return;
     const Factor L(*this, extra);
-    SmallBuffer<T, 256> X(A * A);
-    std::fill_n(X.data(), A * A, T(0));
+    SmallBuffer<double, 256> X(A * A);
+    std::fill_n(X.data(), A * A, 0.0);
     for (Index i = 0; i < A; ++i) {
-      for (Index j = 0; j < i; ++j) X[i * A + j] = *v++;
-      X[i * A + i] = L.data()[i * A + i] * *v++;
+      for (Index j = 0; j < i; ++j) X[i * A + j] = static_cast<double>(*v++);
+      X[i * A + i] = L.data()[i * A + i] * static_cast<double>(*v++);
     }
     for (Index j = 0; j < A; ++j) {
       L.solve(X.data() + j, A);
-      X[j * A + j] *= T(2);
+      X[j * A + j] *= 2;
       L.solve_transposed(X.data() + j, A);
     }
     for (Index i = 0; i < A; ++i) {
-      for (Index j = 0; j < i; ++j) *out++ = X[i * A + j];
-      *out++ = X[i * A + i] * L.data()[i * A + i];
+      for (Index j = 0; j < i; ++j) *out++ = static_cast<T>(X[i * A + j]);
+      *out++ = static_cast<T>(X[i * A + i] * L.data()[i * A + i]);
     }
   }
 
  private:
-  // L as a square matrix.
+  // L as a square matrix, in double: e^extra may leave the range of T.
   class Factor {
    public:
     Factor(const FullGaussianHead& head, const T* extra)
@@ -269,36 +275,38 @@ class FullGaussianHead final : public Head<T> {
         std::copy(head.fixed_.begin(), head.fixed_.end(), buffer_.data());
         return;
       }
-      std::fill_n(buffer_.data(), A * A, T(0));
+      std::fill_n(buffer_.data(), A * A, 0.0);
       for (Index i = 0; i < A; ++i) {
-        for (Index j = 0; j < i; ++j) buffer_[i * A + j] = *extra++;
-        buffer_[i * A + i] = std::exp(*extra++);
+        for (Index j = 0; j < i; ++j) buffer_[i * A + j] = static_cast<double>(*extra++);
+        buffer_[i * A + i] = std::exp(static_cast<double>(*extra++));
       }
     }
-    const T* data() const { return buffer_.data(); }
+    const double* data() const { return buffer_.data(); }
 
     // x ← L⁻¹ x and x ← L⁻ᵀ x, for a vector whose entries lie `stride` apart.
-    void solve(T* x, Index stride) const {
+    template <class X>
+    void solve(X* x, Index stride) const {
       for (Index i = 0; i < A_; ++i) {
-        T sum = x[i * stride];
-        for (Index j = 0; j < i; ++j) sum -= data()[i * A_ + j] * x[j * stride];
-        x[i * stride] = sum / data()[i * A_ + i];
+        double sum = static_cast<double>(x[i * stride]);
+        for (Index j = 0; j < i; ++j) sum -= data()[i * A_ + j] * static_cast<double>(x[j * stride]);
+        x[i * stride] = static_cast<X>(sum / data()[i * A_ + i]);
       }
     }
-    void solve_transposed(T* x, Index stride) const {
+    template <class X>
+    void solve_transposed(X* x, Index stride) const {
       for (Index i = A_ - 1; i >= 0; --i) {
-        T sum = x[i * stride];
-        for (Index j = i + 1; j < A_; ++j) sum -= data()[j * A_ + i] * x[j * stride];
-        x[i * stride] = sum / data()[i * A_ + i];
+        double sum = static_cast<double>(x[i * stride]);
+        for (Index j = i + 1; j < A_; ++j) sum -= data()[j * A_ + i] * static_cast<double>(x[j * stride]);
+        x[i * stride] = static_cast<X>(sum / data()[i * A_ + i]);
       }
     }
 
    private:
     Index A_;
-    SmallBuffer<T, 256> buffer_;
+    SmallBuffer<double, 256> buffer_;
   };
 
-  std::vector<T> fixed_;
+  std::vector<double> fixed_;
 };
 
 }  // namespace pgcore

@@ -3,6 +3,7 @@
 #include "activate.hpp"
 #include "few_rows.hpp"
 #include "matmul.hpp"
+#include "sums.hpp"
 
 namespace pgcore {
 namespace {
@@ -114,13 +115,10 @@ template <class T>
 T Network<T>::row_square_norm(Index r, const Block& block) const {
   T total = 0;
   for (Index l = 1; l <= num_layers(); ++l) {
-    T delta = 0, h = 0;
-    for (Index i = 0; i < size(l); ++i)
-      delta += block.delta[l][r * size(l) + i] * block.delta[l][r * size(l) + i];
-    for (Index j = 0; j < size(l - 1); ++j) {
-      h += block.hidden[l - 1][r * size(l - 1) + j] * block.hidden[l - 1][r * size(l - 1) + j];
-    }
-    total += delta * (h + T(1));
+    const T *delta = block.delta[l] + r * size(l), *h = block.hidden[l - 1] + r * size(l - 1);
+    const T of_delta = row_sum<T>(size(l), [=](Index i) { return delta[i] * delta[i]; });
+    const T of_h = row_sum<T>(size(l - 1), [=](Index j) { return h[j] * h[j]; });
+    total += of_delta * (of_h + T(1));
   }
   return total;
 }

@@ -53,7 +53,7 @@ void cumulate(Index num_rows, Index num_columns, Index first, Count count, const
 
 // The largest finite or infinite number of each column.
 template <class T>
-void column_maxima(Index num_rows, Index num_columns, Index count, const T* x, T* largest) {
+PGCORE_FLATTEN void column_maxima(Index num_rows, Index num_columns, Index count, const T* x, T* largest) {
   std::fill(largest, largest + count, -std::numeric_limits<T>::infinity());
   for (Index t = 0; t < num_rows; ++t) {
     PGCORE_INDEPENDENT
@@ -66,8 +66,8 @@ void column_maxima(Index num_rows, Index num_columns, Index count, const T* x, T
 
 // Σw and Σw² of each column, w = e^(x − largest); equal infinities weigh 1, −∞ weighs 0.
 template <class T>
-void add_moments(Index num_rows, Index num_columns, Index count, const T* x, const T* largest, double* sum,
-                 double* squares) {
+PGCORE_FLATTEN void add_moments(Index num_rows, Index num_columns, Index count, const T* x, const T* largest,
+                                double* sum, double* squares) {
   for (Index t = 0; t < num_rows; ++t) {
     PGCORE_INDEPENDENT
     for (Index n = 0; n < count; ++n) {
@@ -80,6 +80,65 @@ void add_moments(Index num_rows, Index num_columns, Index count, const T* x, con
     }
   }
 }
+
+template <class T, class Cut>
+struct WeightedRewardToGo {
+  using Scalar = T;
+  static constexpr bool varying = true, output_is_y = true;
+  using Int = typename vecmath::Format<T>::Int;
+  Cut cut;
+  const T *r, *log_ratio, *last_tail;
+  Index stride;
+  double gamma;
+  T* out;
+
+  template <class Real>
+  bool composable() const {
+    return scan::detail::within(gamma, scan::detail::Range<Real>::gamma);
+  }
+  template <class Real>
+  Int extreme(Index i) const {
+    return scan::detail::exceeds(log_ratio[i + stride], T(scan::detail::Range<Real>::log_ratio)) &
+           cut.template inner<Int>(i);
+  }
+  template <class Real>
+  bool last_extreme(Index) const {
+    return false;
+  }
+  template <class Real>
+  Real rho(Index i) const {
+    return scan::detail::ratio<Real>(log_ratio[i + stride]);
+  }
+  template <class Real>
+  Real last(Index i, Index n) const {
+    return Real(r[i]) + Real(gamma) * Real(last_tail ? last_tail[n] : T(0));
+  }
+  template <class Real>
+  Real operator()(Index i, Real next) const {
+    return Real(r[i]) + Real(gamma) * cut.follow(i, rho<Real>(i) * next);
+  }
+  template <class Real>
+  void affine(Index i, Real& x, Real& c) const {
+    x = Real(r[i]) + Real(gamma) * cut.follow(i, Real(0));
+    c = cut.inside(i, Real(gamma) * rho<Real>(i));
+  }
+  PGCORE_INLINE void prefetch(Index i) const {
+    cut.prefetch(i);
+    pgcore::prefetch(r + i);
+    pgcore::prefetch(log_ratio + i);
+    pgcore::prefetch(out + i);
+  }
+  T* output(Index i) const { return out + i; }
+  void emit_others(Index, Index) const {}
+  template <class Real>
+  void emit(Index i, Real, Real y) const {
+    out[i] = static_cast<T>(y);
+  }
+  template <class Real>
+  void emit_last(Index i, Real y) const {
+    out[i] = static_cast<T>(y);
+  }
+};
 
 double sample_size(double sum, double squares) {
   return squares == 0 ? 0.0 : sum * sum / squares;
@@ -106,29 +165,11 @@ void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratio
 
 template <class T>
 void weighted_reward_to_go(Index num_rows, Index num_columns, const T* rewards, const T* log_ratios,
-                           const scan::Cuts<T>& cuts, T gamma, T* out) {
-  scan::detail::with_cuts(cuts, [&](auto view) {
-    struct Step {
-      decltype(view) cut;
-      const T *r, *log_ratio, *last_tail;
-      Index stride;
-      T gamma;
-      T last(Index i, Index n) const { return r[i] + gamma * (last_tail ? last_tail[n] : T(0)); }
-      T rho(Index i) const { return vecmath::exp(log_ratio[i + stride]); }
-      T operator()(Index i, T next) const { return r[i] + gamma * cut.follow(i, rho(i) * next); }
-      void affine(Index i, T& x, T& c) const {
-        x = r[i] + gamma * cut.follow(i, T(0));
-        c = cut.inside(i, gamma * rho(i));
-      }
-      void prefetch(Index i) const {
-        cut.prefetch(i);
-        pgcore::prefetch(r + i);
-        pgcore::prefetch(log_ratio + i);
-      }
-      void emit(Index, T, T) const {}
-    };
-    scan::detail::solve(num_rows, num_columns,
-                        Step{view, rewards, log_ratios, cuts.last_tail, num_columns, gamma}, out);
+                           const scan::Cuts<T>& cuts, double gamma, T* out) {
+  scan::detail::with_cuts(cuts, [&](auto cut) {
+    const WeightedRewardToGo<T, decltype(cut)> step{cut,         rewards, log_ratios, cuts.last_tail,
+                                                    num_columns, gamma,   out};
+    scan::detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
 
@@ -161,9 +202,9 @@ void effective_sample_size(Index num_rows, Index num_columns, const T* log_weigh
   }
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                         \
-  template void cumulative_log_ratios(Index, Index, const T*, const bool*, Direction, T*);            \
-  template void weighted_reward_to_go(Index, Index, const T*, const T*, const scan::Cuts<T>&, T, T*); \
+#define PGCORE_INSTANTIATE(T)                                                                              \
+  template void cumulative_log_ratios(Index, Index, const T*, const bool*, Direction, T*);                 \
+  template void weighted_reward_to_go(Index, Index, const T*, const T*, const scan::Cuts<T>&, double, T*); \
   template void effective_sample_size(Index, Index, const T*, T*);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)

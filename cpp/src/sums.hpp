@@ -24,6 +24,19 @@ double lane_sum(Index count, F&& f) {
   return total;
 }
 
+// Σ f(i) of a row, with f in T: one by one in T while the row is short, in lanes of double where rounding
+// would add up.
+inline constexpr Index longest_short_row = 32;
+template <class T, class F>
+T row_sum(Index count, F&& f) {
+  if (count > longest_short_row) {
+    return static_cast<T>(lane_sum(count, [&](Index i) { return static_cast<double>(f(i)); }));
+  }
+  T total = 0;
+  for (Index i = 0; i < count; ++i) total += f(i);
+  return total;
+}
+
 template <class T>
 double dot(const T* a, const T* b, Index count) {
   return lane_sum(count, [=](Index i) { return static_cast<double>(a[i]) * static_cast<double>(b[i]); });

@@ -98,17 +98,26 @@ inline T power_of_two(typename Format<T>::Int k) {
   return bit_cast<T>(static_cast<Bits>(static_cast<Bits>(k + Format<T>::bias) << Format<T>::mantissa_bits));
 }
 
+// Of `highest` where x is larger.
 template <class T>
-inline T exp(T x) {
+inline T exp(T x, T highest = Format<T>::exp_max) {
   using F = Format<T>;
   x = x < F::exp_min ? F::exp_min : x;  // NaN fails both comparisons and flows on
-  x = x > F::exp_max ? F::exp_max : x;
+  x = x > highest ? highest : x;
   const Reduced<T> reduced(x);
   const T r = reduced.r;
   // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right.
   const auto n = reduced.exponent();
   const auto half = n >> 1;
   return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
+}
+
+// The same bits for |x| ≤ 80, in fewer operations; anything for other x.
+template <class T>
+inline T exp_moderate(T x) {
+  const Reduced<T> reduced(x);
+  const T r = reduced.r;
+  return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(reduced.exponent());
 }
 
 // e^x − 1 − x, to a few units in the last place also near zero, where it is x²/2. With x = n ln 2 + r this is
@@ -148,6 +157,15 @@ inline T log_from_one(T x) {
                                   T(1.0 / 13), T(1.0 / 11), T(1.0 / 9), T(1.0 / 7), T(1.0 / 5), T(1.0 / 3)) +
                    e * F::ln2_low)) +
       e * F::ln2_high;
+  return x < std::numeric_limits<T>::infinity() ? y : x;
+}
+
+// log(1 + x) of x ≥ 0, to a few units in the last place also near zero; NaN and infinity flow through.
+template <class T>
+inline T log1p(T x) {
+  const T rounded = T(1) + x;
+  const T lost = rounded < T(2) ? x - (rounded - T(1)) : T(0);  // beyond, it is below the result's last place
+  const T y = log_from_one(rounded) + lost;
   return x < std::numeric_limits<T>::infinity() ? y : x;
 }
 

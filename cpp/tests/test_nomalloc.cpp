@@ -59,6 +59,7 @@ int main() {
       wide.data(), std::make_shared<const InputScaling>(
                        InputScaling{std::vector<double>(17, 1.0), std::vector<double>(17, 2.0), 10.0}));
   PolicyFit<float> ascent(policy);
+  const auto advantages = testing::normal<double>(rows, 7);
   auto climbing = theta;
   std::vector<float> policy_m(theta.size()), policy_v(theta.size());
   Index policy_step = 0;
@@ -79,8 +80,8 @@ int main() {
     critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64,
                  1e9, {});
     ascent.epoch(climbing.data(), policy_m.data(), policy_v.data(), policy_step, standardised,
-                 {actions.data(), nullptr}, weights.data(), log_probs.data(), rows, order.data(), 64,
-                 {0.2, 0.01, 0.1, 0.5, infinity, true}, {});
+                 {actions.data(), nullptr}, advantages.data(), log_probs.data(), rows, order.data(), 64,
+                 {0.2, 0.01, 0.1, 0.5, infinity, true, 1e-6}, {});
     critic.epoch(phi.data(), m.data(), v.data(), step, standardised, weights.data(), rows, order.data(), 64,
                  1e9, {});
   };

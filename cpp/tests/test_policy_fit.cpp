@@ -1,6 +1,7 @@
 // Minibatch ascent on a surrogate: its step against central differences of the objective, its report, where
 // it ends, and several objects at work at once.
 #include <limits>
+#include <numeric>
 #include <thread>
 
 #include "check.hpp"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr Index obs_dim = 3, rows = 300;  // more than a block
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr SurrogateOptions plain{infinity, 0, 0, infinity, infinity, false};
+constexpr SurrogateOptions plain{infinity, 0, 0, infinity, infinity, false, 0};
 // Adam whose ε is beyond every gradient steps by rate/ε times the gradient.
 constexpr AdamOptions along_the_gradient{1e8 * 1e-3, 0.9, 0.999, 1e8};
 
@@ -23,10 +24,10 @@ struct Problem {
       : policy(obs_dim, {6}, Activation::tanh, head),
         theta(testing::normal<T>(policy.num_params(), 1)),
         obs(testing::normal<T>(rows * obs_dim, 3)),
-        advantages(testing::normal<T>(rows, 6)),
         old_log_probs(static_cast<std::size_t>(rows)),
         m(theta.size()),
-        v(theta.size()) {
+        v(theta.size()),
+        advantages(testing::normal<double>(rows, 6)) {
     for (T& value : theta) value *= T(0.3);
     const Index A = policy.action_width();
     auto noise = testing::normal<T>(rows * A, 4);
@@ -54,7 +55,7 @@ struct Problem {
     double sum = 0;
     for (std::size_t i = 0; i < log_probs.size(); ++i) {
       const double log_ratio = static_cast<double>(log_probs[i]) - static_cast<double>(old_log_probs[i]);
-      const double ratio = std::exp(log_ratio), A = static_cast<double>(advantages[i]);
+      const double ratio = std::exp(log_ratio), A = advantages[i];
       const double clipped = std::clamp(ratio, 1 - options.clip_range, 1 + options.clip_range);
       sum += std::min(ratio * A, clipped * A) + options.entropy_coef * static_cast<double>(entropy[i]) -
              options.kl_coef * (ratio - 1 - log_ratio);
@@ -69,7 +70,8 @@ struct Problem {
   }
 
   Policy<T> policy;
-  std::vector<T> theta, obs, advantages, old_log_probs, m, v, real;
+  std::vector<T> theta, obs, old_log_probs, m, v, real;
+  std::vector<double> advantages;
   std::vector<std::int64_t> choice, order;
   Index step = 0;
 };
@@ -107,7 +109,7 @@ void check_ends(const HeadOptions<T>& head) {
   const auto unchanged = problem.theta;
   const auto report = problem.pass(fit, 64, limited, adam);
   CHECK(report.stopped && report.minibatches == 0 && problem.step == 5 && problem.theta == unchanged);
-  problem.advantages[17] = std::numeric_limits<T>::quiet_NaN();
+  problem.advantages[17] = std::nan("");
   CHECK(!problem.pass(fit, rows, plain, adam).finite && problem.theta == unchanged);
 }
 
@@ -120,6 +122,50 @@ void check_threads(const HeadOptions<float>& head) {
   second.pass(of_second, 50, plain, adam);
   other.join();
   CHECK(first.theta == second.theta);
+}
+
+// Advantages far from 0, some that rounding alone sets apart, and a minibatch of one.
+template <class T>
+void check_standardised(const HeadOptions<T>& head, Index count) {
+  Policy<T> policy(3, {8}, Activation::tanh, head);
+  PolicyFit<T> fit(policy);
+  const auto P = static_cast<std::size_t>(policy.num_params());
+  const auto theta = testing::normal<T>(policy.num_params(), 1);
+  const auto obs = testing::normal<T>(count * 3, 2), real = testing::normal<T>(count * 2, 3);
+  std::vector<std::int64_t> choice(static_cast<std::size_t>(count) * 2), order(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < choice.size(); ++i) choice[i] = real[i] > 0;
+  std::iota(order.begin(), order.end(), 0);
+  const Actions<T> actions =
+      policy.discrete() ? Actions<T>{nullptr, choice.data()} : Actions<T>{real.data(), nullptr};
+  std::vector<T> old(static_cast<std::size_t>(count));
+  policy.log_prob(theta.data(), count, obs.data(), actions, old.data());
+
+  SurrogateReport report;
+  const auto moved = [&](const std::vector<double>& advantages, Index batch_size) {
+    auto t = theta;
+    std::vector<T> m(P), v(P);
+    Index step = 0;
+    report = fit.epoch(t.data(), m.data(), v.data(), step, obs.data(), actions, advantages.data(), old.data(),
+                       count, order.data(), batch_size, {0.2, 0, 0, 1e9, 1e9, true, 1e-14},
+                       {1e-3, 0.9, 0.999, 1e-5});
+    CHECK(step == report.minibatches);
+    return t;
+  };
+  const auto plain = testing::normal<double>(count, 4);
+  auto far = plain, equal = plain;
+  for (double& a : far) a = 1e8 + 2 * a;
+  for (double& a : equal) a = 1e8 + 1e-8 * (a > 0);
+  const Index batch_size = count - 1;  // leaves a minibatch of one, which keeps its advantage
+  const auto by_plain = moved(plain, count), by_far = moved(far, count);
+  CHECK(report.finite && report.minibatches == 1);
+  CHECK(testing::relative_error(by_far, by_plain) < 1e-3);
+  CHECK(by_plain != theta);
+  CHECK(moved(equal, count) == theta);
+  moved(plain, batch_size);
+  CHECK(report.minibatches == 2);
+  far[1] = std::nan("");
+  CHECK(moved(far, count) == theta);
+  CHECK(!report.finite);
 }
 
 template <class T>
@@ -135,12 +181,16 @@ int main() {
   parallel::set_num_threads(2);
   for (const auto& head : heads<double>()) {
     check_step(head, plain);
-    check_step(head, {0.1, 0.3, 0.7, infinity, infinity, false});
+    check_step(head, {0.1, 0.3, 0.7, infinity, infinity, false, 0});
     check_ends(head);
   }
   for (const auto& head : heads<float>()) {
     check_ends(head);
     check_threads(head);
+  }
+  for (const Index count : {2, 33, 700}) {
+    check_standardised<float>({"diagonal", {2}, 0, {}}, count);
+    check_standardised<double>({"categorical", {2, 2}, 0, {}}, count);
   }
   return testing::finish();
 }

@@ -1,4 +1,7 @@
 // Recurrences against the O(T²) sums that define them, in the column and in the row form.
+#include <cmath>
+#include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "check.hpp"
@@ -45,9 +48,40 @@ void test_nan_stays_in_its_piece() {
   }
 }
 
+// Long float sums, coefficients that change with ratios of any size, ends of any byte: in a column and beside
+// ordinary columns.
+template <class T>
+void test_extreme_ratios(Index rows, Index columns) {
+  const auto size = static_cast<std::size_t>(rows * columns);
+  std::vector<T> r(size, T(0)), v(size, T(0)), x(size, T(0)), targets(size), advantages(size);
+  std::vector<std::uint8_t> bytes(size, 0);
+  const auto at = [=](Index t) { return static_cast<std::size_t>(t * columns); };
+  x[at(0)] = T(800);  // d_0 = c_0 c_1 δ_2
+  x[at(1)] = T(-800);
+  r[at(2)] = T(5);
+  bytes[at(2)] = 255;
+  scan::vtrace<T>(rows, columns, r.data(), v.data(), x.data(),
+                  {reinterpret_cast<const bool*>(bytes.data()), nullptr, nullptr}, 1.0,
+                  std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(),
+                  targets.data(), advantages.data());
+  CHECK(std::abs(static_cast<double>(targets[at(0)]) - 5) < 1e-5);
+  for (Index n = 1; n < columns; ++n) CHECK(targets[static_cast<std::size_t>(n)] == T(0));
+  std::fill(r.begin(), r.end(), T(0.1));
+  scan::gae<T>(rows, columns, r.data(), v.data(), {nullptr, nullptr, nullptr}, 1.0, 1.0, advantages.data(),
+               targets.data());
+  const double exact = static_cast<double>(T(0.1)) * static_cast<double>(rows);
+  CHECK(std::abs(static_cast<double>(advantages[0]) / exact - 1) < 1e-6);
+}
+
 }  // namespace
 
 int main() {
+  for (const Index rows : {3, 700, 100000}) {
+    for (const Index columns : {1, 3}) {
+      test_extreme_ratios<float>(rows, columns);
+      test_extreme_ratios<double>(rows, columns);
+    }
+  }
   for (const Index rows : {1, 2, 511, 512, 513, 1024, 1025, 1026, 5000}) {
     for (const Index columns : {1, 3, 64, 300}) {
       if (rows * columns > 200000) continue;

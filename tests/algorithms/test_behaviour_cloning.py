@@ -234,7 +234,10 @@ def test_the_normaliser_is_the_demonstrations_own_and_stays(rng):
     given = CategoricalPolicy(4, 2, hidden=())
     given.normalizer = ObservationNormalizer(4)
     given.normalizer.update(np.ones((3, 4)))
-    clone(batch, policy=given, normalize_observations=True).learn(64)
+    model = BehaviourCloning(
+        "CartPole-v1", demonstrations=batch, policy=given, normalize_observations=True, n_steps=64
+    )
+    model.learn(64)
     assert given.normalizer.count == 3  # it has its own already
     assert clone(batch).policy.normalizer is None
 

@@ -149,3 +149,18 @@ def test_components_without_scores_get_no_baseline():
         assert np.isfinite(estimate.gradient).all()
         assert (estimate.gradient[[0, 2]] == 0).all()
         assert (estimate.gradient[[1, 3]] != 0).all()
+
+
+@pytest.mark.parametrize("kind", [OptimalScalar, OptimalPerComponent])
+def test_what_rounding_leaves_of_a_denominator_is_none(kind):
+    """One episode has all the score: without it nothing is left but rounding, and the baseline is 0."""
+    own = np.array([[0.1], [0.2], [0.3]]) ** 2 * 1e20
+    own[1:] *= 1e-40
+    total = own.sum(axis=0) * (1 + 2e-16)  # as sums of chunks may round
+    assert total[0] > own[0, 0]  # a difference that says nothing
+    b = kind().coefficients(5 * total, total, 5 * own, own)
+    assert b[0, 0] == 0.0
+    np.testing.assert_allclose(b[1:], 5.0)
+    # and a difference that is worth something is used
+    b = kind().coefficients(5 * np.array([3.0]), np.array([3.0]), np.array([[10.0], [5.0]]), np.ones((2, 1)))
+    np.testing.assert_allclose(b, [[2.5], [5.0]])

@@ -18,7 +18,8 @@ from pgcore.estimators import (
     off_policy_gradient,
     policy_gradient,
 )
-from pgcore.policies import GaussianPolicy
+from pgcore.kernels import effective_sample_size
+from pgcore.policies import CategoricalPolicy, GaussianPolicy
 
 FORMS = ("trajectory", "per_decision", "past_only", "action_only")
 TARGET, BEHAVIOUR = make_policy(0), make_policy(1, spread=0.8)
@@ -377,3 +378,104 @@ def test_mixtures_need_policies_and_positive_proportions(lopsided):
         mixture_log_probs([TARGET, BEHAVIOUR], lopsided, proportions=[1, 0])
     with pytest.raises(ValueError, match=r"proportions: expected shape \(2,\), got \(1,\)"):
         mixture_log_probs([TARGET, BEHAVIOUR], lopsided, proportions=[1])
+
+
+# ---- infinite weights, and products of ratios beyond the range of floats ----
+
+COIN = CategoricalPolicy(1, 2, hidden=(), dtype="float64")
+COIN.params = np.zeros(4)  # both actions alike: the score of the first is (½, −½), whatever it follows
+
+
+def coin_batch(log_ratios, rewards, ends=None):
+    n = len(rewards)
+    ends = np.arange(n) == n - 1 if ends is None else ends
+    return Batch(
+        np.zeros((n, 1)), np.zeros(n, int), rewards, ends, log_probs=np.log(0.5) - np.asarray(log_ratios)
+    )
+
+
+@pytest.mark.parametrize(
+    ("log_ratios", "rewards"),
+    [
+        (np.r_[np.full(200, -1.5), np.full(200, 1.5)], np.ones(400)),
+        (np.r_[np.full(20, -60.0), np.full(20, 60.0)], np.ones(40)),
+        ([0.0, 800.0, 0.0], [1.0, 0.0, 0.0]),
+        ([-800.0, 800.0, 0.0], [0.0, 1.0, 1.0]),
+        ([-90.0, 0.0, 90.0], [0.0, 0.0, 1.0]),
+    ],
+)
+def test_per_decision_needs_the_weights_of_pasts_alone(log_ratios, rewards):
+    """Σ_u W_u r_u, in which later ratios can't overflow: each W_u counts once for every score until u."""
+    batch = coin_batch(log_ratios, rewards)
+    found = off_policy_gradient(COIN, batch, form="per_decision", on_low_ess="ignore").gradient
+    weights = np.exp(np.minimum(np.cumsum(log_ratios), 170))
+    expected = 0.5 * math.fsum(weights * rewards * np.arange(1, len(rewards) + 1))
+    np.testing.assert_allclose(found, [0, 0, expected, -expected], rtol=1e-11)
+    # With limited weights: min(W_t, clip) Σ_{u ≥ t} ρ_{t+1} ⋯ ρ_u r_u, by logs.
+    clipped = off_policy_gradient(COIN, batch, form="per_decision", clip=0.5, on_low_ess="ignore").gradient
+    past = np.cumsum(log_ratios)
+    expected = 0.5 * math.fsum(
+        math.exp(min(past[t], math.log(0.5)) + past[u] - past[t]) * rewards[u]
+        for t in range(len(rewards))
+        for u in range(t, len(rewards))
+        if rewards[u] != 0
+    )
+    np.testing.assert_allclose(clipped[2], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("form", ["trajectory", "per_decision", "past_only", "action_only"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_infinite_weights_share_everything(form, count):
+    logs = np.array([np.inf] * count + [0.3, -0.2, -np.inf])
+    rewards, ends = np.arange(1.0, len(logs) + 1), np.ones(len(logs), bool)
+    batch = coin_batch(logs, rewards, ends)
+    found = off_policy_gradient(COIN, batch, form=form, self_normalize=True, on_low_ess="ignore")
+    assert found.effective_sample_size[0] == effective_sample_size(logs) == count
+    assert found.max_weight_share[0] == 1 / count
+    np.testing.assert_allclose(found.gradient[2], 0.5 * rewards[:count].mean(), rtol=1e-12)
+    plain = off_policy_gradient(COIN, batch, form=form, on_low_ess="ignore")
+    assert np.isfinite(plain.gradient).all()
+    assert plain.effective_sample_size[0] == count
+
+
+def test_importance_weighted_return_of_impossible_actions():
+    """No number stands for a weight of ∞, unless weights are limited or normalised; and nothing warns."""
+    batch = coin_batch([np.inf, 0.0, 0.0], [1.0, 2.0, 3.0], np.ones(3, bool))
+    share = {"on_low_ess": "ignore"}
+    found = importance_weighted_return(COIN, batch, **share)
+    assert found.value == math.inf
+    assert math.isnan(found.standard_error)
+    assert found.effective_sample_size == 1.0
+    normalised = importance_weighted_return(COIN, batch, self_normalize=True, **share)
+    assert normalised.value == pytest.approx(1.0)
+    assert math.isfinite(normalised.standard_error)
+    assert importance_weighted_return(COIN, batch, clip=1.0, **share).value == pytest.approx(2.0)
+    nothing = importance_weighted_return(COIN, batch.replace(rewards=[0.0, 2.0, 3.0]), **share)
+    assert nothing.value == pytest.approx(5 / 3)
+
+
+def test_actions_that_neither_policy_takes_weigh_nothing():
+    class Never(CategoricalPolicy):
+        def log_prob(self, obs, actions):
+            return np.full(len(obs), -np.inf)
+
+    never = Never(1, 2, hidden=(), dtype="float64")
+    batch = coin_batch([0.0, 0.0], [1.0, 2.0], np.ones(2, bool)).replace(log_probs=[-np.inf, 0.0])
+    for form in FORMS:
+        found = off_policy_gradient(never, batch, form=form, on_low_ess="ignore")
+        assert (found.gradient == 0).all()
+        assert found.effective_sample_size.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("per_decision", [True, False])
+def test_importance_weighted_return_with_limited_weights(gaussian_batch, per_decision):
+    policy, batch, log_rho = gaussian_batch
+    form = "past_only" if per_decision else "trajectory"
+    w, *_ = by_loops(batch, log_rho, form, clip=1.4, self_normalize=False)
+    expected = np.sum(w * batch.rewards * 0.9**batch.step_in_piece) / batch.num_episodes
+    options = {"gamma": 0.9, "per_decision": per_decision, "on_low_ess": "ignore"}
+    found = importance_weighted_return(policy, batch, clip=1.4, **options)
+    assert found.value == pytest.approx(expected, rel=1e-12)
+    assert found.value != pytest.approx(importance_weighted_return(policy, batch, **options).value)
+    with pytest.raises(ValueError, match="clip: expected a positive number or None, got 0"):
+        importance_weighted_return(policy, batch, clip=0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from oracles import assert_same_bits
+from pgcore import Batch
 from pgcore.kernels import MLP, conjugate_gradient, gae, gaussian_log_prob, reward_to_go
 from pgcore.kernels import _coerce as coerce
 
@@ -325,3 +326,48 @@ def test_empty_lists() -> None:
 def test_ends_with_other_integers(ends: Any) -> None:
     with pytest.raises(ValueError, match=r"^ends: expected booleans or integers 0 and 1, got (-1|255)$"):
         reward_to_go(np.ones(3), ends=ends)
+
+
+# ---- masks ----
+
+MASKED = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
+
+
+class MaskInside:
+    """An array-like whose array has a mask."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return MASKED
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: reward_to_go([MASKED, MASKED]),
+        lambda: reward_to_go(((MASKED, [1.0, 2.0, 3.0]),)),
+        lambda: reward_to_go([[MASKED[1], 1.0]]),
+        lambda: reward_to_go(MaskInside()),
+        lambda: reward_to_go(np.ones(3), tail_values=MASKED),
+        lambda: reward_to_go(np.ones(3), ends=np.ma.masked_array([0, 1, 0], mask=[0, 1, 0])),
+        lambda: reward_to_go(np.ones(3), ends=list(np.ma.masked_array([0, 1, 0], mask=[0, 1, 0]))),
+        lambda: reward_to_go(np.ones(3), out=np.ma.masked_array(np.zeros(3), mask=[1, 0, 0])),
+        lambda: gae(np.ones(3), [*MASKED], 0.9, 0.9),
+        lambda: gaussian_log_prob([MASKED], np.zeros((1, 3)), np.zeros(3)),
+        lambda: coerce.int_array("actions", [np.ma.masked_array([0, 1], mask=[0, 1])]),
+    ],
+)
+def test_masks_are_refused_wherever_they_hide(call: Any) -> None:
+    with pytest.raises(TypeError, match=r"^\w+: expected an array( without a mask|-like in main memory)"):
+        call()
+
+
+@pytest.mark.parametrize("byte", [2, 128, 255])
+def test_flags_of_any_byte_become_one(byte: int) -> None:
+    """Sums and counts of such arrays go wrong in NumPy."""
+    odd = np.array([0, byte, 0], np.uint8).view(bool)
+    flags = coerce.bool_array("ends", odd, (3,))
+    assert flags.view(np.uint8).tolist() == [0, 1, 0]
+    assert odd.view(np.uint8).tolist() == [0, byte, 0]
+    batch = Batch(np.zeros((3, 1)), [0, 0, 0], np.ones(3), odd)
+    assert batch.ends.view(np.uint8).tolist() == [0, 1, 1]
+    assert batch.num_episodes == 2

@@ -62,8 +62,8 @@ def test_fisher_operators(dtype: np.dtype) -> None:
     params = np.zeros(policy.num_params, dtype)
     make = getattr(core(), f"Fisher_{dtype.name}")
     with pytest.raises(ValueError, match="obs: expected sizes of at least 1, got 0"):
-        make(policy, params, np.zeros((0, 3), dtype), None, 0.0)
-    fisher = make(policy, params, np.zeros((2, 3), dtype), None, 0.0)
+        make(policy, params, np.zeros((0, 3), dtype), None, None, 0.0)
+    fisher = make(policy, params, np.zeros((2, 3), dtype), None, None, 0.0)
     with pytest.raises(ValueError, match="hidden: expected an array for each of 2 layers, got 0"):
         fisher.factors([], [], np.zeros((2, 2), dtype))
     with pytest.raises(ValueError, match="inputs: expected an array for each of 2 layers, got 3"):

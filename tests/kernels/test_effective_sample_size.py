@@ -81,3 +81,16 @@ def test_effective_sample_size_lies_between_one_and_all(log_weights: list[float]
     size = effective_sample_size(log_weights)
     assert 1.0 - 1e-12 <= size <= len(log_weights) + 1e-9
     assert size == pytest.approx(sample_size(np.array(log_weights)), rel=1e-9)
+
+
+@pytest.mark.light
+@pytest.mark.parametrize("num_rows", [2, 17, 31, 33, 1003])
+def test_the_largest_weight_may_stand_anywhere(lib: ModuleType, dtype: np.dtype, num_rows: int) -> None:
+    """Also in what is left after the last whole vector: divided by a smaller one it would overflow."""
+    for where in {0, num_rows // 2, num_rows - 2, num_rows - 1}:
+        for size in (800.0, 5000.0):
+            log_w = np.zeros(num_rows, dtype)
+            log_w[where] = size
+            assert lib.effective_sample_size(log_w) == 1.0
+            columns = np.stack([log_w, log_w], axis=1)
+            np.testing.assert_array_equal(lib.effective_sample_size(columns), [1.0, 1.0])

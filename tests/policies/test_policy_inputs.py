@@ -16,6 +16,8 @@ from oracles import assert_close, assert_same_bits
 from oracles_policies import FAMILIES, METHODS, Problem, problem
 from pgcore.policies import (
     CategoricalPolicy,
+    GaussianPolicy,
+    MultiBinaryPolicy,
     MultiDiscretePolicy,
     ObservationNormalizer,
 )
@@ -188,6 +190,12 @@ def test_nan_stays_in_its_row(family: str, method: str, normalise: bool) -> None
     p.obs[[7, 299]] = np.nan
     if p.actions.dtype.kind == "f":
         p.actions[9, 1] = np.nan
+    elif method in ("mode", "act", "sample", "sampled_log_probs"):  # an integer can't be NaN
+        with pytest.raises(
+            ValueError, match=r"^obs: expected finite numbers, got nan in row 7, component 0$"
+        ):
+            call(method, p)
+        return
     result = call(method, p)
     others = np.delete(np.arange(300), [7, 9, 299])
     assert_same_bits(result[others], expected[others])
@@ -208,12 +216,102 @@ def test_nan_stays_in_its_episode(family: str) -> None:
     assert_same_bits(np.delete(result, 2, axis=0), np.delete(expected, 2, axis=0))
 
 
-def test_samples_of_nan_logits_are_still_choices() -> None:
-    policy = CategoricalPolicy(1, 3)
-    actions, log_probs = policy.sample(np.full((64, 1), np.nan), np.random.default_rng(0))
-    assert ((actions >= 0) & (actions < 3)).all()
-    assert np.isnan(log_probs).all()
-    assert ((policy.mode(np.full((64, 1), np.nan)) >= 0) & (policy.mode(np.full((64, 1), np.nan)) < 3)).all()
+DISCRETE = {
+    "categorical": lambda dtype: CategoricalPolicy(2, 4, hidden=(), dtype=dtype),
+    "multi_discrete": lambda dtype: MultiDiscretePolicy(2, [3, 2], hidden=(), dtype=dtype),
+    "multi_binary": lambda dtype: MultiBinaryPolicy(2, 3, hidden=(), dtype=dtype),
+}
+
+
+def every_way_to_act(policy: Any, obs: np.ndarray) -> dict[str, Any]:
+    """Functions that choose actions at the observations."""
+    obs = obs.astype(policy.dtype)
+    noise = policy.draw_noise(np.random.default_rng(0), 1, len(obs))
+    actions = np.empty((1, len(obs), *policy.action_shape), np.int64)
+    return {
+        "mode": lambda: policy.mode(obs),
+        "sample": lambda: policy.sample(obs, np.random.default_rng(0)),
+        "act": lambda: policy.act(obs, noise[0]),
+        "actor": lambda: policy.actor(obs[None], noise, actions)(0),
+    }
+
+
+@pytest.mark.parametrize("way", ["mode", "sample", "act", "actor"])
+@pytest.mark.parametrize("family", DISCRETE)
+def test_choices_without_probabilities_are_refused(family: str, way: str, dtype: np.dtype) -> None:
+    policy = DISCRETE[family](dtype)
+    obs = np.zeros((20, 2))
+
+    def refusal(where: np.ndarray) -> str:
+        with pytest.raises(ValueError) as caught:
+            every_way_to_act(policy, where)[way]()
+        return str(caught.value)
+
+    for bad, text in ((np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")):
+        spoilt = obs.copy()
+        spoilt[17, 1] = bad
+        assert refusal(spoilt) == f"obs: expected finite numbers, got {text} in row 17, component 1"
+
+    clean = policy.params
+    of_outputs = policy.num_params - sum(policy.num_choices)  # biases come last
+    reason = "the policy's parameters are not finite"
+    message = f"logits: expected numbers, got nan in row 0 ({reason})"
+    policy.params = np.full(policy.num_params, np.nan)
+    assert refusal(obs) == message
+    params = clean.copy()
+    params[of_outputs + np.arange(2)] = np.inf  # two of them: ∞ − ∞
+    policy.params = params
+    assert refusal(obs) == message
+    params[of_outputs:] = -np.inf  # no choice is possible
+    policy.params = params
+    assert refusal(obs) == message
+    params = clean.copy()
+    params[:of_outputs] = np.finfo(dtype).max
+    policy.params = params
+    huge = obs.copy()
+    huge[3] = 1e30
+    assert refusal(huge) == "logits: expected numbers, got nan in row 3 (the network overflows)"
+
+
+def test_impossible_choices_are_never_taken(dtype: np.dtype) -> None:
+    """One logit of −∞, or of next to it, leaves the others: with every noise, in modes too."""
+    policy = CategoricalPolicy(1, 4, hidden=(), dtype=dtype)
+    for low in (-np.inf, -1e30):
+        policy.params = [0.0] * 4 + [low, 0.0, -0.1, low]
+        noise = np.linspace(0.0, 1.0, 1001)[:-1, None].astype(dtype)
+        taken = policy.act(np.zeros((1000, 1)), noise)
+        assert set(taken) == {1, 2}
+        assert policy.mode(np.zeros((1, 1)))[0] == 1
+
+
+def test_what_rounding_leaves_over_goes_to_a_possible_choice(rng: np.random.Generator) -> None:
+    """With the largest noise there is, the last choice that can be taken is: not the last of all."""
+    for dtype in (np.float32, np.float64):
+        policy = CategoricalPolicy(9, 8, hidden=(), dtype=dtype)
+        weights = np.zeros((8, 9))
+        weights[:6, :6] = np.eye(6)
+        policy.params = np.concatenate([weights.ravel(), [0.0] * 6, [-np.inf, -1e4]])
+        obs = rng.standard_normal((20_000, 9)).astype(dtype)
+        noise = np.full((len(obs), 1), np.nextafter(dtype(1), dtype(0)))
+        taken = policy.act(obs, noise)
+        assert (taken <= 5).all()
+        assert np.mean(taken == 5) > 0.99
+
+
+# ---- noise ----
+
+
+@pytest.mark.parametrize("family", ["categorical", "multi_discrete", "multi_binary", "gaussian"])
+def test_noise_is_the_generators(family: str, dtype: np.dtype) -> None:
+    """Drawn in the policy's own dtype: numbers rounded to it might be 1, which is no noise for a choice."""
+    policy = GaussianPolicy(2, 3, dtype=dtype) if family == "gaussian" else DISCRETE[family](dtype)
+    width = policy.action_shape[0] if policy.action_shape else 1
+    noise = policy.draw_noise(np.random.default_rng(5), 7, 4)
+    assert noise.shape == (7, 4, width)
+    assert noise.dtype == dtype
+    generator = np.random.default_rng(5)
+    draw = generator.standard_normal if family == "gaussian" else generator.random
+    np.testing.assert_array_equal(noise, draw((7, 4, width), dtype.type))
 
 
 # ---- threads ----

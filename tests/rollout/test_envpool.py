@@ -102,6 +102,31 @@ def test_seeding_makes_a_new_pool(pools):
     np.testing.assert_array_equal(env.reset(seed=9)[0], [[9, 0]])
 
 
+@pytest.mark.parametrize("seed", [2**31 - 3, 2**31 - 2, 2**31, 2**32, 2**33 + 5, 2**63, 2**100])
+def test_seeds_that_are_too_large_are_mapped(pools, seed):
+    """EnvPool's are 32 bits wide, and environment i adds i: what overflows is another seed, or an error."""
+    for _ in range(2):
+        make_vector_env("Fake-v0", num_envs=3, backend="envpool", seed=seed)
+    first, again = pools
+    assert first.seed == again.seed
+    assert 0 <= first.seed <= 2**31 - 3
+    if seed <= 2**31 - 3:
+        assert first.seed == seed
+    env = make_vector_env("Fake-v0", num_envs=3, backend="envpool", seed=seed + 1)
+    assert pools[-1].seed != first.seed
+    env.reset(seed=seed)
+    assert pools[-1].seed == first.seed
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(-1, ValueError), (1.5, TypeError), ("1", TypeError)])
+def test_seeds_that_are_none(pools, seed, kind):
+    with pytest.raises(kind, match=r"^seed: expected an integer >= 0 or None, got"):
+        make_vector_env("Fake-v0", backend="envpool", seed=seed)
+    env = make_vector_env("Fake-v0", backend="envpool")
+    with pytest.raises(kind, match=r"^seed: expected an integer >= 0 or None, got"):
+        env.reset(seed=seed)
+
+
 def test_refusals(pools):
     with pytest.raises(ValueError) as error:
         make_vector_env("Other-v0", backend="envpool")
@@ -162,6 +187,18 @@ def test_envpool_itself(task, policy, limit):
             # the dynamics hold across every recorded step, so no reset row is among them
             inside = np.flatnonzero(~one.ends)
             assert np.abs(one.obs[inside + 1, 2] - one.obs[inside, 2]).max() < 1.2
+
+
+@pytest.mark.peers
+def test_large_seeds_of_envpool_itself():
+    pytest.importorskip("envpool")
+    starts = []
+    for seed in (2**31, 2**31, 2**40, 0):
+        env = make_vector_env("CartPole-v1", num_envs=2, backend="envpool", seed=seed)
+        starts.append(env.reset()[0].tolist())
+        env.close()
+    assert starts[0] == starts[1]
+    assert len({str(start) for start in starts}) == 3
 
 
 @pytest.mark.peers

@@ -50,7 +50,7 @@ def test_json_refusals():
     with pytest.raises(ValueError, match=r"space: expected a Box, .*, got Text"):
         space_to_json(spaces.Text(3))
     with pytest.raises(ValueError, match=r"space: expected a Box, .*, got Dict"):
-        space_to_json(spaces.Dict({1: spaces.Discrete(2)}))
+        space_to_json(spaces.Dict({(1, 2): spaces.Discrete(2)}))
     with pytest.raises(TypeError, match="space: expected a gymnasium space, got 'Box'"):
         space_to_json("Box")
     negative = {"kind": "Discrete", "n": -1, "start": 0, "dtype": "int64"}

@@ -39,6 +39,15 @@ def equal_states(first, second):
     return all(np.array_equal(array, other_arrays[name]) for name, array in arrays.items())
 
 
+def refusal(read, path):
+    """What is said against a file; None if nothing."""
+    try:
+        read(path)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 class Still(gym.Env):
     """Any spaces, no dynamics."""
 
@@ -66,7 +75,7 @@ ACTION_SPACES = [
     spaces.MultiDiscrete([2, 3]),
     spaces.MultiBinary(4),
     spaces.Box(-0.1, 0.2, (2,)),
-    spaces.Box(np.array([[-0.1, 0.0], [0.0, -1.0]]), np.array([[0.0, 0.1], [1.0, 5.0]]), dtype=np.float64),
+    spaces.Box(np.array([[-1.0, 0.0], [0.0, -1.0]]), np.array([[0.0, 0.5], [1.0, 5.0]]), dtype=np.float64),
 ]
 OBSERVATION_SPACES = [
     spaces.Discrete(4, start=2),

@@ -59,7 +59,7 @@ def test_actions_are_in_the_action_space(action_space):
 
 
 def test_scored_actions_are_not_clipped():
-    model = Sketch(Still(BOX, spaces.Box(-0.1, 0.1, (1,))), hidden=(4,), n_steps=64).learn(1)
+    model = Sketch(Still(BOX, spaces.Box(-0.2, 0.2, (1,))), hidden=(4,), n_steps=64).learn(1)
     assert np.abs(model.batches[0].actions).max() > 1
 
 
@@ -98,3 +98,138 @@ def test_acting_needs_no_environment():
     assert model.learn(16).num_timesteps == 16
     with pytest.raises(ValueError, match=r"^env: expected observation_space Box"):
         model.set_env("Pendulum-v1")
+
+
+SPACES = {
+    "box": BOX,
+    "number": spaces.Box(-1, 1, ()),
+    "image": spaces.Box(0, 255, (2, 3), np.uint8),
+    "discrete": spaces.Discrete(3, start=1),
+    "multi": spaces.MultiDiscrete([2, 3]),
+    "binary": spaces.MultiBinary(4),
+    "dict": spaces.Dict({"a": BOX, "b": spaces.Discrete(3)}),
+    "tuple": spaces.Tuple([spaces.Discrete(3), BOX]),
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("call", ["reset()", "step()"])
+def test_the_outcome_of_a_call_is_no_observation(name, call):
+    env = Still(SPACES[name], spaces.Discrete(2))
+    model = Sketch(env, hidden=())
+    outcome = env.reset() if call == "reset()" else env.step(0)
+    values = "(obs, info)" if call == "reset()" else "(obs, reward, terminated, truncated, info)"
+    with pytest.raises(ValueError) as error:
+        model.predict(outcome)
+    assert str(error.value) == (
+        f"obs: expected an observation, got a tuple {values} as {call} returns it; pass its obs"
+    )
+    model.predict(outcome[0])
+
+
+def test_a_tuple_that_is_an_observation():
+    env = Still(spaces.Tuple([BOX, spaces.Dict({"b": spaces.Discrete(3)})]), spaces.Discrete(2))
+    model = Sketch(env, hidden=())
+    model.predict((np.zeros(3), {"b": 1}))
+    with pytest.raises(ValueError, match=r"^obs: expected an observation, got a tuple \(obs, info\)"):
+        model.predict(((np.zeros(3), {"b": 1}), {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "obs", "message"),
+    [
+        ("box", None, "obs: expected real numbers of shape (3,), got None"),
+        ("box", "abc", "obs: expected real numbers of shape (3,), got str 'abc'"),
+        ("box", [[1.0], [1.0, 2.0], 3.0], "obs: expected real numbers of shape (3,), got list"),
+        ("box", np.zeros(3, complex), "obs: expected "),
+        ("box", np.array([0.0, None, 1.0], object), "obs: expected "),
+        ("box", {"a": 1}, "obs: expected real numbers of shape (3,), got dict {'a': 1}"),
+        (
+            "box",
+            np.zeros((2, 4)),
+            "obs: expected one observation of shape (3,) or a batch (N, 3), got shape (2, 4)",
+        ),
+        ("number", np.zeros((2, 2)), "obs: expected one observation of shape () or a batch (N)"),
+        ("image", np.zeros((3, 2)), "obs: expected one observation of shape (2, 3) or a batch (N, 2, 3)"),
+        ("discrete", 7, "obs: expected integers from [1] to [3], got [7]"),
+        ("discrete", 1.5, "obs: expected integers, got float64"),
+        ("discrete", np.zeros((2, 2), int), "obs: expected one observation of shape () or a batch (N)"),
+        ("multi", np.array([0, 5]), "obs: expected integers from [0 0] to [1 2], got"),
+        ("multi", np.array([0, 1, 1]), "obs: expected one observation of shape (2,)"),
+        ("binary", np.zeros(3, int), "obs: expected one observation of shape (4,)"),
+        ("binary", ["a", "b", "c", "d"], "obs: expected real numbers of shape (4,)"),
+        ("dict", {"a": np.zeros(3)}, "obs: expected an observation of Dict('a': Box"),
+        ("dict", np.zeros(4), "obs: expected an observation of Dict('a': Box"),
+        ("dict", {"a": np.zeros(4), "b": 0}, "obs: expected obs['a'] to be one observation of shape (3,)"),
+        (
+            "dict",
+            {"a": np.zeros((2, 3)), "b": 0},
+            "obs: expected one observation, or as many in every part, got",
+        ),
+        ("dict", {"a": np.zeros((2, 3)), "b": np.zeros(3, int)}, "obs: expected one observation, or as many"),
+        ("dict", {"a": None, "b": 0}, "obs: expected obs['a'] to be real numbers of shape (3,), got None"),
+        ("dict", {"a": np.zeros(3), "b": 9}, "obs['b']: expected integers from [0] to [2], got [9]"),
+        ("tuple", (1,), "obs: expected an observation of Tuple(Discrete(3), Box"),
+        ("tuple", 3, "obs: expected an observation of Tuple(Discrete(3), Box"),
+        ("tuple", (1, np.zeros(2)), "obs: expected obs[1] to be one observation of shape (3,)"),
+        ("tuple", (5, np.zeros(3)), "obs[0]: expected integers from [0] to [2], got [5]"),
+    ],
+)
+def test_an_observation_that_is_none_of_the_space(name, obs, message):
+    model = Sketch(Still(SPACES[name], spaces.Discrete(2)), hidden=())
+    with pytest.raises((ValueError, TypeError)) as error:
+        model.predict(obs)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "action_space", [spaces.Discrete(2), spaces.MultiDiscrete([2, 3]), spaces.Box(-1, 1, (2,))]
+)
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_an_observation_that_is_not_finite(value, action_space, deterministic):
+    model = Sketch(Still(BOX, action_space), hidden=(4,))
+    obs = np.array([0.0, value, 0.0], np.float32)
+    for dtype in (np.float32, np.float64):
+        with pytest.raises(ValueError) as error:
+            model.predict(obs.astype(dtype), deterministic=deterministic)
+        assert str(error.value) == f"obs[1]: expected a finite number, got {value}"
+    with pytest.raises(ValueError) as error:
+        model.predict(np.stack([np.zeros(3), obs]), deterministic=deterministic)
+    assert str(error.value) == f"obs[1]: expected a finite number, got {value} in row 1"
+    model.predict(np.full(3, 3e38, np.float32))  # large is not infinite
+
+
+@pytest.mark.parametrize(
+    ("space", "obs", "component"),
+    [
+        (spaces.Box(-1, 1, (2, 2)), np.array([[0, 0], [np.nan, 0]]), "obs[1, 0]"),
+        (spaces.Box(-1, 1, ()), np.nan, "obs"),
+        (spaces.Box(-1, 1, (100,)), np.where(np.arange(100) == 70, np.nan, 0), "obs[70]"),
+        (
+            spaces.Dict({"a": spaces.Discrete(3), "b": BOX}),
+            {"a": 1, "b": np.array([0, 0, np.inf])},
+            "obs['b'][2]",
+        ),
+        (spaces.Tuple([BOX, BOX]), (np.zeros(3), np.array([np.nan, 0, 0])), "obs[1][0]"),
+    ],
+)
+def test_the_component_that_is_not_finite_is_named(space, obs, component):
+    model = Sketch(Still(space, spaces.Discrete(2)), hidden=())
+    with pytest.raises(ValueError) as error:
+        model.predict(obs)
+    assert str(error.value).startswith(f"{component}: expected a finite number, got ")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_parameters_that_are_not_finite(value, deterministic):
+    model = Sketch(Still(BOX, spaces.Box(-1, 1, (2,))), hidden=())
+    params = model.policy.params
+    params[:] = value
+    model.policy.params = params
+    for obs, row in ((np.zeros(3), ""), (np.zeros((2, 3)), " in row 0")):
+        with pytest.raises(ValueError) as error:
+            model.predict(obs, deterministic=deterministic)
+        assert str(error.value).startswith("policy: expected finite actions, got ")
+        assert f"{row}, component[0]; the observation is finite, so" in str(error.value)

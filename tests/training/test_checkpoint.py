@@ -9,6 +9,7 @@ import pytest
 import pgcore
 from pgcore.training import checkpoint
 from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
+from training.sketch import refusal
 
 METADATA = {"algorithm": "Sketch", "big": 2**127 + 1, "nested": {"list": [1, 2.5, None]}}
 ARRAYS = {
@@ -113,6 +114,76 @@ def test_damage_anywhere_is_noticed(path, tmp_path):
         damaged.write_bytes(bad)
         with pytest.raises(ValueError, match="expected a pgcore checkpoint"):
             read_checkpoint(damaged)
+
+
+def flips(content):
+    """The file with one bit flipped: one of each byte, and every one of the table of contents."""
+    table = content.index(b"PK\x01\x02")
+    for place in range(len(content)):
+        for bit in range(8) if place >= table else [place % 8]:
+            yield content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
+
+
+def test_no_single_bit_makes_another_model_of_it(tmp_path):
+    """Refused, or the same: also in the zip's table of contents, which has no checksum."""
+    small = {"a": np.arange(2.0), "critic/m": np.ones(3, np.float32), "critic/v": np.array(2)}
+    content = write_checkpoint(tmp_path / "model.npz", {"n": 1}, small).read_bytes()
+    metadata, arrays = read_checkpoint(tmp_path / "model.npz")
+    damaged, num_refused = tmp_path / "damaged.npz", 0
+    for flipped in flips(content):
+        damaged.write_bytes(flipped)
+        if (reason := refusal(read_checkpoint, damaged)) is not None:
+            assert reason.startswith(f"path: expected a pgcore checkpoint, got {damaged} (")
+            num_refused += 1
+            continue
+        found, others = read_checkpoint(damaged)
+        assert found == metadata
+        assert others.keys() == arrays.keys()
+        assert all(np.array_equal(array, others[name]) for name, array in arrays.items())
+    assert num_refused > len(content)
+
+
+def test_lost_and_foreign_members_are_named(path, tmp_path):
+    def rewritten(change):
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        change(members)
+        with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        return tmp_path / "other.npz"
+
+    read_checkpoint(rewritten(lambda members: None))
+    for change, message in (
+        (lambda members: members.pop("step.npy"), "a file without a member step.npy"),
+        (lambda members: members.update(more=b""), "a file with a member more"),
+        (
+            lambda members: members.update({"step.npy": members["mask.npy"]}),
+            "a file with another member step.npy than was written",
+        ),
+    ):
+        with pytest.raises(ValueError, match=rf"^path: expected a pgcore checkpoint, got .*\({message}\)$"):
+            read_checkpoint(rewritten(change))
+
+
+def test_files_without_checksums_are_read_if_they_are_whole(path, tmp_path):
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    header = json.loads(members["metadata.json"])
+    del header["members"]
+    old = tmp_path / "old.npz"
+    with zipfile.ZipFile(old, "w") as archive:
+        archive.writestr("metadata.json", json.dumps(header))
+        for name in ARRAYS:
+            archive.writestr(f"{name}.npy", members[f"{name}.npy"])
+    metadata, arrays = read_checkpoint(old)
+    assert metadata["algorithm"] == "Sketch"
+    assert arrays.keys() == ARRAYS.keys()
+    content = bytearray(old.read_bytes())
+    content[content.rindex(b"step.npy") - 46 + 33] ^= 0x40  # what follows is taken for a remark about it
+    old.write_bytes(content)
+    with pytest.raises(ValueError, match=r"\(5 members, of which \d can be found\)$"):
+        read_checkpoint(old)
 
 
 def test_members_are_compared_with_their_checksum_even_if_a_header_says_to_read_less(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from pgcore import Batch
 from pgcore.training import datasets
 from pgcore.training.datasets import Demonstrations, check_fit, load_batch, save_batch
+from training.sketch import refusal
 
 FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
 
@@ -112,6 +113,32 @@ def test_damage_anywhere_is_noticed(rng, tmp_path):
     place = whole.index(recorded(np.random.default_rng(20240229)).obs.tobytes()[:16]) + 5
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(ValueError, match=r"Bad CRC"):
+        load_batch(path)
+
+
+def test_no_single_bit_makes_another_batch_of_it(rng, tmp_path):
+    batch = recorded(rng, lengths=(1, 2))
+    path = save_batch(tmp_path / "demos.npz", batch)
+    whole, num_refused = path.read_bytes(), 0
+    for place in range(len(whole)):
+        flipped = whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :]
+        path.write_bytes(flipped)
+        if (reason := refusal(load_batch, path)) is not None:
+            assert reason.startswith(f"path: expected a file with a batch, got {path} (")
+            num_refused += 1
+        else:
+            assert_same(load_batch(path), batch)
+    assert num_refused > len(whole) / 2
+
+
+@pytest.mark.parametrize("name", ["terminated", "tail_obs", "log_probs"])
+def test_lost_arrays_are_noticed(rng, tmp_path, name):
+    """What may be missing in a file written by hand was there when this one was written."""
+    path = save_batch(tmp_path / "demos.npz", recorded(rng))
+    with np.load(path) as file:
+        rest = {key: file[key] for key in file.files if key != name}
+    np.savez(path, **rest)
+    with pytest.raises(ValueError, match=r"demos.npz \(not the arrays that were written\)$"):
         load_batch(path)
 
 
@@ -331,5 +358,5 @@ def test_minari_datasets_that_are_not_there(tmp_path, monkeypatch):
 
 def test_without_minari_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "minari", None)
-    with pytest.raises(ImportError, match=r"minari:some/thing-v0 with, got none .*'pgcore\[minari\]'$"):
+    with pytest.raises(ImportError, match=r"minari:some/thing-v0 with, got none .*'pgcore-rl\[minari\]'$"):
         datasets.load("minari:some/thing-v0")

@@ -153,6 +153,52 @@ def test_incomplete_files_are_refused(tmp_path):
             pgcore.load(broken)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_envs", 0),
+        ("num_envs", "two"),
+        ("num_envs", 2.5),
+        ("backend", "threads"),
+        ("backend", ["sync"]),
+        ("seed", -1),
+        ("seed", None),
+        ("seed", "0"),
+        ("hidden", 8),
+        ("hidden", [0]),
+        ("algorithm", 3),
+    ],
+)
+def test_settings_in_the_file_are_checked(tmp_path, name, value):
+    metadata, arrays = read_checkpoint(small(baseline="value_network").save(tmp_path / "model"))
+    other = write_checkpoint(tmp_path / "other", {**metadata, name: value}, arrays)
+    with pytest.raises(ValueError, match=r"^(path|algorithm): expected "):
+        pgcore.load(other)
+
+
+def test_arrays_that_no_part_of_the_model_asks_for_are_refused(tmp_path):
+    metadata, arrays = read_checkpoint(small().learn(50).save(tmp_path / "model"))
+    for name in ("momentum/m", "optimizer/u", "policy/old", "loose"):
+        other = write_checkpoint(tmp_path / "other", metadata, {**arrays, name: np.zeros(2)})
+        with pytest.raises(ValueError, match=r"^path: expected a whole checkpoint, got"):
+            pgcore.load(other)
+
+
+def test_a_model_knows_how_many_environments_it_has(tmp_path):
+    path = small().save(tmp_path / "model")
+    five = gym.make_vec("CartPole-v1", num_envs=5, vectorization_mode="sync")
+    loaded = pgcore.load(path, env=five)
+    assert loaded.num_envs == loaded.env.num_envs == 5
+    assert read_checkpoint(loaded.save(path))[0]["num_envs"] == 5
+    assert pgcore.load(path, env="CartPole-v1").env.num_envs == 5
+    loaded.set_env(gym.make("CartPole-v1"))
+    assert loaded.num_envs == 1
+    with pytest.raises(ValueError, match=r"^env: expected observation_space"):
+        loaded.set_env("Pendulum-v1")
+    assert loaded.num_envs == 1
+    assert loaded.learn(30).num_timesteps >= 30
+
+
 def test_the_file_holds_json_and_arrays_and_no_pickle(tmp_path):
     path = small(normalize_observations=True).learn(50).save(tmp_path / "model")
     with zipfile.ZipFile(path) as archive:

@@ -35,23 +35,25 @@ template <class T>
 void entropy(Index num_rows, Index A, const T* log_std, T* out);
 
 // ---- Full covariance Σ = L Lᵀ: L is (A, A), lower triangular, positive diagonal; its upper part is never
-// read. ----
+// read. S, the type of L, may be wider than T: 1/L_ii need not be in the range of T. ----
 
 // Σ log L_ii.
-template <class T>
-T log_det(const T* L, Index A);
+template <class S>
+double log_det(const S* L, Index A);
 
 // log π = −½‖L⁻¹(a − μ)‖² − Σ log L_ii − (A/2) log 2π.
-template <class T>
-void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* out);
+template <class T, class S>
+void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* out);
 
-// With z = L⁻¹(a − μ), y = L⁻ᵀ z:  ∂ log π/∂μ = y,  ∂ log π/∂L = tril(y zᵀ) − diag(1/L_ii).
-template <class T>
-void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const T* L, T* d_mean, T* d_tril);
+// With z = L⁻¹(a − μ), y = L⁻ᵀ z:  ∂ log π/∂μ = y,  ∂ log π/∂L = tril(y zᵀ) − diag(1/L_ii); or with
+// `log_diagonal` in place of the diagonal's derivatives those with respect to log L_ii.
+template <class T, class S>
+void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* d_mean, T* d_tril,
+                bool log_diagonal = false);
 
 // KL(p‖q) = ½ (‖L_q⁻¹ L_p‖² − A + ‖L_q⁻¹(μ_p − μ_q)‖²) + Σ log(L_q,ii / L_p,ii).
-template <class T>
-void kl_tril(Index num_rows, Index A, const T* mean_p, const T* tril_p, const T* mean_q, const T* tril_q,
+template <class T, class S>
+void kl_tril(Index num_rows, Index A, const T* mean_p, const S* tril_p, const T* mean_q, const S* tril_q,
              T* out);
 
 }  // namespace pgcore::gaussian

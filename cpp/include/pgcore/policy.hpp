@@ -20,6 +20,8 @@ struct Actions {
   const T* real;
   const std::int64_t* choice;
 };
+// What a choice is where its logits define no probabilities: NaN among them, or infinity, or nothing but −∞.
+inline constexpr std::int64_t undefined_choice = -1;
 template <class T>
 struct ActionsOut {
   T* real;
@@ -29,10 +31,10 @@ struct ActionsOut {
 // The distribution that stands on a network's outputs.
 template <class T>
 struct HeadOptions {
-  std::string kind;           // "diagonal", "state", "full", "fixed" (all Gaussian) or "categorical"
-  std::vector<Index> sizes;   // how many choices each action dimension has; for a Gaussian one entry, A
-  T init_log_std = 0;         // of "state"
-  std::vector<T> fixed_tril;  // of "fixed", (A, A)
+  std::string kind;                // "diagonal", "state", "full", "fixed" (all Gaussian) or "categorical"
+  std::vector<Index> sizes;        // how many choices each action dimension has; for a Gaussian one entry, A
+  T init_log_std = 0;              // of "state"
+  std::vector<double> fixed_tril;  // of "fixed", (A, A)
 };
 
 template <class T>

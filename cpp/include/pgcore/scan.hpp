@@ -16,18 +16,20 @@ struct Cuts {
 
 // G_t = r_t + γ·(tail_t if end else G_{t+1}).
 template <class T>
-void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Cuts<T>& cuts, T gamma, T* out);
+void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Cuts<T>& cuts, double gamma,
+                  T* out);
 
 // δ_t = r_t + γ·(tail_t if end else v_{t+1}) − v_t;  A_t = δ_t + γλ·(0 if end else A_{t+1});  targets = A +
 // v.
 template <class T>
-void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Cuts<T>& cuts, T gamma,
-         T lam, T* advantages, T* value_targets);
+void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Cuts<T>& cuts,
+         double gamma, double lam, T* advantages, T* value_targets);
 
 // With ρ̄, c̄ = min(clip, exp(log ratio)):  vs_t = v_t + ρ̄_t δ_t + γ c̄_t·(0 if end else vs_{t+1} − v_{t+1});
 // advantage_t = ρ̄_t (r_t + γ·(tail_t if end else vs_{t+1}) − v_t)   (Espeholt et al. 2018, eq. 1).
 template <class T>
 void vtrace(Index num_rows, Index num_columns, const T* rewards, const T* values, const T* log_ratios,
-            const Cuts<T>& cuts, T gamma, T rho_clip, T c_clip, T* value_targets, T* advantages);
+            const Cuts<T>& cuts, double gamma, double rho_clip, double c_clip, T* value_targets,
+            T* advantages);
 
 }  // namespace pgcore::scan

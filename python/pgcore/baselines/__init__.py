@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pgcore._kinds import make
 from pgcore.baselines.averages import AverageReturn, Constant, TimeDependent
 from pgcore.baselines.base import Baseline
 from pgcore.baselines.linear import LinearFeatures
@@ -46,8 +47,5 @@ def from_config(config: Mapping[str, Any]) -> Baseline:
     ValueError
         If ``config["kind"]`` is not a baseline.
     """
-    arguments = dict(config)
-    kind = arguments.pop("kind", None)
-    if kind not in _KINDS:
-        raise ValueError(f"kind: expected one of {', '.join(_KINDS)}, got {kind!r}")
-    return _KINDS[kind](**arguments)
+    baseline: Baseline = make(config, Baseline, _KINDS)
+    return baseline

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore._kinds import kind_of, register
 from pgcore.kernels._coerce import check_shape, float_array
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pgcore.batch import Batch
     from pgcore.policies import ObservationNormalizer
@@ -39,6 +40,10 @@ class Baseline(ABC):
         Statistics that observations are standardised with, shared with the policy; ignored by baselines that
         do not look at observations.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register(cls)
 
     needs_whole_episodes = True
     normalizer: ObservationNormalizer | None = None
@@ -68,8 +73,11 @@ class Baseline(ABC):
         return {}
 
     def config(self) -> dict[str, Any]:
-        """Return what `pgcore.baselines.from_config` needs to make the same kind of baseline; JSON-able."""
-        return {"kind": type(self).__name__, **self._arguments()}
+        """Return what `pgcore.baselines.from_config` needs to make the same kind of baseline; JSON-able.
+
+        A class of your own whose constructor takes arguments adds them by their names.
+        """
+        return {"kind": kind_of(type(self)), **self._arguments()}
 
     def _arguments(self) -> dict[str, Any]:
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -77,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except MemoryError as error:
             _report(f"expected sizes that fit into memory, got: {error}")
             return 2
-        except BrokenPipeError:  # nobody reads on, as after `| head`
+        except BrokenPipeError as error:
+            if error.filename != STDOUT and not _nobody_reads():  # of an environment's socket, say
+                raise
             give_up_stdout()
             return 128 + 13
         except OSError as error:
@@ -93,6 +96,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(error: object) -> None:
     with contextlib.suppress(OSError):  # the terminal is gone
         print(f"pgcore: {error}", file=sys.stderr)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader has gone, as after `| head`."""
+    if not hasattr(select, "poll"):  # Windows, where a broken pipe is another error
+        return False
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (AttributeError, OSError, ValueError):
+        return False
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _run(arguments: list[str]) -> int:

@@ -23,6 +23,7 @@ from pgcore.cli.parse import option_value, parse
 from pgcore.cli.run_directory import RunDirectory
 from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
 from pgcore.cli.train_arguments import CloneArguments, ReuseArguments, TrainArguments
+from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
 from pgcore.training import Algorithm, CheckpointCallback, ConsoleLogger, CSVLogger, load, make_config
 from pgcore.training.files import naming
 
@@ -216,7 +217,7 @@ def _learn(
                 f"interrupted after {model.num_timesteps:,} steps; {_again(algorithm, directory)}",
                 interrupt.status,
             )
-        except FloatingPointError as error:
+        except (FloatingPointError, FaultyEnvironmentError, WorkerError) as error:
             failure = CommandError(f"training broke down after {model.num_timesteps:,} steps: {error}", 1)
         except OSError as error:
             ours = (STDOUT, str(directory.progress_file), str(directory.model_file))

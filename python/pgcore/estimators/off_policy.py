@@ -16,11 +16,13 @@ from pgcore.estimators.terms import StepTerms, check_form, on_policy_terms, stat
 from pgcore.estimators.weights import (
     Comparison,
     OnLowESS,
+    bounded_log_weights,
     check_effective_sample_size,
     compare_weights,
+    finite_log_weights,
     importance_weights,
     log_ratios,
-    normalized_weights,
+    normalized_log_weights,
 )
 from pgcore.kernels import cumulative_log_ratios, weighted_reward_to_go
 from pgcore.kernels._coerce import check_shape, float_array, real
@@ -47,6 +49,7 @@ OffPolicyForm = Literal["trajectory", "per_decision", "past_only", "action_only"
 
 OFF_POLICY_FORMS = ("trajectory", "per_decision", "past_only", "action_only", "marginal")
 _MAX_RETURN = 1e70  # what a product of later ratios may do to a return, short of infinity
+_MAX_PRODUCT = 1e144  # and to its product with a weight, whose square is still finite
 
 
 @dataclass(frozen=True)
@@ -166,8 +169,7 @@ def off_policy_gradient(
     baseline = check_batch(batch, baseline)
     batch = double_rewards(batch)
     gamma = real("gamma", gamma, minimum=0.0)
-    if clip is not None and not real("clip", clip) > 0:
-        raise ValueError(f"clip: expected a positive number or None, got {clip}")
+    check_clip(clip)
     logs = form_log_weights(policy, batch, form, clip=clip, state_log_ratios=state_log_ratios)
     comparison = logs.compare(batch)
     check_effective_sample_size(comparison, ess_threshold, on_low_ess)
@@ -184,6 +186,12 @@ def off_policy_gradient(
         effective_sample_size=comparison.effective_sample_size,
         max_weight_share=comparison.max_weight_share,
     )
+
+
+def check_clip(clip: float | None) -> None:
+    """Raise for a limit of weights that is not positive."""
+    if clip is not None and not real("clip", clip) > 0:
+        raise ValueError(f"clip: expected a positive number or None, got {clip}")
 
 
 class LogWeights(NamedTuple):
@@ -227,7 +235,7 @@ def form_log_weights(
         log_weights = cumulative_log_ratios(log_rho, ends=batch.ends, direction=direction)
     if clip is not None:
         log_weights = np.minimum(log_weights, math.log(clip))
-    return LogWeights(form, log_rho, log_weights)
+    return LogWeights(form, log_rho, finite_log_weights(log_weights))
 
 
 def off_policy_terms(
@@ -245,20 +253,34 @@ def off_policy_terms(
     ``logs.compare(batch)``, normalises the weights; the other arguments are those of `off_policy_gradient`.
     """
     batch, tails = batch.replace(rewards=batch.rewards.astype(np.float64)), tail_values.astype(np.float64)
+    if log_mean is None:
+        log_weights, weights = bounded_log_weights(logs.weights), importance_weights(logs.weights)
+    else:
+        log_weights = normalized_log_weights(logs.weights, batch, log_mean)
+        weights = np.exp(log_weights)
+    products = None
     if logs.form == "per_decision":
-        ends = batch.ends.copy()
-        ends[:-1] |= np.isneginf(logs.ratios[1:])  # a ratio of 0 ends a return, however large the later ones
-        returns = weighted_reward_to_go(batch.rewards, logs.ratios, gamma, ends=ends, tail_values=tails)
+        cut: dict[str, Any] = {"ends": batch.ends}
+        returns = weighted_reward_to_go(batch.rewards, logs.ratios, gamma, tail_values=tails, **cut)
         returns = np.clip(returns, -_MAX_RETURN, _MAX_RETURN)
         terms = StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
+        # W_t G_t is Σ_u γ^(u−t) W_u r_u with the weights W_u of whole pasts. Where those that count are not
+        # (limited, or over their mean), what each lacks is made up for by the ratio of one step to the next.
+        past = finite_log_weights(cumulative_log_ratios(logs.ratios, **cut))
+        with np.errstate(invalid="ignore"):  # −∞ + ∞ where nothing has any weight
+            lacks = log_weights - (bounded_log_weights(past) if log_mean is None else past)
+            later = np.zeros_like(lacks)
+            later[1:] = lacks[:-1] - lacks[1:]
+        later[~np.isfinite(later)] = 0.0
+        weighed = [
+            np.multiply(weights, x, out=np.zeros_like(x), where=weights > 0) for x in (batch.rewards, tails)
+        ]
+        products = weighted_reward_to_go(weighed[0], later, gamma, tail_values=weighed[1], **cut)
+        products = terms.factors * np.clip(products, -_MAX_PRODUCT, _MAX_PRODUCT)
     else:
         counterpart = "trajectory" if logs.form == "trajectory" else "reward_to_go"
         terms = on_policy_terms(batch, tails, form=counterpart, gamma=gamma, discount_states=discount_states)
-    if log_mean is None:
-        weights = importance_weights(logs.weights)
-    else:
-        weights = normalized_weights(logs.weights, batch, log_mean)
-    return terms._replace(factors=terms.factors * weights)
+    return terms._replace(factors=terms.factors * weights, products=products)
 
 
 def importance_weighted_return(
@@ -268,6 +290,7 @@ def importance_weighted_return(
     gamma: float = 1.0,
     per_decision: bool = True,
     self_normalize: bool = False,
+    clip: float | None = None,
     ess_threshold: float = 0.1,
     on_low_ess: OnLowESS = "warn",
 ) -> ReturnEstimate:
@@ -280,7 +303,7 @@ def importance_weighted_return(
 
     Parameters
     ----------
-    policy, batch, gamma, ess_threshold, on_low_ess
+    policy, batch, gamma, clip, ess_threshold, on_low_ess
         As in `off_policy_gradient`. What follows a truncated piece counts nothing.
     per_decision
         Weigh each reward by the ratios up to its own step, not by the whole trajectory's.
@@ -291,12 +314,14 @@ def importance_weighted_return(
     Returns
     -------
     ReturnEstimate
-        A named tuple (value, standard_error, effective_sample_size).
+        A named tuple (value, standard_error, effective_sample_size). The value is infinite, and the standard
+        error NaN, if a reward follows an action that the behaviour policy never takes (a log-probability of
+        −∞) and the weights are neither limited nor normalised.
 
     Raises
     ------
     ValueError
-        For an empty batch or one without ``log_probs``.
+        For an empty batch, one without ``log_probs``, or ``clip`` not positive.
 
     Notes
     -----
@@ -316,20 +341,30 @@ def importance_weighted_return(
     """
     check_batch(batch, None)
     gamma = real("gamma", gamma, minimum=0.0)
+    check_clip(clip)
     form: OffPolicyForm = "past_only" if per_decision else "trajectory"
-    logs = form_log_weights(policy, batch, form)
+    logs = form_log_weights(policy, batch, form, clip=clip)
     comparison = logs.compare(batch)
     check_effective_sample_size(comparison, ess_threshold, on_low_ess)
     rewards = batch.rewards.astype(np.float64) * np.power(gamma, batch.step_in_piece)
     if self_normalize:
-        weights = normalized_weights(logs.weights, batch, comparison.log_mean)
+        weights = np.exp(normalized_log_weights(logs.weights, batch, comparison.log_mean))
     else:
         weights = importance_weights(logs.weights)
-    terms = np.add.reduceat(weights * rewards, batch.piece_starts)
+        if clip is None:
+            direction: Literal["past", "trajectory"] = "past" if per_decision else "trajectory"
+            exact = cumulative_log_ratios(logs.ratios, ends=batch.ends, direction=direction)
+            weights[exact == np.inf] = np.inf
+    weighed = np.multiply(weights, rewards, out=np.zeros_like(rewards), where=rewards != 0)
+    with np.errstate(invalid="ignore"):  # infinite rewards, or weights, of both signs
+        terms = np.add.reduceat(weighed, batch.piece_starts)
     count, value = len(terms), float(terms.mean())
     if self_normalize:
         terms = _deviations(batch, rewards, weights, logs.weights[batch.piece_ends], comparison.log_mean)
-    deviation = float(np.sqrt(np.square(terms - terms.mean()).sum() / (count - 1))) if count > 1 else math.nan
+    deviation = math.nan
+    if count > 1:
+        with np.errstate(invalid="ignore"):
+            deviation = float(np.sqrt(np.square(terms - terms.mean()).sum() / (count - 1)))
     return ReturnEstimate(value, deviation / math.sqrt(count), float(comparison.effective_sample_size[-1]))
 
 

@@ -176,13 +176,13 @@ def moments_of(
     per_row = 3 * 8 * policy.num_params  # in the policy's dtype, in double, and squared
     factors = np.asarray(terms.factors, np.float64)
     if not isinstance(baseline, OptimalBaseline):
-        advantages = terms.returns - baseline.values(batch, terms.returns)
+        weighted = terms.weighted_advantages(baseline.values(batch, terms.returns))
         for episodes in chunks(batch, 0, per_row, max_bytes):
-            moments.add(*gradient_rows(policy, batch, episodes, factors * advantages))
+            moments.add(*gradient_rows(policy, batch, episodes, weighted))
         return moments
 
     def parts(episodes: slice) -> tuple[Array, ...]:
-        h, g = gradient_rows(policy, batch, episodes, factors * terms.returns, factors)
+        h, g = gradient_rows(policy, batch, episodes, terms.weighted_returns(), factors)
         products, squares = h * g, g * g
         if not baseline.per_component:
             products, squares = products.sum(axis=1, keepdims=True), squares.sum(axis=1, keepdims=True)

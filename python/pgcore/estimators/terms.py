@@ -29,6 +29,18 @@ class StepTerms(NamedTuple):
     """c_t: importance weight and discount of the state, shape (B,)."""
     returns: FloatArray
     """G_t: what a baseline is subtracted from, shape (B,)."""
+    products: FloatArray | None = None
+    """c_t G_t where it is known better than as that product, whose factors may over- and underflow."""
+
+    def weighted_returns(self) -> FloatArray:
+        """Return c_t G_t, (B,)."""
+        return self.factors * self.returns if self.products is None else self.products
+
+    def weighted_advantages(self, values: FloatArray) -> FloatArray:
+        """Return c_t (G_t − b_t) for the values b_t of a baseline, (B,), subtracted in double."""
+        if self.products is None:
+            return self.factors * np.subtract(self.returns, values, dtype=np.float64)
+        return np.subtract(self.products, self.factors * values, dtype=np.float64)
 
 
 def on_policy_terms(

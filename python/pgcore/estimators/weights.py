@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "EffectiveSampleSizeWarning",
+    "bounded_log_weights",
     "check_effective_sample_size",
     "compare_weights",
+    "finite_log_weights",
     "importance_weights",
     "log_ratios",
     "mixture_log_probs",
-    "normalized_weights",
+    "normalized_log_weights",
 ]
 
 Array = NDArray[np.float64]
@@ -33,6 +35,7 @@ FloatArray = NDArray[np.floating[Any]]
 OnLowESS = Literal["warn", "raise", "ignore"]
 
 _MAX_LOG_WEIGHT = 170.0  # the square of such a weight times a return of up to 1e70 is still finite
+_BEYOND = 1000.0  # so much larger in logs than any other is an infinite weight, next to which they vanish
 _ANSWERS = ("warn", "raise", "ignore")
 
 
@@ -56,6 +59,8 @@ class Comparison(NamedTuple):
 def log_ratios(policy: Policy, batch: Batch) -> Array:
     """Return log π(a_t∣o_t) − log μ(a_t∣o_t) for every step in doubles, (B,).
 
+    −∞ for an action that the policy never takes, also where the behaviour policy never takes it.
+
     Raises
     ------
     ValueError
@@ -63,7 +68,9 @@ def log_ratios(policy: Policy, batch: Batch) -> Array:
     """
     if batch.log_probs is None:
         raise ValueError("log_probs: expected the behaviour policy's in the batch, got None")
-    return policy.log_prob(flat_obs(batch), batch.actions).astype(np.float64) - batch.log_probs
+    logs: Array = policy.log_prob(flat_obs(batch), batch.actions).astype(np.float64)
+    np.subtract(logs, batch.log_probs, out=logs, where=logs != -np.inf)
+    return logs
 
 
 def mixture_log_probs(
@@ -137,7 +144,24 @@ def mixture_log_probs(
 
 def importance_weights(log_weights: FloatArray) -> Array:
     """Return W, shape (B,); at most e¹⁷⁰, so that squares and sums are finite."""
-    return np.exp(np.minimum(log_weights, _MAX_LOG_WEIGHT, dtype=np.float64))
+    return np.exp(bounded_log_weights(log_weights))
+
+
+def bounded_log_weights(log_weights: FloatArray) -> Array:
+    """Return log W, at most 170."""
+    return np.minimum(log_weights, _MAX_LOG_WEIGHT, dtype=np.float64)
+
+
+def finite_log_weights(log_weights: FloatArray) -> FloatArray:
+    """Return log-weights in which infinite weights are equal, finite, and e¹⁰⁰⁰ times the largest other.
+
+    So they share everything equally between them, as in `pgcore.kernels.effective_sample_size`.
+    """
+    infinite = log_weights == np.inf
+    if not infinite.any():
+        return log_weights
+    largest = np.max(log_weights, initial=0.0, where=np.isfinite(log_weights))
+    return np.where(infinite, largest + _BEYOND, log_weights)
 
 
 def compare_weights(log_weights: FloatArray, batch: Batch, *, alive_only: bool) -> Comparison:
@@ -176,13 +200,11 @@ def compare_weights(log_weights: FloatArray, batch: Batch, *, alive_only: bool) 
     return Comparison(sizes, shares, numbers, log_mean)
 
 
-def normalized_weights(log_weights: FloatArray, batch: Batch, log_mean: Array) -> Array:
-    """Return W over the mean weight at its time, (B,); 0 where that is 0."""
+def normalized_log_weights(log_weights: FloatArray, batch: Batch, log_mean: Array) -> Array:
+    """Return log W less the log of the mean weight at its time, (B,); −∞ where that mean is 0."""
     centre = log_mean[batch.step_in_piece]
-    known = centre > -np.inf
-    logs = np.subtract(log_weights, centre, out=np.full(len(centre), -np.inf), where=known)
-    weights: Array = np.exp(logs)
-    return weights
+    nothing: Array = np.full(len(centre), -np.inf)
+    return np.subtract(log_weights, centre, out=nothing, where=centre != -np.inf)
 
 
 def check_effective_sample_size(weights: Comparison, threshold: float, on_low: OnLowESS) -> None:

@@ -108,8 +108,14 @@ def observation_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return FLOAT32 if exact else FLOAT64
 
 
-def bool_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return flags of the given shape: booleans, or integers that are 0 or 1."""
+def bool_array(
+    name: str, value: ArrayLike, shape: tuple[int, ...], *, any_byte: bool = False
+) -> NDArray[np.bool_]:
+    """Return flags of the given shape: booleans, or integers that are 0 or 1.
+
+    Memory that another library calls boolean may hold bytes other than 0 and 1, all of them true to NumPy,
+    whose sums and counts go wrong with them. They become 1, unless the caller can do with `any_byte`.
+    """
     flags: NDArray[np.bool_]
     if _is_ready(value, BOOL):
         flags = cast("NDArray[np.bool_]", value)
@@ -124,6 +130,10 @@ def bool_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[n
         flags = _contiguous(array, BOOL)
     if flags.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {flags.shape}")
+    if not any_byte:
+        data = flags.view(np.uint8)
+        if data.size and data.max() > 1:
+            flags = data != 0
     return flags
 
 
@@ -153,18 +163,29 @@ def to_numpy(name: str, value: ArrayLike | None) -> NDArray[Any]:
     """Return any array-like as an array of its own dtype, without a copy where there is memory to share."""
     if type(value) is np.ndarray:
         return value
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: expected an array without a mask, got {type(value).__name__}")
+    if _has_mask(value):
+        got = "a list of MaskedArray" if isinstance(value, list | tuple) else type(value).__name__
+        raise TypeError(f"{name}: expected an array without a mask, got {got}")
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(cast(Any, value))
-        return np.asarray(value)
+        array = np.asanyarray(value)  # what `__array__` gives may have a mask too
+        if _has_mask(array):
+            raise TypeError("its array has a mask")
+        return np.asarray(array)
     except (TypeError, RuntimeError, BufferError) as error:  # tensors on a GPU or with gradients
         message = f"{name}: expected an array-like in main memory, got {type(value).__name__} ({error})"
         raise TypeError(message) from error
     except ValueError as error:
         message = f"{name}: expected a rectangular array, got {type(value).__name__} ({error})"
         raise ValueError(message) from error
+
+
+def _has_mask(value: object, depth: int = 64) -> bool:
+    """Whether it is a masked array, or a sequence that holds one; masked entries would count like others."""
+    if isinstance(value, list | tuple) and depth:
+        return any(_has_mask(part, depth - 1) for part in value if type(part) is not float)
+    return isinstance(value, np.ma.MaskedArray)
 
 
 def _float_dtype(name: str, array: NDArray[Any]) -> np.dtype[Any]:
@@ -207,7 +228,7 @@ def cuts(
     ends: ArrayLike | None, tail_values: FloatArray | None, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.bool_] | None, FloatArray | None]:
     """Return ``ends`` as (T, N) and ``tail_values`` as (T, N), or as (1, N) if only the last row is given."""
-    flags = None if ends is None else bool_array("ends", ends, shape)
+    flags = None if ends is None else bool_array("ends", ends, shape, any_byte=True)
     if flags is not None and len(shape) == 1:
         flags = flags[:, None]
     if tail_values is None:
@@ -233,6 +254,8 @@ def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any])
         return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"{name}: expected a numpy array, got {type(out).__name__}")
+    if _has_mask(out):
+        raise TypeError(f"{name}: expected an array without a mask, got {type(out).__name__}")
     if out.dtype != dtype:
         raise TypeError(f"{name}: expected {dtype}, got {out.dtype}")
     check_shape(name, out, shape)

@@ -114,7 +114,8 @@ def weighted_reward_to_go(
     Returns
     -------
     (T,) or (T, N)
-        The weighted returns G_t, in which r_{t'} counts γ^{t'−t} Π_{t<k≤t'} ρ_k times.
+        The weighted returns G_t, in which r_{t'} counts γ^{t'−t} Π_{t<k≤t'} ρ_k times. Ratios and their
+        products may leave the range of floats where G_t doesn't.
 
     Raises
     ------

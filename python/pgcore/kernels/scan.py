@@ -3,6 +3,10 @@
 Time is the first axis, ``(T,)`` or ``(T, N)`` for N parallel columns. ``ends`` is true at the last step
 of every episode piece (the last row always is one), and ``tail_values`` holds, at ends, the value of what
 follows a piece that was cut short: 0 if the episode terminated there. Pieces never influence one another.
+
+In float32 a sum is carried in double where its discount (γ, for `gae` γλ) exceeds 1 − 1/256 in size, so that
+after millions of steps only the result is rounded. With a smaller discount it is carried in float32: what is
+older than some 256 steps is forgotten with its rounding errors, about 1e-5 of the sum of the rewards' sizes.
 """
 
 from __future__ import annotations
@@ -184,7 +188,9 @@ def vtrace(
     Returns
     -------
     value_targets, advantages : (T,) or (T, N)
-        vs_t, and the advantages that multiply ∇ log π in the policy gradient.
+        vs_t, and the advantages that multiply ∇ log π in the policy gradient. Ratios, and products of them
+        along a piece, may leave the range of floats where these don't; a temporal difference of exactly 0
+        adds exactly nothing.
 
     Raises
     ------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pgcore._kinds import make
 from pgcore.policies.base import Policy
 from pgcore.policies.categorical import CategoricalPolicy, MultiBinaryPolicy, MultiDiscretePolicy
 from pgcore.policies.fisher import Fisher
@@ -43,11 +44,8 @@ def from_config(config: Mapping[str, Any]) -> Policy:
     ValueError
         If ``config["kind"]`` is not a policy family.
     """
-    arguments = dict(config)
-    kind = arguments.pop("kind", None)
-    if kind not in _FAMILIES:
-        raise ValueError(f"kind: expected one of {', '.join(_FAMILIES)}, got {kind!r}")
-    return _FAMILIES[kind](**arguments)
+    policy: Policy = make(config, Policy, _FAMILIES)
+    return policy
 
 
 def for_spaces(obs_dim: int, action_space: gymnasium.Space[Any], **arguments: Any) -> Policy:

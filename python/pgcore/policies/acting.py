@@ -58,6 +58,12 @@ class Acting(ABC):
         -------
         numpy.ndarray
             Actions, shape (B, \\*action_shape).
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arrays of the wrong kind or shape; and for choices that have no probabilities, because an
+            observation or the parameters are not finite. Real actions are NaN there.
         """
         obs = self._obs(obs)
         noise = float_array("noise", noise, self.dtype)
@@ -82,7 +88,8 @@ class Acting(ABC):
         -------
         callable
             ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then, with the parameters and the
-            normaliser's statistics that the policy has now.
+            normaliser's statistics that the policy has now. It raises `ValueError` where `act`
+            would.
         """
         noise = float_array("noise", noise, self.dtype)
         if noise.ndim != 3:
@@ -113,6 +120,11 @@ class Acting(ABC):
             Shape (B, \\*action_shape).
         log_probs : numpy.ndarray
             Their log π(a∣o) in nats, shape (B,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `act`.
         """
         obs = self._obs(obs)
         noise = self.draw_noise(rng, 1, len(obs))[0]
@@ -122,7 +134,13 @@ class Acting(ABC):
         return actions.reshape(len(obs), *self.action_shape), log_probs
 
     def mode(self, obs: ArrayLike) -> NDArray[Any]:
-        """Return the most probable action for each observation, shape (B, \\*action_shape)."""
+        """Return the most probable action for each observation, shape (B, \\*action_shape).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `act`.
+        """
         obs = self._obs(obs)
         actions = np.empty((len(obs), *self.action_shape), self.action_dtype)
         self._core.mode(self._params, obs, self._scaling, actions if self.action_shape else actions[:, None])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pgcore._dispatch import core
+from pgcore._kinds import kind_of, register
 from pgcore.kernels import MLP
 from pgcore.kernels._coerce import (
     bool_array,
@@ -65,6 +66,10 @@ class Policy(Acting):
 
     num_choices: tuple[int, ...] | None = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        register(cls)
+
     def __init__(
         self,
         obs_dim: int,
@@ -113,8 +118,11 @@ class Policy(Acting):
         """Return the constructor's arguments, all of them JSON-able."""
 
     def config(self) -> dict[str, Any]:
-        """Return what `from_config` needs to make a policy of the same kind and size; JSON-able."""
-        return {"kind": type(self).__name__, **self._arguments()}
+        """Return what `from_config` needs to make a policy of the same kind and size; JSON-able.
+
+        A class of your own whose constructor takes other arguments adds them by their names.
+        """
+        return {"kind": kind_of(type(self)), **self._arguments()}
 
     def _network_arguments(self) -> dict[str, Any]:
         return {

@@ -38,7 +38,8 @@ class GaussianPolicy(Policy):
         ``"state"``: the network has 2A outputs, μ and log σ − init_log_std.
         An array (A, A): Σ itself, fixed.
     init_log_std
-        Initial log σ; not used with a fixed Σ.
+        Initial log σ; not used with a fixed Σ. Like that of a fixed Σ, it must be small enough that σ is in
+        the range of `dtype`, and large enough that 1/√σ is.
     dtype
         float32 or float64.
     seed
@@ -86,10 +87,13 @@ class GaussianPolicy(Policy):
                     f"covariance: expected 'diagonal', 'full', 'state' or an (A, A) array, got {covariance!r}"
                 )
             self.covariance = kind = covariance
+            _check_range("init_log_std", self.init_log_std, self.action_dtype, full=kind == "full")
         else:
             kind = "fixed"
             self.covariance = _positive_definite(covariance, A)
-            tril = np.ascontiguousarray(np.linalg.cholesky(self.covariance), self.action_dtype)
+            tril = np.ascontiguousarray(np.linalg.cholesky(self.covariance))
+            _check_range("covariance", np.log(np.abs(tril).max()), self.action_dtype)
+            _check_range("covariance", np.log(tril.diagonal().min()), self.action_dtype)
         super().__init__(
             obs_dim,
             2 * A if kind == "state" else A,
@@ -113,6 +117,22 @@ class GaussianPolicy(Policy):
             "covariance": covariance,
             "init_log_std": self.init_log_std,
         }
+
+
+def _check_range(name: str, log_std: float, dtype: np.dtype[Any], *, full: bool = True) -> None:
+    """Refuse a scale that samples or densities in this dtype can't have: σ must not overflow, nor 1/√σ.
+
+    The full form takes σ itself in double.
+    """
+    highest = float(np.log(np.finfo(dtype).max))
+    lowest = -2 * highest
+    if full:
+        lowest = max(lowest, float(np.log(np.finfo(np.float64).tiny)))
+    if not lowest < log_std < highest:
+        raise ValueError(
+            f"{name}: expected standard deviations from e^{lowest:.0f} to e^{highest:.0f} "
+            f"(dtype {dtype.name}), got e^{log_std:.6g}"
+        )
 
 
 def _positive_definite(covariance: ArrayLike, A: int) -> np.ndarray[Any, Any]:

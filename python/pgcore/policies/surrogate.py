@@ -25,7 +25,7 @@ from pgcore.kernels._coerce import (
 from pgcore.kernels._spread import rounding
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pgcore.policies.base import Policy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,30 @@ def float_arrays(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
     return tuple(np.asarray(array).astype(dtype) for array in arrays)
 
 
+def doubles(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+    """The arrays in float64."""
+    return tuple(array.astype(np.float64) for array in arrays)
+
+
+def cast(dtype: np.dtype[Any], result: FloatArray) -> FloatArray:
+    """A result in the dtype that is due; infinite where it is beyond that."""
+    with np.errstate(over="ignore"):
+        return result.astype(dtype)
+
+
 def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind in "biu":
         return np.dtype(np.float64)
     return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def exp_excess(x: FloatArray) -> FloatArray:
+    """e^x − 1 − x, by its Taylor series near 0, where the difference would cancel."""
+    series = np.zeros_like(x)
+    for n in range(20, 1, -1):  # Horner's rule for Σ x^(n−2)/n!
+        series = series * x + 1.0 / math.factorial(n)
+    excess: FloatArray = np.where(np.abs(x) < 1.0, series * x**2, np.expm1(x) - x)
+    return np.where(np.isposinf(x), x, excess)
 
 
 def end_flags(ends: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:

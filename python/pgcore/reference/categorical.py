@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore.reference._arrays import FloatArray, float_arrays
+from pgcore.reference._arrays import FloatArray, exp_excess, float_arrays
 
 
 def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
@@ -20,7 +20,8 @@ def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     """
     (z,) = float_arrays(logits)
     a = _checked(actions, z)
-    log_prob: FloatArray = _log_softmax(z)[np.arange(len(a)), a]
+    shifted, others = _shifted_and_others(z)
+    log_prob: FloatArray = shifted[np.arange(len(a)), a] - np.log1p(others)
     return log_prob
 
 
@@ -34,8 +35,11 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     """
     (z,) = float_arrays(logits)
     a = _checked(actions, z)
-    score: FloatArray = -np.exp(_log_softmax(z))
-    score[np.arange(len(a)), a] += 1.0
+    shifted, others = _shifted_and_others(z)
+    rows, weights = np.arange(len(a)), np.exp(shifted)
+    score: FloatArray = -weights
+    score[rows, a] = others + (1.0 - weights[rows, a])  # what the other choices have
+    score /= 1.0 + others[:, None]
     return score
 
 
@@ -48,10 +52,14 @@ def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
     array([inf])
     """
     zp, zq = float_arrays(logits_p, logits_q)
-    log_p, log_q = _log_softmax(zp), _log_softmax(zq)
-    p = np.exp(log_p)
-    with np.errstate(invalid="ignore"):  # 0·∞ is computed and then not selected
-        divergence: FloatArray = np.where(p == 0.0, 0.0, p * (log_p - log_q)).sum(axis=1, dtype=zp.dtype)
+    log_p, log_q = (_log_softmax(z.astype(np.float64)) for z in (zp, zq))
+    p, q = np.exp(log_p), np.exp(log_q)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not selected
+        d = log_q - log_p
+        # Σ p (log p − log q) = Σ p (e^d − 1 − d): none of these terms is negative.
+        terms = np.where(np.abs(d) < 1.0, p * exp_excess(d), (q - p) - p * d)
+    divergence: FloatArray = np.where(p.astype(zp.dtype) == 0.0, q, terms).sum(axis=1)
+    divergence = divergence.astype(zp.dtype)
     return divergence
 
 
@@ -64,17 +72,29 @@ def categorical_entropy(logits: ArrayLike) -> FloatArray:
     array([0.])
     """
     (z,) = float_arrays(logits)
-    log_p = _log_softmax(z)
-    p = np.exp(log_p)
+    shifted, others = _shifted_and_others(z)
+    weights = np.exp(shifted)
     with np.errstate(invalid="ignore"):  # 0·∞ is computed and then not selected
-        entropy: FloatArray = np.where(p == 0.0, 0.0, -p * log_p).sum(axis=1, dtype=z.dtype)
+        shortfall = np.where(weights == 0.0, 0.0, -weights * shifted).sum(axis=1, dtype=z.dtype)
+    entropy: FloatArray = np.log1p(others) + shortfall / (1.0 + others)
     return entropy
 
 
+def _shifted_and_others(z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Logits relative to the largest, (B, K), and Σ exp of all of these but the largest, (B,).
+
+    Near certainty 1 − p of the most probable choice is known by that sum alone.
+    """
+    shifted: FloatArray = z - np.max(z, axis=1, keepdims=True, initial=-np.inf)
+    weights = np.exp(shifted)
+    ones = np.sum(np.where(weights < 1.0, 0.0, weights), axis=1, dtype=z.dtype)  # NaN is among them
+    others = np.sum(np.where(weights < 1.0, weights, 0.0), axis=1, dtype=z.dtype) + (ones - 1.0)
+    return shifted, np.asarray(others)
+
+
 def _log_softmax(z: FloatArray) -> FloatArray:
-    shifted = z - np.max(z, axis=1, keepdims=True, initial=-np.inf)
-    log_softmax: FloatArray = shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
-    return log_softmax
+    shifted, others = _shifted_and_others(z)
+    return shifted - np.log1p(others)[:, None]
 
 
 def _checked(actions: ArrayLike, logits: FloatArray) -> NDArray[np.integer[Any]]:

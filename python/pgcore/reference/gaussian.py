@@ -6,10 +6,12 @@ which `scale_tril` is the lower-triangular L (nothing above its diagonal is read
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Any
 
-from pgcore.reference._arrays import FloatArray, float_arrays
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pgcore.reference._arrays import FloatArray, exp_excess, float_arrays
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -36,7 +38,7 @@ def gaussian_log_prob(
         log_prob: FloatArray = -0.5 * np.sum(z**2, axis=1) - log_det - 0.5 * a.shape[1] * LOG_2PI
         return log_prob
     a, mu, s = float_arrays(actions, mean, spread)
-    z = (a - mu) * np.exp(-s)
+    z = _over_std(a - mu, s)
     log_prob = np.sum(-0.5 * z**2 - s - 0.5 * LOG_2PI, axis=1)
     return log_prob
 
@@ -61,12 +63,15 @@ def gaussian_score(
     if full:
         a, mu, scale = float_arrays(actions, mean, spread)
         z = _whiten(scale, a - mu)
-        d_mean = np.linalg.solve(np.tril(scale).T, z.T).T
-        d_tril = np.tril(d_mean[:, :, None] * z[:, None, :]) - np.diag(1.0 / np.diag(scale))
+        along = _whiten_transposed(scale, z)
+        d_mean = along / np.diag(scale)
+        d_tril = np.where(_below(scale, 1), d_mean[:, :, None] * z[:, None, :], 0.0)
+        diagonal = np.arange(len(scale))
+        d_tril[:, diagonal, diagonal] = (along * z - 1.0) / np.diag(scale)
         return d_mean, d_tril
     a, mu, s = float_arrays(actions, mean, spread)
-    z = (a - mu) * np.exp(-s)
-    return z * np.exp(-s), z**2 - 1.0
+    z = _over_std(a - mu, s)
+    return _over_std(z, s), z**2 - 1.0
 
 
 def gaussian_kl(
@@ -91,15 +96,12 @@ def gaussian_kl(
         raise ValueError("gaussian_kl: expected two means and both distributions in one form, got less")
     if full:
         mp, lp, mq, lq = float_arrays(mean_p, spread_p, mean_q, spread_q)
-        ratio = _whiten(lq, np.tril(lp).T)  # (L_q⁻¹ L_p)ᵀ: its squares sum to tr(Σ_q⁻¹ Σ_p)
-        shift = _whiten(lq, mp - mq)
-        log_det_ratio = np.sum(np.log(np.abs(np.diag(lq) / np.diag(lp))))
-        kl: FloatArray = 0.5 * (np.sum(ratio**2) + np.sum(shift**2, axis=1) - mp.shape[1]) + log_det_ratio
+        kl: FloatArray = 0.5 * (np.sum(_whiten(lq, mp - mq) ** 2, axis=1) + _factor_divergence(lp, lq))
+        kl = kl.astype(mp.dtype)
         return kl
     mp, sp, mq, sq = float_arrays(mean_p, spread_p, mean_q, spread_q)
-    variance_ratio = np.exp(2.0 * (sp - sq))
-    shift = (mp - mq) * np.exp(-sq)
-    kl = np.sum(0.5 * (variance_ratio + shift**2 - 1.0) + sq - sp, axis=1)
+    shift = _over_std(mp - mq, sq)
+    kl = np.sum(0.5 * (exp_excess(2.0 * (sp - sq)) + shift**2), axis=1)
     return kl
 
 
@@ -121,10 +123,60 @@ def gaussian_entropy(
     return float(entropy) if s.ndim == 1 else entropy
 
 
-def _whiten(scale_tril: FloatArray, rows: FloatArray) -> FloatArray:
-    """L⁻¹ x for every row x."""
-    whitened: FloatArray = np.linalg.solve(np.tril(scale_tril), rows.T).T
-    return whitened
+def _over_std(x: FloatArray, log_std: FloatArray) -> FloatArray:
+    """x/σ, and 0 at 0 for any σ; 1/σ in two factors, because it may overflow where x/σ does not."""
+    root = np.minimum(np.exp(-0.5 * log_std), np.finfo(x.dtype).max)
+    quotient: FloatArray = x * root * root
+    return quotient
+
+
+def _below(L: FloatArray, k: int) -> NDArray[np.bool_]:
+    """Where the k-th diagonal below the main one, and all that is below it, lies."""
+    return np.tri(len(L), k=-k, dtype=bool)
+
+
+def _whiten(L: FloatArray, rows: FloatArray) -> FloatArray:
+    """L⁻¹ x for every row x, by z_i = x_i/L_ii − Σ_{j<i} (L_ij/L_ii) z_j."""
+    z: FloatArray = rows / np.diag(L)
+    for i in range(len(L)):
+        for j in range(i):
+            ratio = _ratio(L, i, j)
+            if ratio != 0.0:  # as 0·∞ would be NaN
+                z[:, i] -= ratio * z[:, j]
+    return z
+
+
+def _whiten_transposed(L: FloatArray, rows: FloatArray) -> FloatArray:
+    """D L⁻ᵀ x for every row x, D the diagonal of L, by u_i = x_i − Σ_{j>i} (L_ji/L_jj) u_j."""
+    u = rows.copy()
+    for i in reversed(range(len(L))):
+        for j in range(i + 1, len(L)):
+            ratio = _ratio(L, j, i)
+            if ratio != 0.0:
+                u[:, i] -= ratio * u[:, j]
+    return u
+
+
+def _ratio(L: FloatArray, i: int, j: int) -> Any:
+    """L_ij/L_ii; what is 0 stays 0."""
+    return L[i, j] / L[i, i] if L[i, j] != 0.0 else 0.0
+
+
+def _factor_divergence(lp: FloatArray, lq: FloatArray) -> float:
+    """‖L_q⁻¹ L_p‖² − A − 2 Σ log |L_p,ii/L_q,ii|, by E = L_q⁻¹ (L_p − L_q), so that nothing cancels.
+
+    It is Σ E_ij² below the diagonal, and on it Σ (e^u − 1 − u) with u = 2 log(1 + E_ii).
+    """
+    # Columns whose signs differ have the same covariance.
+    p, q = (np.float64(L) * np.copysign(1.0, np.diag(L)) for L in (lp, lq))
+    E = p - q
+    for j in range(len(q)):
+        for i in range(j, len(q)):
+            for k in range(j, i):
+                E[i, j] -= q[i, k] * E[k, j]
+            E[i, j] /= q[i, i]
+    on_diagonal = exp_excess(2.0 * np.log1p(np.diag(E)))
+    return float(np.sum(on_diagonal) + np.sum(E[_below(q, 1)] ** 2))
 
 
 def _one_of(log_std: ArrayLike | None, scale_tril: ArrayLike | None) -> tuple[ArrayLike, bool]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore.reference._arrays import FloatArray, deliver, end_flags, float_arrays, tails
+from pgcore.reference import _scaled
+from pgcore.reference._arrays import FloatArray, cast, deliver, doubles, end_flags, float_arrays, tails
 
 
 def cumulative_log_ratios(
@@ -23,7 +24,8 @@ def cumulative_log_ratios(
     array([6., 4., 0.])
     """
     (log_rho,) = float_arrays(log_ratios)
-    end = end_flags(ends, log_rho.shape)
+    end, dtype = end_flags(ends, log_rho.shape), log_rho.dtype
+    (log_rho,) = doubles(log_rho)
     if direction not in ("past", "future", "trajectory"):
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
 
@@ -34,7 +36,7 @@ def cumulative_log_ratios(
         for t in reversed(range(len(log_rho))):
             sums[t] = np.where(end[t], zero, following)
             following = log_rho[t] + sums[t]
-        return deliver(sums, out)
+        return deliver(cast(dtype, sums), out)
 
     running, piece_starts = zero, np.ones_like(zero, dtype=bool)
     for t in range(len(log_rho)):
@@ -44,7 +46,7 @@ def cumulative_log_ratios(
     if direction == "trajectory":  # every step of a piece takes the past sum of the piece's last step
         for t in reversed(range(len(log_rho) - 1)):
             sums[t] = np.where(end[t], sums[t], sums[t + 1])
-    return deliver(sums, out)
+    return deliver(cast(dtype, sums), out)
 
 
 def weighted_reward_to_go(
@@ -63,15 +65,18 @@ def weighted_reward_to_go(
     array([3., 1.])
     """
     r, log_rho, tail = float_arrays(rewards, log_ratios, 0.0 if tail_values is None else tail_values)
-    end, tail = end_flags(ends, r.shape), tails(tail, r)
+    end, tail, dtype = end_flags(ends, r.shape), tails(tail, r), r.dtype
+    r, log_rho, tail = doubles(r, log_rho, tail)
+    rho, discount = _scaled.exp(log_rho), _scaled.scaled(gamma)
 
     returns = np.empty_like(r)
-    weighted = np.zeros(r.shape[1:], r.dtype)  # ρ_{t+1} G_{t+1}
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities flow; np.where drops the unread ones
-        for t in reversed(range(len(r))):
-            returns[t] = r[t] + gamma * np.where(end[t], tail[t], weighted)
-            weighted = np.exp(log_rho[t]) * returns[t]
-    return returns
+    weighted = _scaled.scaled(np.zeros(r.shape[1:]))  # ρ_{t+1} G_{t+1}
+    for t in reversed(range(len(r))):
+        following = _scaled.where(end[t], _scaled.scaled(tail[t]), weighted)
+        total = _scaled.plus(_scaled.scaled(r[t]), _scaled.times(discount, following))
+        returns[t] = total.to_floats()
+        weighted = _scaled.times(_scaled.Scaled(rho.m[t], rho.e[t]), total)
+    return cast(dtype, returns)
 
 
 def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:

@@ -1,11 +1,15 @@
-"""Backward recursions over time: reward-to-go, generalised advantages, V-trace."""
+"""Backward recursions over time: reward-to-go, generalised advantages, V-trace.
+
+They run in double, whatever the arrays' dtype is: single precision would drift over a long time.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore.reference._arrays import FloatArray, deliver, end_flags, float_arrays, tails
+from pgcore.reference import _scaled
+from pgcore.reference._arrays import FloatArray, cast, deliver, doubles, end_flags, float_arrays, tails
 
 
 def reward_to_go(
@@ -24,14 +28,15 @@ def reward_to_go(
     array([2.75, 3.5 , 3.  ])
     """
     r, tail = float_arrays(rewards, 0.0 if tail_values is None else tail_values)
-    end, tail = end_flags(ends, r.shape), tails(tail, r)
+    end, tail, dtype = end_flags(ends, r.shape), tails(tail, r), r.dtype
+    r, tail = doubles(r, tail)
 
     returns = np.empty_like(r)
     following = np.zeros(r.shape[1:], r.dtype)  # G_{t+1}, 0 beyond the last row
     for t in reversed(range(len(r))):
         returns[t] = r[t] + gamma * np.where(end[t], tail[t], following)
         following = returns[t]
-    return deliver(returns, out)
+    return deliver(cast(dtype, returns), out)
 
 
 def gae(
@@ -52,7 +57,8 @@ def gae(
     (array([1.5, 0.5]), array([2., 1.]))
     """
     r, v, tail = float_arrays(rewards, values, 0.0 if tail_values is None else tail_values)
-    end, tail = end_flags(ends, r.shape), tails(tail, r)
+    end, tail, dtype = end_flags(ends, r.shape), tails(tail, r), r.dtype
+    r, v, tail = doubles(r, v, tail)
 
     advantages = np.empty_like(r)
     zero = np.zeros(r.shape[1:], r.dtype)
@@ -61,7 +67,7 @@ def gae(
         delta = r[t] + gamma * np.where(end[t], tail[t], next_value) - v[t]
         advantages[t] = delta + gamma * lam * np.where(end[t], zero, next_advantage)
         next_value, next_advantage = v[t], advantages[t]
-    return advantages, advantages + v
+    return cast(dtype, advantages), cast(dtype, advantages + v)
 
 
 def vtrace(
@@ -88,19 +94,23 @@ def vtrace(
     r, v, log_rho, tail = float_arrays(
         rewards, values, log_ratios, 0.0 if tail_values is None else tail_values
     )
-    end, tail = end_flags(ends, r.shape), tails(tail, r)
-    with np.errstate(over="ignore"):  # an infinite ratio is what a finite clip is for
-        rho = np.exp(log_rho)
-    clipped_rho = rho if rho_clip is None else np.minimum(rho, rho_clip)
-    clipped_c = rho if c_clip is None else np.minimum(rho, c_clip)
+    end, tail, dtype = end_flags(ends, r.shape), tails(tail, r), r.dtype
+    r, v, log_rho, tail = doubles(r, v, log_rho, tail)
+    rho = _scaled.exp(log_rho)
+    clipped_rho = rho if rho_clip is None else _scaled.minimum(rho, rho_clip)
+    clipped_c = rho if c_clip is None else _scaled.minimum(rho, c_clip)
 
     targets, advantages = np.empty_like(r), np.empty_like(r)
-    zero = np.zeros(r.shape[1:], r.dtype)
-    next_value, next_target = zero, zero
+    nothing = _scaled.scaled(np.zeros(r.shape[1:]))
+    next_value, correction = nothing.m, nothing  # v_{t+1}, and vs_{t+1} − v_{t+1} scaled
     for t in reversed(range(len(r))):
-        delta = r[t] + gamma * np.where(end[t], tail[t], next_value) - v[t]
-        correction = np.where(end[t], zero, next_target - next_value)
-        targets[t] = v[t] + clipped_rho[t] * delta + gamma * clipped_c[t] * correction
-        advantages[t] = clipped_rho[t] * (r[t] + gamma * np.where(end[t], tail[t], next_target) - v[t])
-        next_value, next_target = v[t], targets[t]
-    return targets, advantages
+        delta = _scaled.scaled(r[t] + gamma * np.where(end[t], tail[t], next_value) - v[t])
+        rho_t, c_t = (_scaled.Scaled(x.m[t], x.e[t]) for x in (clipped_rho, clipped_c))
+        discounted = _scaled.times(_scaled.scaled(gamma), correction)
+        error = _scaled.plus(delta, _scaled.where(end[t], nothing, discounted))
+        advantages[t] = _scaled.times(rho_t, error).to_floats()
+        carried = _scaled.times(_scaled.scaled(gamma), c_t, correction)
+        correction = _scaled.plus(_scaled.times(rho_t, delta), _scaled.where(end[t], nothing, carried))
+        targets[t] = v[t] + correction.to_floats()
+        next_value = v[t]
+    return cast(dtype, targets), cast(dtype, advantages)

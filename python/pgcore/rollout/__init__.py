@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgcore.rollout.collector import Collector
+from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
 from pgcore.rollout.space_json import space_from_json, space_to_json
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.vector import VectorStepper, autoreset_mode, close_vector_env, make_vector_env
@@ -10,8 +11,10 @@ from pgcore.rollout.vector import VectorStepper, autoreset_mode, close_vector_en
 __all__ = [
     "ActionAdapter",
     "Collector",
+    "FaultyEnvironmentError",
     "ObservationAdapter",
     "VectorStepper",
+    "WorkerError",
     "autoreset_mode",
     "close_vector_env",
     "make_vector_env",

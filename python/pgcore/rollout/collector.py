@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -9,10 +10,14 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from pgcore._stacklevel import user_stacklevel
 from pgcore.batch import Batch
 from pgcore.kernels._coerce import integer
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
 from pgcore.rollout.copying import HoldsEnv
+from pgcore.rollout.faults import FaultyEnvironmentError
+from pgcore.rollout.limits import episode_limit
+from pgcore.rollout.outcomes import not_finite
 from pgcore.rollout.spaces import check_fit
 from pgcore.rollout.vector import Step, VectorStepper
 
@@ -66,6 +71,10 @@ class Collector(HoldsEnv):
     seed
         Of the first reset, when the first rollout isn't of whole episodes. By default one is drawn from
         ``rng``.
+    max_steps
+        In rollouts of whole episodes: an environment's last episode is cut this many steps after its
+        ``n_steps``-th if it has not ended, and counts as truncated there. By default the environment's time
+        limit, at least 100,000.
 
     Attributes
     ----------
@@ -79,6 +88,11 @@ class Collector(HoldsEnv):
         With whole episodes, those in the batch.
     num_env_steps : int
         Transitions that the environments made in the last `collect`, whether or not they are in the batch.
+
+    Warns
+    -----
+    RuntimeWarning
+        The first time that an episode is cut.
 
     Raises
     ------
@@ -105,8 +119,11 @@ class Collector(HoldsEnv):
         *,
         rng: np.random.Generator,
         seed: int | None = None,
+        max_steps: int | None = None,
     ) -> None:
         self._stepper = VectorStepper(env)
+        self._max_steps = episode_limit(env, max_steps)
+        self._has_warned = False
         check_fit(policy, self._stepper.observations, self._stepper.actions)
         self.env = env
         self.policy = policy
@@ -132,7 +149,9 @@ class Collector(HoldsEnv):
         n_steps
             Steps per environment. (In a next-step environment those that only reset are among them.)
         whole_episodes
-            False: take exactly that many; episodes that are still running go on in the next call. True: begin
+            False: take exactly that many; episodes that are still running go on in the next call, unless
+            somebody else has stepped or reset the environments meanwhile (an evaluation, another collector);
+            then new ones begin. True: begin
             fresh episodes everywhere, seeded from ``rng``, and play each environment to the end of the
             episode in which it makes its ``n_steps``-th transition. What environments do while they wait for
             the slowest one is dropped.
@@ -146,13 +165,20 @@ class Collector(HoldsEnv):
         ------
         TypeError, ValueError
             If ``n_steps`` is not a positive integer.
+        FaultyEnvironmentError
+            A `ValueError`: if an environment returns what doesn't fit its spaces, or an observation or a
+            reward that is not finite.
+        FloatingPointError
+            If the policy's actions are not finite though its observations are.
         """
         n_steps = integer("n_steps", n_steps, minimum=1)
-        going_on, self._can_go_on = self._can_go_on and not whole_episodes, False
+        # Not where somebody else has left the environments: their episodes are not those seen last.
+        resumes = self._can_go_on and not whole_episodes and not self._stepper.is_disturbed
+        self._can_go_on = False
         self._finals.clear()
         self._num_idle[:] = 0
         self._has_idled = False
-        if not going_on:
+        if not resumes:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
         policy = self.policy
         buffer = StepBuffer(
@@ -165,6 +191,7 @@ class Collector(HoldsEnv):
         buffer.obs[0] = self._last_obs
         play = self._play_episodes if whole_episodes else self._play_steps
         length = play(buffer, n_steps)
+        self._require_finite(buffer, 0, length)
         self._last_obs[:] = buffer.obs[length]
         self.num_env_steps = length * self.num_envs - int(self._num_idle.sum())
         batch = self._make_batch(buffer, length)
@@ -201,6 +228,7 @@ class Collector(HoldsEnv):
         t = 0
         while playing.any():
             if t == len(noise):
+                self._require_finite(buffer, t // 2, t)  # or it might never end
                 noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
                 buffer.reserve(len(noise))
                 act = self.policy.actor(buffer.obs, noise, buffer.actions)
@@ -208,19 +236,45 @@ class Collector(HoldsEnv):
             recorded = buffer.recorded[t]
             recorded &= playing
             num_recorded += recorded
-            playing &= ~(step.done & (num_recorded >= n_steps))
+            enough = num_recorded >= n_steps
+            playing &= ~(step.done & enough)
+            endless = playing & (num_recorded >= n_steps + self._max_steps)
+            if endless.any():
+                self._truncate(buffer, t, np.flatnonzero(endless))
+                playing &= ~endless
             t += 1
         return t
+
+    def _truncate(self, buffer: StepBuffer, t: int, envs: NDArray[np.intp]) -> None:
+        """Let some environments' episodes end with step ``t``, as a time limit would."""
+        buffer.done[t, envs] = True
+        self._finals.append((t, envs, buffer.obs[t + 1, envs]))
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"whole_episodes: expected episodes that end, got one in environment {envs[0]} that was "
+                f"still running max_steps = {self._max_steps:,} steps after the rollout had its n_steps; it "
+                "counts as truncated there. Give the environment a time limit (gymnasium.wrappers.TimeLimit) "
+                "or train with whole_episodes=False",
+                RuntimeWarning,
+                stacklevel=user_stacklevel(),
+            )
 
     def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], None]) -> Step:
         """Make one vector step and write it down."""
         actions = buffer.actions[t]
-        if self._has_idled:
-            # A step that only resets uses up no noise, so that an episode doesn't depend on how it was reset.
-            self.policy.act(buffer.obs[t], noise[t - self._num_idle, self._columns], out=actions)
-        else:
-            act(t)
-        step = self._stepper.step(actions, buffer.obs[t + 1])
+        try:
+            if self._has_idled:
+                # A step that only resets uses up no noise, so that an episode doesn't depend on how it was
+                # reset.
+                self.policy.act(buffer.obs[t], noise[t - self._num_idle, self._columns], out=actions)
+            else:
+                act(t)
+            step = self._stepper.step(actions, buffer.obs[t + 1])
+        except Exception:
+            buffer.rewards[t] = 0.0  # there are none yet
+            self._require_finite(buffer, t, t + 1)  # the cause, if the policy or the environment minds
+            raise
         buffer.rewards[t] = step.rewards
         buffer.terminated[t] = step.terminated
         buffer.done[t] = step.done
@@ -231,6 +285,31 @@ class Collector(HoldsEnv):
         if step.cut.size:
             self._finals.append((t, step.cut, step.final_obs))
         return step
+
+    def _require_finite(self, buffer: StepBuffer, start: int, stop: int) -> None:
+        """Refuse steps from which nothing could be learned, and say where the first of them is."""
+        recorded = buffer.recorded[start:stop]
+        first: tuple[int, ...] | None = None
+        for name in ("obs", "actions", "rewards"):  # of one step, the earlier are the cause of the later
+            values = getattr(buffer, name)[start:stop]
+            if values.dtype.kind != "f" or np.isfinite(values).all():
+                continue
+            bad = ~np.isfinite(values) & recorded.reshape(recorded.shape + (1,) * (values.ndim - 2))
+            if bad.any():
+                found = tuple(int(i) for i in np.argwhere(bad)[0])
+                if first is None or found[0] < first[0]:
+                    first, culprit, value = found, name, values[found]
+        if first is None:
+            return
+        t, env, *index = first
+        when = f"got {value} in environment {env} at step {start + t} of the rollout"
+        if culprit == "actions":
+            raise FloatingPointError(
+                f"policy: expected finite actions, {when}, component {index}; its observation is finite, "
+                "so its parameters are not"
+            )
+        component = self._stepper.observations.component(index[0]) if culprit == "obs" else "reward"
+        raise FaultyEnvironmentError(f"{component}: expected a finite number, {when}")
 
     def _make_batch(self, buffer: StepBuffer, length: int) -> Batch:
         """Transpose the buffer: recorded steps only, environment by environment, in time order."""
@@ -254,6 +333,13 @@ class Collector(HoldsEnv):
         tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)
         tail_obs[~piece_done] = buffer.obs[length, piece_envs[~piece_done]]
         tail_obs[piece_done & ~terminated[piece_ends]] = truncated_obs
+        if (lost := not_finite(tail_obs)) is not None:
+            _, piece, value = lost
+            column = int(np.flatnonzero(~np.isfinite(tail_obs[piece]))[0])
+            raise FaultyEnvironmentError(
+                f"{self._stepper.observations.component(column)}: expected a finite number, got {value} in "
+                f"environment {piece_envs[piece]} at step {piece_times[piece] + 1} of the rollout"
+            )
 
         actions = buffer.hand_over("actions", length, rows)
         obs = buffer.hand_over("obs", length, rows)

@@ -12,7 +12,7 @@ from gymnasium.utils import EzPickle
 from gymnasium.vector import AsyncVectorEnv
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["HoldsEnv"]
 

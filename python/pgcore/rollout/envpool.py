@@ -9,6 +9,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from pgcore.rollout.seeds import envpool_seed
+
 __all__ = ["EnvPoolVectorEnv"]
 
 
@@ -17,6 +19,9 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
 
     EnvPool resets finished episodes at the next step, and takes its seed only when it is made:
     ``reset(seed=...)`` makes a new pool (milliseconds) unless the present one has that seed and is untouched.
+
+    Its seeds are integers below 2³¹. Environment i gets ``seed + i``; a seed for which that is too large is
+    mapped to a smaller one, always to the same.
 
     Where an episode terminates at the very step of its time limit EnvPool reports a truncation only, and the
     piece counts as truncated.
@@ -93,7 +98,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
             self._pool.close()
 
     def _start(self, seed: int | None) -> None:
-        seeded = {} if seed is None else {"seed": int(seed)}
+        seeded = {} if seed is None else {"seed": envpool_seed(seed, self.num_envs)}
         with warnings.catch_warnings():  # EnvPool gives double-precision bounds to single-precision boxes
             warnings.filterwarnings("ignore", message=".*precision lowered by casting.*")
             self._pool = self._make(

@@ -24,8 +24,8 @@ def space_to_json(space: Space) -> dict[str, Any]:
     Parameters
     ----------
     space
-        A `Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, or a `Dict` (with keys that are strings) or
-        `Tuple` of such.
+        A `Box`, `Discrete`, `MultiDiscrete`, `MultiBinary`, or a `Dict` (with keys that are strings or
+        integers) or `Tuple` of such.
 
     Returns
     -------
@@ -57,15 +57,21 @@ def space_to_json(space: Space) -> dict[str, Any]:
         return {"kind": "MultiDiscrete", "nvec": nvec, "start": start, "dtype": dtype}
     if isinstance(space, spaces.MultiBinary):
         return {"kind": "MultiBinary", "shape": list(space.shape)}
-    if isinstance(space, spaces.Dict) and all(isinstance(key, str) for key in space.spaces):
-        # A list of pairs, because the order counts and JSON objects have none.
-        return {"kind": "Dict", "spaces": [[key, space_to_json(part)] for key, part in space.spaces.items()]}
+    if isinstance(space, spaces.Dict) and all(_is_plain_key(key) for key in space.spaces):
+        # A list of pairs, because the order counts and JSON objects have none (and no integers for keys).
+        keys = (key if isinstance(key, str) else int(key) for key in space.spaces)
+        parts = map(space_to_json, space.spaces.values())
+        return {"kind": "Dict", "spaces": [list(pair) for pair in zip(keys, parts, strict=True)]}
     if isinstance(space, spaces.Tuple):
         return {"kind": "Tuple", "spaces": [space_to_json(part) for part in space.spaces]}
     raise ValueError(
-        "space: expected a Box, Discrete, MultiDiscrete, MultiBinary, or a Tuple or a Dict (with strings as "
-        f"keys) of such, got {space}"
+        "space: expected a Box, Discrete, MultiDiscrete, MultiBinary, or a Tuple or a Dict (with strings or "
+        f"integers as keys) of such, got {space}"
     )
+
+
+def _is_plain_key(key: object) -> bool:
+    return isinstance(key, str | int | np.integer) and not isinstance(key, bool)
 
 
 def space_from_json(description: Mapping[str, Any]) -> Space:

@@ -123,6 +123,18 @@ class ObservationAdapter:
             raise ValueError(f"{part.name}: expected a batch, got a scalar")
         return int(shape[0])
 
+    def component(self, column: int) -> str:
+        """Return which component of an observation a column of the flat ones holds, as messages call it.
+
+        >>> ObservationAdapter(spaces.Dict({"x": spaces.Box(-1, 1, (2, 2))})).component(3)
+        "obs['x'][1, 1]"
+        """
+        for _, part in self._parts:
+            if column < part.width:
+                return part.component(column)
+            column -= part.width
+        raise ValueError(f"column: expected an integer below {self.dim}, got {column + self.dim}")
+
 
 class ActionAdapter:
     """Turns a policy's actions into the environment's.
@@ -269,6 +281,7 @@ class _Part(Protocol):
     dtype: np.dtype[Any]
 
     def write(self, values: Array, out: Array) -> None: ...
+    def component(self, column: int) -> str: ...
 
 
 class _Numbers:
@@ -283,10 +296,16 @@ class _Numbers:
     def check(self, values: Array, num: int) -> None:
         if values.shape != (num, *self.shape):
             raise ValueError(f"{self.name}: expected shape {(num, *self.shape)}, got {values.shape}")
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"{self.name}: expected real numbers, got {values.dtype}")
 
     def write(self, values: Array, out: Array) -> None:
         self.check(values, len(out))
         out[...] = values if values.ndim == 2 else values.reshape(out.shape)
+
+    def component(self, column: int) -> str:
+        index = ", ".join(map(str, np.unravel_index(column, self.shape)))
+        return f"{self.name}[{index}]" if self.shape else self.name
 
 
 class _OneHot:
@@ -311,6 +330,9 @@ class _OneHot:
             raise ValueError(f"{self.name}: expected integers from {self._start} to {last}, got {values}")
         out[...] = 0
         np.put_along_axis(out, digits + self._first_column, 1, axis=1)
+
+    def component(self, column: int) -> str:
+        return self.name
 
 
 def _parts(space: Space, name: str, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], _Part]]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeAlias
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import concatenate
+from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
+
+from pgcore.rollout.faults import place, raise_told
+from pgcore.rollout.outcomes import (
+    Batcher,
+    check_first_outcomes,
+    check_reset,
+    check_step,
+    flag_arrays,
+    reward_array,
+    shares_memory,
+)
+from pgcore.rollout.seeds import environment_seed
 
 __all__ = ["SyncVectorEnv"]
 
@@ -23,6 +35,10 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
     It differs from gymnasium's of that name in what it leaves out: ``info`` is always empty. Merging it key
     by key takes as long as a third of a MuJoCo step, and a rollout does not look at it (without automatic
     resets, it holds no final observations either).
+
+    What environments return is checked at every step: shapes and dtypes of observations, rewards that are no
+    numbers, flags that are neither true nor false. Where gymnasium converts silently (None to NaN, 0.5 to
+    True), this refuses.
 
     Parameters
     ----------
@@ -41,8 +57,55 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
     def __init__(self, env_fns: Sequence[Callable[[], gym.Env[Any, Any]]]) -> None:
         super().__init__(env_fns, autoreset_mode=AutoresetMode.DISABLED)
         self.spec = self.envs[0].spec
-        space = self.single_observation_space
-        self._box_dtype = space.dtype if isinstance(space, gym.spaces.Box) else None
+        self._batch = Batcher(self.single_observation_space)
+        # The batched space of most is one array; those of tuples and dictionaries are put together by parts.
+        self._iterates = isinstance(self.action_space, gym.spaces.Tuple | gym.spaces.Dict)
+        self._one_array = False  # whether the environments observe by one array of their class
+        self._paid: list[Any] = [0.0] * self.num_envs
+        self._ended: list[Any] = [False] * self.num_envs
+        self._stopped: list[Any] = [False] * self.num_envs
+        for i, env in enumerate(self.envs):
+            check_first_outcomes(env, i)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin new episodes; return observations and no info.
+
+        Parameters
+        ----------
+        seed
+            Environment i gets ``seed + i``, or its own of a sequence.
+        options
+            ``{"reset_mask": mask}`` resets only where the mask, of shape (N,), is true; the other rows of the
+            result mean nothing. Environments get whatever else is in it.
+
+        Raises
+        ------
+        FaultyEnvironmentError
+            If an environment does not return an observation of its space and a dictionary.
+        """
+        options = None if options is None else dict(options)
+        mask = None if options is None else options.pop("reset_mask", None)
+        which = range(self.num_envs) if mask is None else self._marked(mask)
+        seeds = self._seeds(seed)
+        given = []
+        for i in which:
+            reset = self.envs[i].reset
+            try:
+                outcome = reset(seed=seeds[i], options=options)
+            except Exception as error:
+                raise_told(error, i, "reset()", reset)
+            obs, _ = check_reset(self.single_observation_space, outcome, place(i, "reset()"))
+            given.append(obs)
+            self._env_obs[i] = deepcopy(obs)
+            self._autoreset_envs[i] = False
+        if mask is None:
+            self._one_array = len(given) > 1 and shares_memory(given[0], given[1])
+        return self._batch(self._env_obs, "reset()"), {}
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Take one step everywhere; return observations, rewards, terminated, truncated, and no info.
@@ -51,25 +114,91 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
         ------
         ValueError
             If an episode that ended has not been reset, or there are not as many actions as environments.
+        FaultyEnvironmentError
+            If an environment returns anything else than an observation of its space, a number, two booleans
+            and a dictionary.
         """
         if np.count_nonzero(self._autoreset_envs):
             raise ValueError(
                 "env: expected ended episodes to be reset by options={'reset_mask': ...} before the next "
                 f"step, got a step in environments {np.flatnonzero(self._autoreset_envs).tolist()}"
             )
-        obs, rewards = self._env_obs, self._rewards
-        terminated, truncated = self._terminations, self._truncations
-        for i, (env, action) in enumerate(zip(self.envs, actions, strict=True)):
-            obs[i], rewards[i], terminated[i], truncated[i], _ = env.step(action)
-        self._autoreset_envs = np.logical_or(terminated, truncated)
-        return self._batch(obs), rewards.copy(), terminated.copy(), truncated.copy(), {}
+        if type(actions) is not np.ndarray or self._iterates or len(actions) != self.num_envs:
+            actions = self._each(actions)
+        obs, rewards, terminated, truncated = self._env_obs, self._paid, self._ended, self._stopped
+        one_array = self._one_array
+        info: Any
+        for i, env in enumerate(self.envs):
+            try:
+                outcome = env.step(actions[i])
+            except Exception as error:
+                raise_told(error, i, "step()")
+            try:
+                obs[i], rewards[i], terminated[i], truncated[i], info = outcome
+            except (TypeError, ValueError):
+                info = None
+            if type(info) is not dict:
+                obs[i], rewards[i], terminated[i], truncated[i], _ = check_step(
+                    self.single_observation_space, outcome, place(i, "step()")
+                )
+            if one_array:  # which the next environment will write to
+                obs[i] = deepcopy(obs[i])
+        flags = flag_arrays(terminated, truncated)
+        self._autoreset_envs = np.logical_or(flags[0], flags[1])
+        return self._batch(obs, "step()"), reward_array(rewards), flags[0], flags[1], {}
 
-    def _batch(self, obs: list[Any]) -> Any:
-        if self._box_dtype is not None:
-            return np.array(obs, self._box_dtype)
-        return deepcopy(concatenate(self.single_observation_space, obs, self._observations))
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close every environment, also after one that fails to."""
+        failure: Exception | None = None
+        for i, env in enumerate(getattr(self, "envs", ())):
+            try:
+                env.close()
+            except Exception as error:
+                if failure is None:
+                    failure, where = error, i
+        if failure is not None:
+            raise_told(failure, where, "close()")
 
-    def _add_info(
-        self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int
-    ) -> dict[str, Any]:
-        return vector_infos
+    def _each(self, actions: Any) -> Sequence[Any]:
+        """Return a sequence of actions, as many as there are environments."""
+        each: Sequence[Any] = actions
+        if self._iterates:
+            each = self._of_parts(actions)
+        elif isinstance(actions, Mapping | str) or not hasattr(actions, "__len__"):
+            raise TypeError(
+                f"actions: expected an array of {self.num_envs} actions, one for each environment, got "
+                f"{type(actions).__name__}"
+            )
+        if len(each) != self.num_envs:
+            raise ValueError(f"actions: expected {self.num_envs}, one for each environment, got {len(each)}")
+        return each
+
+    def _of_parts(self, actions: Any) -> list[Any]:
+        """Actions from a dictionary or a tuple of arrays, as `Dict` and `Tuple` spaces batch them."""
+        try:
+            return list(iterate(self.action_space, actions))
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise ValueError(
+                f"actions: expected a batch of {self.action_space}, got {type(actions).__name__} ({error})"
+            ) from error
+
+    def _marked(self, mask: Any) -> list[int]:
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+            raise ValueError(
+                f"options['reset_mask']: expected booleans of shape ({self.num_envs},), got {got}"
+            )
+        if not mask.any():
+            raise ValueError("options['reset_mask']: expected an environment to reset, got none")
+        if any(obs is None for obs in self._env_obs):
+            raise ValueError("env: expected a reset of all environments first, got one of some")
+        return np.flatnonzero(mask).tolist()
+
+    def _seeds(self, seed: Any) -> list[Any]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, Sequence | np.ndarray):
+            if len(seed) != self.num_envs:
+                raise ValueError(f"seed: expected {self.num_envs} seeds, got {len(seed)}")
+            return [None if one is None else environment_seed(one) for one in seed]
+        return [environment_seed(seed) + i for i in range(self.num_envs)]

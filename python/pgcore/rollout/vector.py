@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
 from numpy.typing import NDArray
 
 from pgcore.kernels._coerce import integer
+from pgcore.rollout.async_vector import PATIENCE, AsyncVectorEnv, end_workers
+from pgcore.rollout.calls import raise_unfit, reset_vector, step_vector
 from pgcore.rollout.copying import HoldsEnv
+from pgcore.rollout.faults import raise_made
+from pgcore.rollout.outcomes import FirstOutcomes, check_first_outcomes
+from pgcore.rollout.seeds import environment_seed
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
+from pgcore.rollout.watch import watch
 
-__all__ = ["Step", "VectorStepper", "autoreset_mode", "close_vector_env", "make_vector_env"]
+__all__ = [
+    "Step",
+    "VectorStepper",
+    "autoreset_mode",
+    "close_vector_env",
+    "make_vector_env",
+]
 
 Array = NDArray[Any]
 AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 _BACKENDS = ("sync", "async", "native", "envpool")
-_VECTORIZATION = {"async": "async", "native": "vector_entry_point"}
-# What we make ourselves doesn't reset on its own. Of the three modes it is the one that yields exactly
-# num_envs transitions per step (next-step spends some on resets) and keeps the final observation safe:
-# same-step puts it into `info` uncopied, so an environment that reuses its observation array overwrites it in
-# the very reset that follows. The price, one call to `reset` at the steps where an episode ended, is a few
-# per cent on the cheapest environments.
-_AUTORESET = AutoresetMode.DISABLED
 
 
 def make_vector_env(
@@ -39,6 +44,7 @@ def make_vector_env(
     num_envs: int = 1,
     backend: str = "sync",
     seed: int | None = None,
+    worker_timeout: float = 600.0,
     **env_kwargs: Any,
 ) -> AnyVectorEnv:
     """Return a vector environment, made from an id or wrapped around what is given.
@@ -57,6 +63,9 @@ def make_vector_env(
     seed
         Seeds the environments' generators by a first reset (EnvPool's when they are made). None leaves them
         alone.
+    worker_timeout
+        With ``backend="async"``: seconds within which all environments must answer a step or a reset. After
+        that a `WorkerError` names those that hang. Infinity waits for ever.
     **env_kwargs
         For the environment's constructor, e.g. ``max_episode_steps``.
 
@@ -73,57 +82,79 @@ def make_vector_env(
         can't take.
     ImportError
         If EnvPool, or a package that the environment needs, is not installed.
+    FaultyEnvironmentError
+        A `ValueError`: if what the environment returns from the first reset doesn't fit its spaces.
 
     Examples
     --------
     >>> make_vector_env("CartPole-v1", num_envs=4).num_envs
     4
     """
-    if backend not in _BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+    checked_backend(backend)
     num_envs = integer("num_envs", num_envs, minimum=1)
-    made: AnyVectorEnv
+    seed = None if seed is None else environment_seed(seed)
     if isinstance(env, str | gym.envs.registration.EnvSpec):
         if backend == "envpool":
             from pgcore.rollout.envpool import EnvPoolVectorEnv
 
             task = env if isinstance(env, str) else env.id
             return EnvPoolVectorEnv(task, num_envs, seed=seed, **env_kwargs)
-        made = _make_by_gymnasium(env, num_envs, backend, env_kwargs)
+        made = _make_by_gymnasium(env, num_envs, backend, worker_timeout, env_kwargs)
     else:
-        if env_kwargs:
-            raise ValueError(
-                f"env_kwargs: expected none for an environment that is made, got {sorted(env_kwargs)}"
-            )
-        if isinstance(env, VectorEnv):
-            if num_envs not in (1, env.num_envs):
-                raise ValueError(f"num_envs: expected {env.num_envs}, as many as env has, got {num_envs}")
-            made = env
-        elif isinstance(env, gym.Env):
-            if num_envs != 1:
-                raise ValueError(
-                    f"num_envs: expected 1 for a single environment, got {num_envs}; pass an id for more"
-                )
-            made = SyncVectorEnv([_Made(env)])
-        else:
-            raise TypeError(f"env: expected an id, a gymnasium.Env or a VectorEnv, got {env!r}")
+        made = _wrap_made(env, num_envs, env_kwargs)
+    if isinstance(made.unwrapped, gym.vector.SyncVectorEnv):
+        _check_first_outcomes(made.unwrapped)
     if seed is not None:
-        made.reset(seed=seed)
+        reset_vector(made, seed=seed)
     return made
 
 
-@dataclass
-class _Made:
-    """A function that "makes" an environment that there is; unlike a lambda, it can be pickled."""
+def _wrap_made(env: object, num_envs: int, env_kwargs: dict[str, Any]) -> AnyVectorEnv:
+    if env_kwargs:
+        raise ValueError(
+            f"env_kwargs: expected none for an environment that is made, got {sorted(env_kwargs)}"
+        )
+    if isinstance(env, VectorEnv):
+        if num_envs not in (1, env.num_envs):
+            raise ValueError(f"num_envs: expected {env.num_envs}, as many as env has, got {num_envs}")
+        return env
+    if not isinstance(env, gym.Env):
+        raise TypeError(f"env: expected an id, a gymnasium.Env or a VectorEnv, got {env!r}")
+    if num_envs != 1:
+        raise ValueError(
+            f"num_envs: expected 1 for a single environment, got {num_envs}; pass an id for more"
+        )
+    try:
+        return SyncVectorEnv([partial(_itself, env)])
+    except Exception as error:
+        raise_made(error, type(env).__name__)
 
-    env: gym.Env[Any, Any]
 
-    def __call__(self) -> gym.Env[Any, Any]:
-        return self.env
+def _itself(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    return env
+
+
+def _check_first_outcomes(env: gym.vector.SyncVectorEnv) -> None:
+    """Have the environments of gymnasium's own vector checked, which converts much silently."""
+    for i, single in enumerate(env.envs):
+        check_first_outcomes(single, i)
+        if not isinstance(env, SyncVectorEnv) and not isinstance(single, FirstOutcomes):
+            env.envs[i] = FirstOutcomes(single, i, env.envs)
+
+
+def checked_backend(backend: Any) -> str:
+    """Return ``backend``; what is none raises a `ValueError` that names them all."""
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend: expected one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
+    return str(backend)
 
 
 def _make_by_gymnasium(
-    env: str | gym.envs.registration.EnvSpec, num_envs: int, backend: str, env_kwargs: dict[str, Any]
+    env: str | gym.envs.registration.EnvSpec,
+    num_envs: int,
+    backend: str,
+    worker_timeout: float,
+    env_kwargs: dict[str, Any],
 ) -> AnyVectorEnv:
     name = env if isinstance(env, str) else env.id
     module, _, rest = name.rpartition(":")
@@ -136,16 +167,24 @@ def _make_by_gymnasium(
         raise ValueError(
             f"env: expected a module that registers {rest!r}, got {module!r} ({error})"
         ) from error
+    except Exception as error:
+        raise_made(error, module)
     try:
+        if backend == "native":
+            return gym.make_vec(env, num_envs=num_envs, vectorization_mode="vector_entry_point", **env_kwargs)
+        # What we make ourselves doesn't reset on its own. Of the three modes it is the one that yields
+        # exactly num_envs transitions per step (next-step spends some on resets) and keeps the final
+        # observation safe: same-step puts it into `info` uncopied, so an environment that reuses its
+        # observation array overwrites it in the very reset that follows. The price, one call to `reset`
+        # at the steps where an episode ended, is a few per cent on the cheapest environments.
+        make = [partial(gym.make, env, **env_kwargs)] * num_envs
         if backend == "sync":
-            return SyncVectorEnv([partial(gym.make, env, **env_kwargs)] * num_envs)
-        return gym.make_vec(
-            env,
-            num_envs=num_envs,
-            vectorization_mode=_VECTORIZATION[backend],
-            vector_kwargs={"autoreset_mode": _AUTORESET} if backend == "async" else None,
-            **env_kwargs,
-        )
+            return SyncVectorEnv(make)
+        made = AsyncVectorEnv(make, worker_timeout=worker_timeout)
+        made.spec = copy.deepcopy(gym.spec(rest) if isinstance(env, str) else env)
+        if made.spec is not None and "max_episode_steps" in env_kwargs:
+            made.spec.max_episode_steps = env_kwargs["max_episode_steps"]
+        return made
     except gym.error.DependencyNotInstalled as error:
         raise ImportError(
             f"env: expected the packages that {name!r} needs to be installed, got: {_one_line(error)}"
@@ -155,6 +194,8 @@ def _make_by_gymnasium(
             f"env: expected an environment that gymnasium can make with backend={backend!r}, got {name!r}: "
             f"{_one_line(error)}"
         ) from error
+    except Exception as error:
+        raise_made(error, name)
 
 
 def _one_line(error: Exception) -> str:
@@ -186,7 +227,10 @@ def autoreset_mode(env: AnyVectorEnv) -> AutoresetMode:
         )
     mode = env.metadata["autoreset_mode"]
     base = env.unwrapped
-    if isinstance(base, gym.vector.SyncVectorEnv | AsyncVectorEnv) and env.metadata is base.metadata:
+    if (
+        isinstance(base, gym.vector.SyncVectorEnv | gym.vector.AsyncVectorEnv)
+        and env.metadata is base.metadata
+    ):
         # Up to gymnasium 1.3 all vectors of one environment class share this dictionary: the last made wins.
         mode = base.autoreset_mode
     for known in AutoresetMode:
@@ -247,11 +291,18 @@ class VectorStepper(HoldsEnv):
         self.actions = ActionAdapter(env.single_action_space)
         self._idle: NDArray[np.bool_] | None = None
         self._no_env = np.empty(0, np.intp)
+        self._calls = watch(env)
+        self._num_calls = self._calls.num
 
     @property
     def all_idle(self) -> bool:
         """Whether the next step will be a reset in every environment."""
         return self._idle is not None and bool(self._idle.all())
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether somebody else has stepped or reset the environment since this object did."""
+        return self._calls.num != self._num_calls
 
     def reset(self, out: Array, *, seed: int | None = None) -> None:
         """Begin new episodes everywhere and write their first observations into ``out``, shape (N, dim).
@@ -263,7 +314,7 @@ class VectorStepper(HoldsEnv):
             shared memory.
         """
         base = self.env.unwrapped
-        if self._idle is not None and isinstance(base, AsyncVectorEnv) and not base.shared_memory:
+        if self._idle is not None and isinstance(base, gym.vector.AsyncVectorEnv) and not base.shared_memory:
             # Its workers keep the pending autoreset, and would reset once more instead of making the first
             # step.
             raise ValueError(
@@ -271,8 +322,11 @@ class VectorStepper(HoldsEnv):
                 "shared_memory=False and next-step autoreset, which loses resets right after an episode's end"
             )
         self._idle = None
-        obs, _ = self._reset(seed=seed)
-        self.observations.write(obs, out)
+        obs = self._reset(seed=seed)
+        try:
+            self.observations.write(obs, out)
+        except (TypeError, ValueError) as error:
+            raise_unfit(self.env, self.observations, obs, "reset()", error)
 
     def step(self, actions: Array, out: Array) -> Step:
         """Take one step everywhere; ``actions`` are the policy's, ``out`` as in `reset`.
@@ -284,12 +338,16 @@ class VectorStepper(HoldsEnv):
         """
         idle = self._idle
         try:
-            obs, rewards, terminated, truncated, info = self.env.step(self.actions.to_env(actions))
+            obs, rewards, terminated, truncated, info = step_vector(self.env, self.actions.to_env(actions))
         except KeyboardInterrupt:
             self._note_pending()
             raise
+        self._num_calls = self._calls.num
         # Copied before anything else: the environment may reuse the array.
-        self.observations.write(obs, out)
+        try:
+            self.observations.write(obs, out)
+        except (TypeError, ValueError) as error:
+            raise_unfit(self.env, self.observations, obs, "step()", error)
         done = np.logical_or(terminated, truncated)
         if not np.count_nonzero(done):  # several times faster than done.any() on so few
             self._idle = None
@@ -303,16 +361,21 @@ class VectorStepper(HoldsEnv):
             self._idle = done
         elif self.mode is AutoresetMode.DISABLED:
             # Only the rows that were asked for are read: what is returned in the others isn't specified.
-            fresh, _ = self._reset(options={"reset_mask": done.copy()})
-            out[done] = self.observations(fresh, out.dtype)[done]
+            fresh = self._reset(options={"reset_mask": done.copy()})
+            try:
+                out[done] = self.observations(fresh, out.dtype)[done]
+            except (TypeError, ValueError) as error:
+                raise_unfit(self.env, self.observations, fresh, "reset()", error)
         return Step(rewards, terminated, done, idle, cut, final_obs)
 
     def _reset(self, **arguments: Any) -> Any:
         try:
-            return self.env.reset(**arguments)
+            result = reset_vector(self.env, **arguments)
         except KeyboardInterrupt:
             self._note_pending()
             raise
+        self._num_calls = self._calls.num
+        return result
 
     def _note_pending(self) -> None:
         """Note that the answers to a call that an interrupt broke off are still to come.
@@ -320,7 +383,7 @@ class VectorStepper(HoldsEnv):
         gymnasium notes that itself, but not yet while the actions are being sent.
         """
         base = self.env.unwrapped
-        if isinstance(base, AsyncVectorEnv) and base._state is AsyncState.DEFAULT:
+        if isinstance(base, gym.vector.AsyncVectorEnv) and base._state is AsyncState.DEFAULT:
             base._state = AsyncState.WAITING_STEP
 
     def _same_step_final_obs(
@@ -344,19 +407,14 @@ class VectorStepper(HoldsEnv):
 
 
 def close_vector_env(env: VectorEnv[Any, Any, Any]) -> None:
-    """Close an environment, even one whose step an interrupt broke off.
+    """Close an environment, even one whose workers ended, hang, or have a step that an interrupt broke off.
 
-    gymnasium would wait for the answers of such a step, which may have been read already.
+    gymnasium would wait for the answers of such workers, or fail to ask them.
     """
     base = env.unwrapped
-    pending = isinstance(base, AsyncVectorEnv) and getattr(base, "_state", None) is not AsyncState.DEFAULT
-    if isinstance(base, AsyncVectorEnv) and pending and not base.closed:
-        for process in base.processes:
-            process.kill()
-            process.join()
-        for pipe in base.parent_pipes:
-            pipe.close()
-        base._state = AsyncState.DEFAULT  # there is nothing left to wait for, or to warn of
+    if isinstance(base, gym.vector.AsyncVectorEnv) and not base.closed:
+        pending = base._state is not AsyncState.DEFAULT
+        end_workers(base, 0.0 if pending else PATIENCE)
         env.close(terminate=True)
     else:
         env.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -15,17 +14,21 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from pgcore import policies, presets
+from pgcore._kinds import register
 from pgcore.baselines import Baseline
 from pgcore.kernels._coerce import integer, integers
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import Collector, close_vector_env, make_vector_env
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.training import persistence
+from pgcore.training.action_scale import warn_if_out_of_scale
+from pgcore.training.attributes import OF_A_NEW_POLICY, refuse_arguments, refuse_attribute
 from pgcore.training.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.training.config import Config, make_config
+from pgcore.training.interrupts import Interrupts
+from pgcore.training.loop import run
 from pgcore.training.persistence import WINDOW, EnvLike
 from pgcore.training.prediction import Predictor
-from pgcore.training.registry import register
 from pgcore.training.seeding import checked_seed, integer_seed
 from pgcore.training.statistics import mean_or_nan
 
@@ -58,7 +61,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     critic
         The baseline; by default the one that the configuration names.
     hidden, activation
-        Hidden layer sizes and activation of the default policy and critic.
+        Hidden layer sizes and activation of the default policy and critic; not to be given with a policy.
     seed
         Seeds everything random. None draws one, kept in ``model.seed``.
     num_envs, backend
@@ -78,7 +81,12 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     Raises
     ------
     TypeError, ValueError
-        For an unknown hyperparameter or a value that does not fit; the message names it.
+        For an unknown hyperparameter, a value that does not fit, or what could not be saved; it is named.
+
+    Warns
+    -----
+    UserWarning
+        If hardly any of a new policy's actions lie in the action space's bounds, or these are far away.
     """
 
     config_class: ClassVar[type[Config]] = Config
@@ -90,18 +98,17 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.command = cls.__dict__.get("command", cls.__name__.lower())
-        register(cls)
+        register(cls)  # as found by `load`
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Refuse Stable-Baselines3's argument order with a message that says what to write."""
-        if len(args) + ("env" in kwargs) > 1 or (args and str(args[0]).endswith("Policy")):
-            name = cls.__name__
-            raise TypeError(
-                f"{name}: expected an environment, then keywords, got ({', '.join(map(repr, args))}); the "
-                f"policy is made to fit the environment: write {name}(env), {name}(env, hidden=(64, 64)), or "
-                f"{name}(env, policy=...) with one from pgcore.policies"
-            )
+        """Refuse what would be misunderstood or ignored, with a message that says what to write."""
+        refuse_arguments(cls.__name__, args, kwargs)
         return super().__new__(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("_is_made"):
+            refuse_attribute(self, name)
+        super().__setattr__(name, value)
 
     def __init__(
         self,
@@ -129,17 +136,24 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
             )
         self.seed = checked_seed(seed)
         self.num_envs, self.backend = 1 if num_envs is None else num_envs, backend or "sync"
-        self.env = self._made(env)
-        self.num_envs = self.env.num_envs
-        self._build(
-            config=config,
-            observation_space=self.env.single_observation_space,
-            action_space=self.env.single_action_space,
-            policy=policy,
-            critic=critic,
-            hidden=integers("hidden", hidden, minimum=1),
-            activation=activation,
-        )
+        self.env = made = self._made(env)
+        self.num_envs = int(made.num_envs)
+        try:
+            self._build(
+                config=config,
+                observation_space=made.single_observation_space,
+                action_space=made.single_action_space,
+                policy=policy,
+                critic=critic,
+                hidden=integers("hidden", hidden, minimum=1),
+                activation=activation,
+            )
+            persistence.require_saveable(self)
+            warn_if_out_of_scale(self.action_space, self.policy)
+        except BaseException:
+            if isinstance(env, str):
+                close_vector_env(made)  # nobody else knows it
+            raise
 
     def _build(
         self,
@@ -182,6 +196,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         self._episode_lengths: deque[int] = deque(maxlen=WINDOW)
         self._collector: Collector | None = None
         self.setup()
+        self._is_made = True
 
     # What a subclass fills in
 
@@ -220,14 +235,16 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         """Train for at least ``total_timesteps`` environment steps, in whole iterations; return the model.
 
         If an exception (Ctrl-C is one) cuts an iteration short, the model is as it was before that iteration,
-        and can be saved or go on learning.
+        and can be saved or learn on. Ctrl-C between iterations waits until all callbacks have been called;
+        pressed again a second later, it no longer waits.
 
         Parameters
         ----------
         total_timesteps
             Environment steps to take, summed over environments.
         callback
-            One or several, called with the model after every iteration; ``False`` from one ends training.
+            One or several, called with the model after every iteration; ``False`` from one (also NumPy's, or
+            another library's) ends training.
         progress_bar
             Show a bar on standard error.
         reset_num_timesteps
@@ -241,28 +258,21 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         """
         if self.env is None:
             raise ValueError("env: expected an environment to learn in, got None; call set_env")
-        integer("total_timesteps", total_timesteps, minimum=0)
+        total_timesteps = integer("total_timesteps", total_timesteps, minimum=0)
         callbacks = as_callbacks(callback)
-        if reset_num_timesteps:
-            self.num_timesteps = self.num_iterations = 0
-            self._episode_returns.clear()
-            self._episode_lengths.clear()
-            self._collector = None
-        first, started = self.num_timesteps, time.perf_counter()
-        target = first + total_timesteps
-        bar = ProgressBar(target, first) if progress_bar else None
-        callbacks += [] if bar is None else [bar]
-        try:
-            while self.num_timesteps < target:
-                self.progress = self.num_timesteps / target
-                train_logs = self._iterate()
-                self._log(train_logs, self.num_timesteps - first, time.perf_counter() - started)
-                answers = [call(self) for call in callbacks]  # all of them, whatever the first one says
-                if any(answer is False for answer in answers):
-                    break
-        finally:
-            if bar is not None:
-                bar.close()
+        with Interrupts() as interrupts:
+            if reset_num_timesteps:
+                self.num_timesteps = self.num_iterations = 0
+                self._episode_returns.clear()
+                self._episode_lengths.clear()
+                self._collector = None
+            target = self.num_timesteps + total_timesteps
+            bar = ProgressBar(target, self.num_timesteps) if progress_bar else None
+            try:
+                run(self, target, callbacks if bar is None else [*callbacks, bar], interrupts)
+            finally:
+                if bar is not None:
+                    bar.close()
         return self
 
     def collect(self) -> Batch:
@@ -282,21 +292,6 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         """Merge a batch's observations into the normaliser's statistics, after the update."""
         if self.config.normalize_observations and self.policy.normalizer is not None:
             self.policy.normalizer.update(batch.obs)
-
-    def _iterate(self) -> dict[str, float]:
-        """One iteration, all or nothing."""
-        before = persistence.snapshot(self)
-        try:
-            batch = self.collect()
-            logs = self.update(batch)
-            self.observe(batch)  # only now: actions are scored under the statistics that sampled them
-            self.num_iterations += 1
-            self.num_updates += 1
-        except BaseException:
-            persistence.restore(self, *before)
-            self._collector = None  # its environments are somewhere inside the unfinished iteration
-            raise
-        return logs
 
     def _log(self, train_logs: dict[str, float], num_steps: int, elapsed: float) -> None:
         self.logs = {
@@ -342,8 +337,10 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         for name in ("observation_space", "action_space"):
             expected, got = getattr(self, name), getattr(made, f"single_{name}")
             if expected != got:
+                if isinstance(env, str):
+                    close_vector_env(made)
                 raise ValueError(f"env: expected {name} {expected}, got {got}")
-        self.env, self._collector = made, None
+        self.env, self.num_envs, self._collector = made, int(made.num_envs), None
 
     def close(self) -> None:
         """Close the environment. The model can still predict and be saved."""
@@ -394,5 +391,8 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         ValueError
             If no preset is shipped for that environment.
         """
-        preset = presets.find(cls.command, env_id)
-        return cls(env_id, seed=seed, **{**preset.arguments, **overrides})
+        arguments = dict(presets.find(cls.command, env_id).arguments)
+        if overrides.get("policy") is not None:
+            for name in OF_A_NEW_POLICY:
+                arguments.pop(name, None)
+        return cls(env_id, seed=seed, **{**arguments, **overrides})

@@ -1,28 +1,33 @@
 """What `Algorithm.learn` calls after every iteration: anything that takes the model.
 
-A callback returns ``False`` to stop training. ``model.logs`` has the iteration's numbers:
+A callback returns ``False`` to stop training, ``True`` or nothing to continue. ``model.logs`` has the
+iteration's numbers. The mean reward is not-a-number as long as no episode has ended, and every comparison
+with that is false: say when to stop, and return the opposite.
 
 >>> def stop_when_solved(model):
-...     return model.logs["rollout/ep_rew_mean"] < 475
+...     return not model.logs["rollout/ep_rew_mean"] >= 475
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pgcore.kernels._coerce import integer
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from pgcore.training.algorithm import Algorithm
 
-__all__ = ["Callback", "CheckpointCallback", "ProgressBar", "as_callbacks"]
+__all__ = ["Callback", "CheckpointCallback", "ProgressBar", "as_callbacks", "call_all", "says_stop"]
 
-Callback: TypeAlias = "Callable[[Algorithm[Any]], bool | None]"
+Callback: TypeAlias = "Callable[[Algorithm[Any]], Any]"
 
 
 def as_callbacks(callback: Callback | Iterable[Callback] | None) -> list[Callback]:
@@ -46,8 +51,56 @@ def as_callbacks(callback: Callback | Iterable[Callback] | None) -> list[Callbac
     return callbacks
 
 
+def says_stop(answer: object) -> bool:
+    """Whether what a callback returned ends training: a boolean that is false, of any library.
+
+    That is ``False``, NumPy's, and an array or a tensor of one boolean. Whatever is no boolean (None, a
+    number, a text) continues.
+
+    Raises
+    ------
+    TypeError
+        For several booleans.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> says_stop(np.float32(500) < 475), says_stop(True), says_stop(None), says_stop(0)
+    (True, False, False, False)
+    """
+    if answer is None or isinstance(answer, bool):
+        return answer is False
+    if not re.search(r"\bbool_?\b", str(getattr(answer, "dtype", ""))):
+        return False
+    try:
+        return not bool(answer)
+    except (RuntimeError, TypeError, ValueError):  # of several values, in the words of one library or another
+        raise TypeError(f"callback: expected None or one boolean to be returned, got {answer!r}") from None
+
+
+def call_all(callbacks: Iterable[Callback], model: Algorithm[Any]) -> bool:
+    """Call every callback, whatever the others say or raise, and return whether one of them says stop.
+
+    Raises
+    ------
+    BaseException
+        The first error, when all have been called: an iteration that is over is known to every logger.
+    """
+    stop, failure = False, None
+    for callback in callbacks:
+        try:
+            stop |= says_stop(callback(model))
+        except BaseException as error:  # raised again below
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return stop
+
+
 class CheckpointCallback:
     """Save the model to ``path`` whenever another ``save_freq`` environment steps have gone by.
+
+    It counts anew when the model does (``learn`` with ``reset_num_timesteps``).
 
     Parameters
     ----------
@@ -58,14 +111,15 @@ class CheckpointCallback:
     """
 
     def __init__(self, path: str | os.PathLike[str], save_freq: int) -> None:
-        if save_freq < 1:
-            raise ValueError(f"save_freq: expected an integer >= 1, got {save_freq!r}")
         self.path = Path(path)
-        self.save_freq = save_freq
-        self._saved_at = 0
+        self.save_freq = integer("save_freq", save_freq, minimum=1)
+        self._saved_at = self._num_iterations = 0
 
     def __call__(self, model: Algorithm[Any]) -> None:
         """Save if it is time to."""
+        if model.num_iterations <= self._num_iterations or model.num_timesteps < self._saved_at:
+            self._saved_at = 0
+        self._num_iterations = model.num_iterations
         if model.num_timesteps - self._saved_at >= self.save_freq:
             model.save(self.path)
             self._saved_at = model.num_timesteps

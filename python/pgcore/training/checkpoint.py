@@ -9,6 +9,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pgcore._version import __version__
-from pgcore.training.files import as_path, npz_path, replacing
+from pgcore.training.files import as_path, npz_path, read_members, replacing
 
 __all__ = ["CHECKPOINT_NAME", "FORMAT_VERSION", "read_checkpoint", "write_checkpoint"]
 
@@ -27,10 +28,6 @@ CHECKPOINT_NAME = "model.npz"
 
 _METADATA = "metadata.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed member date: equal models give equal files
-_CORRUPT = (
-    *(zipfile.BadZipFile, EOFError, KeyError, RuntimeError, ValueError),
-    NotImplementedError,  # zipfile's word for a method of compression that it doesn't know
-)
 
 
 def write_checkpoint(
@@ -64,12 +61,17 @@ def write_checkpoint(
     target = npz_path(path)
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, "pgcore_version": __version__, **metadata}
     with replacing(target) as file, zipfile.ZipFile(file, "w") as archive:
-        text = json.dumps(header, indent=2, allow_nan=True)
-        archive.writestr(zipfile.ZipInfo(_METADATA, _EPOCH), text)
+        checksums: dict[str, int] = {}
         for name, array in arrays.items():
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), member.getbuffer())
+            info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            archive.writestr(info, member.getbuffer())
+            checksums[info.filename] = info.CRC
+        # A zip's table of contents has no checksum: this is what tells a file that lost members from a whole
+        # one.
+        text = json.dumps({**header, "members": checksums}, indent=2, allow_nan=True)
+        archive.writestr(zipfile.ZipInfo(_METADATA, _EPOCH), text)
     return target
 
 
@@ -90,23 +92,22 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is something else, is damaged, or comes from a newer version.
+        If the file is something else, is damaged, or comes from a newer version. (Every member is compared
+        with its checksum; files of earlier versions, which list none, are read if they are whole.)
     """
     source = _existing(as_path(path))
+    content = source.read_bytes()  # an error of the disk is one; all others below are of the content
     try:
-        with zipfile.ZipFile(source) as archive:
-            metadata = json.loads(archive.read(_METADATA)) if _METADATA in archive.namelist() else {}
-            if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-                raise ValueError("a zip file without a pgcore model in it")
-            _check_version(source, metadata)
-            arrays = {
-                name.removesuffix(".npy"): _read_array(archive, name)
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
-    except _NewerVersionError:
+        members = read_members(content)
+        metadata = json.loads(members.pop(_METADATA, b"{}"))
+        if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+            raise ValueError("a zip file without a pgcore model in it")
+        _check_version(source, metadata)
+        _check_members(metadata.pop("members", None), members)
+        arrays = {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
+    except (_NewerVersionError, MemoryError):
         raise
-    except _CORRUPT as error:
+    except Exception as error:
         reason = str(error) or type(error).__name__
         raise ValueError(f"path: expected a pgcore checkpoint, got {source} ({reason})") from error
     return metadata, arrays
@@ -125,10 +126,19 @@ def _check_version(source: Path, metadata: Mapping[str, Any]) -> None:
         )
 
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray[Any, Any]:
-    # The member is read whole, which is what makes zipfile compare its checksum.
-    member = io.BytesIO(archive.read(name))
-    array: np.ndarray[Any, Any] = np.lib.format.read_array(member, allow_pickle=False)
+def _check_members(listed: Any, found: Mapping[str, bytes]) -> None:
+    """Raise a `ValueError` unless the members are those that were written."""
+    if listed is None:
+        return
+    for name in [*listed, *found]:
+        if name not in found or name not in listed:
+            raise ValueError(f"a file {'with' if name in found else 'without'} a member {name}")
+        if zlib.crc32(found[name]) != listed[name]:
+            raise ValueError(f"a file with another member {name} than was written")
+
+
+def _array(member: bytes) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
     return array
 
 

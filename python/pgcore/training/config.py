@@ -151,8 +151,15 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         return _checked(name, value, hint)
     if origin is Literal:
         choices = typing.get_args(hint)
-        if value not in choices:
-            raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+        for choice in choices:
+            if isinstance(value, type(choice)) and value == choice:  # an array has no one answer
+                return choice
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {value!r}")
+    if origin is tuple:  # a list is what JSON makes of one
+        if not isinstance(value, list | tuple):
+            raise TypeError(f"{name}: expected a tuple, got {type(value).__name__} {value!r}")
+        return _checked_tuple(name, tuple(value), typing.get_args(hint))
+    if origin is not None:
         return value
     value = _converted(name, value, hint)
     if hint is int and abs(value) >= 2**63:
@@ -160,6 +167,14 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     if constraint is not None and not constraint.holds(value):
         raise ValueError(f"{name}: expected {constraint.what}, got {value!r}")
     return value
+
+
+def _checked_tuple(name: str, values: tuple[Any, ...], hints: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        hints = (hints[0],) * len(values)
+    if len(values) != len(hints):
+        raise ValueError(f"{name}: expected {len(hints)} values, got {values!r}")
+    return tuple(_checked(name, value, hint) for value, hint in zip(values, hints, strict=True))
 
 
 def _converted(name: str, value: Any, kind: Any) -> Any:

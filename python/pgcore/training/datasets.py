@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-import pickle
-import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pgcore.batch import FIELDS, Batch
 from pgcore.rollout import ActionAdapter, ObservationAdapter
-from pgcore.training.files import as_path, npz_path, replacing
+from pgcore.training.files import as_path, npz_path, read_members, replacing
 
 if TYPE_CHECKING:
     import minari
@@ -40,18 +40,15 @@ MINARI = "minari:"
 
 _VERSION = "pgcore_batch_version"
 _REQUIRED = ("obs", "actions", "rewards", "ends")
-_CORRUPT = (
-    *(EOFError, KeyError, RuntimeError, TypeError, ValueError),
-    *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
-    NotImplementedError,  # zipfile's word for a method of compression that it doesn't know
-)
+_CHECKSUMS = "pgcore_batch_checksums"
+"""Which arrays were written: a zip's table of contents has no checksum, and arrays may be left out."""
 
 
 def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     """Write a batch to one file, all or nothing.
 
-    The file is what `numpy.savez` writes, an array for each field of the batch that is not None, and
-    ``np.load(path)`` reads it.
+    The file is what `numpy.savez` writes, an array for each field of the batch that is not None, and two
+    about the file; ``np.load(path)`` reads it.
 
     Parameters
     ----------
@@ -79,6 +76,7 @@ def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     target = npz_path(path)
     fields = {name: getattr(batch, name) for name in FIELDS}
     arrays: dict[str, Any] = {name: array for name, array in fields.items() if array is not None}
+    arrays[_CHECKSUMS] = _checksums(arrays)
     arrays[_VERSION] = np.array(FORMAT_VERSION)
     with replacing(target) as file:
         np.savez(file, **arrays)
@@ -108,16 +106,22 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
     source = as_path(path) if as_path(path).exists() else npz_path(path)
     if not source.is_file():
         raise FileNotFoundError(f"path: expected a file with a batch, got {source}, which is no file")
+    content = source.read_bytes()  # an error of the disk is one; all others below are of the content
     try:
-        arrays = _read_arrays(source)
+        arrays = _read_arrays(content)
         version = int(arrays.pop(_VERSION, np.array(FORMAT_VERSION)))
+        checksums = arrays.pop(_CHECKSUMS, None)
+        if checksums is not None and sorted(checksums) != sorted(_checksums(arrays)):
+            raise ValueError("not the arrays that were written")
         missing = [name for name in _REQUIRED if name not in arrays]
         if missing:
             raise ValueError(f"no array {missing[0]!r} in it")
         if version > FORMAT_VERSION:
             raise ValueError(f"format version {version}; this pgcore reads up to {FORMAT_VERSION}")
         return Batch(**arrays)
-    except _CORRUPT as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         reason = str(error) or type(error).__name__
         raise ValueError(f"path: expected a file with a batch, got {source} ({reason})") from error
 
@@ -310,13 +314,22 @@ class Demonstrations:
         return self._latest[1]
 
 
-def _read_arrays(source: Path) -> dict[str, NDArray[Any]]:
-    with open(source, "rb") as file:  # given a path, np.load would leave a damaged file open
-        content = np.load(file, allow_pickle=False)
-        if not isinstance(content, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with content:
-            return {name: content[name] for name in (_VERSION, *FIELDS) if name in content}
+def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    if content.startswith(b"\x93NUMPY"):
+        raise ValueError("a single array")
+    members = read_members(content)
+    return {
+        name: np.lib.format.read_array(io.BytesIO(members[f"{name}.npy"]), allow_pickle=False)
+        for name in (_VERSION, _CHECKSUMS, *FIELDS)
+        if f"{name}.npy" in members
+    }
+
+
+def _checksums(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """A line about each array: its name and the checksum of its content."""
+    return np.array(
+        [f"{name} {zlib.crc32(np.ascontiguousarray(array).tobytes()):08x}" for name, array in arrays.items()]
+    )
 
 
 def _minari_dataset(dataset_id: str) -> minari.MinariDataset:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Literal, Protocol, TypeAlias, overload
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from pgcore._stacklevel import user_stacklevel
 from pgcore.kernels._coerce import integer
-from pgcore.rollout import autoreset_mode, make_vector_env
+from pgcore.rollout import autoreset_mode, close_vector_env, make_vector_env
+from pgcore.rollout.calls import reset_vector, step_vector
+from pgcore.rollout.faults import FaultyEnvironmentError
+from pgcore.rollout.limits import episode_limit
+from pgcore.rollout.outcomes import not_finite
 from pgcore.training.seeding import checked_seed
 
 __all__ = ["Predicts", "evaluate_policy"]
@@ -19,6 +27,11 @@ __all__ = ["Predicts", "evaluate_policy"]
 _MAX_ENVS = (
     10  # copies to play an id in: few enough to start quickly, enough to share the cost of a policy call
 )
+
+_PROGRESS_SECONDS = 10.0
+
+Progress: TypeAlias = Callable[[int, int, int], Any]
+ProgressLike: TypeAlias = Progress | bool | None
 
 
 class Predicts(Protocol):
@@ -39,6 +52,8 @@ def evaluate_policy(
     *,
     seed: int | None = None,
     return_episode_rewards: Literal[False] = False,
+    max_steps: int | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[float, float]: ...
 
 
@@ -51,6 +66,8 @@ def evaluate_policy(
     *,
     seed: int | None = None,
     return_episode_rewards: Literal[True],
+    max_steps: int | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[list[float], list[int]]: ...
 
 
@@ -62,6 +79,8 @@ def evaluate_policy(
     *,
     seed: int | None = None,
     return_episode_rewards: bool = False,
+    max_steps: int | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[float, float] | tuple[list[float], list[int]]:
     """Play fresh episodes and return the mean and standard deviation of their undiscounted returns.
 
@@ -82,16 +101,29 @@ def evaluate_policy(
         Of the environments' first reset; None leaves it to chance.
     return_episode_rewards
         Return each episode's return and length instead.
+    max_steps
+        Longest episode: one that is still running after that many steps is cut there and counts with what it
+        has. By default the environment's time limit, at least 100,000.
+    progress
+        How far it is, every ten seconds: True prints a line on standard error, False nothing; by default one
+        is printed if standard error is a terminal. Or a function to be called with the episodes played, the
+        episodes to play and the steps taken.
 
     Returns
     -------
     mean, std
         Or, with ``return_episode_rewards``, two lists of length ``n_eval_episodes``.
 
+    Warns
+    -----
+    RuntimeWarning
+        If episodes were cut; it says how many.
+
     Raises
     ------
-    ValueError
-        If ``n_eval_episodes`` is not positive, or the environment is unknown.
+    TypeError, ValueError
+        If ``n_eval_episodes`` or ``max_steps`` is not a positive integer, the environment is unknown or
+        returns what doesn't fit its spaces, or observations, rewards or actions are not finite.
 
     Examples
     --------
@@ -109,45 +141,115 @@ def evaluate_policy(
     else:
         vector_env = make_vector_env(env)
     try:
-        returns, lengths = _play(model, vector_env, n_eval_episodes, deterministic, seed)
+        limit = episode_limit(vector_env, max_steps)
+        tell = _teller(progress)
+        returns, lengths, num_cut = _play(
+            model,
+            vector_env,
+            n_eval_episodes,
+            deterministic=deterministic,
+            seed=seed,
+            limit=limit,
+            tell=tell,
+        )
     finally:
         if isinstance(env, str):  # the caller's own environments stay open
-            vector_env.close()
+            close_vector_env(vector_env)
+    if num_cut:
+        warnings.warn(
+            f"max_steps: expected episodes that end, got {num_cut} of {n_eval_episodes} that were still "
+            f"running after max_steps = {limit:,} steps; they were cut there. Give the environment a time "
+            "limit, or evaluate_policy another max_steps",
+            RuntimeWarning,
+            stacklevel=user_stacklevel(),
+        )
     if return_episode_rewards:
         return returns, lengths
     return float(np.mean(returns)), float(np.std(returns))
 
 
+def _teller(progress: ProgressLike) -> Progress | None:
+    if progress is None:
+        progress = sys.stderr is not None and sys.stderr.isatty()
+    if isinstance(progress, bool):
+        return _print_progress if progress else None
+    if not callable(progress):
+        raise TypeError(f"progress: expected a bool, a function or None, got {progress!r}")
+    return progress
+
+
+def _print_progress(num_played: int, num_episodes: int, num_steps: int) -> None:
+    print(f"evaluation: {num_played} of {num_episodes} episodes, {num_steps:,} steps", file=sys.stderr)
+
+
 def _play(
-    model: Predicts, env: VectorEnv[Any, Any, Any], num_episodes: int, deterministic: bool, seed: int | None
-) -> tuple[list[float], list[int]]:
+    model: Predicts,
+    env: VectorEnv[Any, Any, Any],
+    num_episodes: int,
+    *,
+    deterministic: bool,
+    seed: int | None,
+    limit: int,
+    tell: Progress | None,
+) -> tuple[list[float], list[int], int]:
+    """Returns and lengths of the episodes, and how many of them were cut."""
     mode = autoreset_mode(env)
     quotas = (num_episodes + np.arange(env.num_envs)) // env.num_envs
     returns: list[list[float]] = [[] for _ in quotas]
     lengths: list[list[int]] = [[] for _ in quotas]
+    num_left = quotas.copy()
     sums, steps = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
+    num_steps = num_cut = 0
     resetting = np.zeros(env.num_envs, np.bool_)  # where this step is next-step autoreset's, which is none
     starting = np.ones(env.num_envs, np.bool_)
+    # Those that were cut wait until none plays any more: not every vector can reset one environment alone.
+    waiting = np.zeros(env.num_envs, np.bool_)
     state = None
-    obs, _ = env.reset(seed=seed)
-    while any(len(played) < quota for played, quota in zip(returns, quotas, strict=True)):
+    told = time.monotonic()
+    obs = reset_vector(env, seed=seed)
+    step = 0
+    while num_left.any():
+        _require_finite("obs", obs, step)
         actions, state = model.predict(obs, state, starting, deterministic)
-        obs, rewards, terminated, truncated, _ = env.step(actions)
+        _require_finite("action", actions, step)
+        obs, rewards, terminated, truncated, _ = step_vector(env, actions)
+        _require_finite("reward", np.where(resetting, 0.0, rewards), step)
+        step += 1
         sums += np.where(resetting, 0.0, rewards)
         steps += ~resetting
+        num_steps += int(np.count_nonzero(~resetting))
         done = np.logical_or(terminated, truncated) & ~resetting
-        for i in np.flatnonzero(done):
-            if len(returns[i]) < quotas[i]:
-                returns[i].append(float(sums[i]))
-                lengths[i].append(int(steps[i]))
+        cut = (steps >= limit) & ~done & ~resetting & ~waiting & (num_left > 0)
+        num_cut += int(np.count_nonzero(cut))
+        for i in np.flatnonzero((done | cut) & (num_left > 0) & ~waiting):
+            returns[i].append(float(sums[i]))
+            lengths[i].append(int(steps[i]))
+            num_left[i] -= 1
+        waiting |= cut
         sums[done], steps[done] = 0.0, 0
         starting = done
-        if mode is AutoresetMode.NEXT_STEP:
+        if waiting.any() and (waiting | (num_left == 0)).all() and num_left.any():
+            obs = reset_vector(env)
+            sums[:], steps[:], waiting[:], resetting[:], starting = 0.0, 0, False, False, np.ones_like(done)
+        elif mode is AutoresetMode.NEXT_STEP:
             starting, resetting = resetting, done
         elif mode is AutoresetMode.DISABLED and done.any():
-            fresh, _ = env.reset(options={"reset_mask": done.copy()})
+            fresh = reset_vector(env, options={"reset_mask": done.copy()})
             obs = _replaced(obs, fresh, done)
-    return [*chain.from_iterable(returns)], [*chain.from_iterable(lengths)]
+        if tell is not None and time.monotonic() - told >= _PROGRESS_SECONDS:
+            told = time.monotonic()
+            tell(num_episodes - int(num_left.sum()), num_episodes, num_steps)
+    return [*chain.from_iterable(returns)], [*chain.from_iterable(lengths)], num_cut
+
+
+def _require_finite(name: str, values: Any, step: int) -> None:
+    """Refuse what would make a return that means nothing, and say where it is."""
+    if (lost := not_finite(values, name)) is not None:
+        component, row, value = lost
+        raise FaultyEnvironmentError(
+            f"{component}: expected a finite number, got {value} in environment {row} at step {step} of the "
+            "evaluation"
+        )
 
 
 def _replaced(obs: Any, fresh: Any, where: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:

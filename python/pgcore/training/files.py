@@ -9,15 +9,17 @@ new one.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["FileLock", "as_path", "naming", "npz_path", "remove_leftovers", "replacing"]
+__all__ = ["FileLock", "as_path", "naming", "npz_path", "read_members", "remove_leftovers", "replacing"]
 
 
 @contextmanager
@@ -225,6 +227,29 @@ def _forget_locks() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_locks)
+
+
+def read_members(content: bytes) -> dict[str, bytes]:
+    """Return all members of a zip file by name, each compared with its checksum.
+
+    Parameters
+    ----------
+    content
+        The whole file: read from memory, what is damaged can't be taken for an error of the disk.
+
+    Raises
+    ------
+    Exception
+        Of many kinds, if it is no zip file or a damaged one; among them `ValueError` if there are not as many
+        members as its end says.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        place = content.rfind(b"PK\x05\x06") + 10  # the end record, and in it the number of members
+        count = int.from_bytes(content[place : place + 2], "little")
+        if len(set(names)) != len(names) or count not in (len(names), 0xFFFF):
+            raise ValueError(f"{count} members, of which {len(set(names))} can be found")
+        return {name: archive.read(name) for name in names}  # whole: only then is the checksum looked at
 
 
 def as_path(path: str | os.PathLike[str]) -> Path:

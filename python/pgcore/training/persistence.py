@@ -6,9 +6,10 @@ Nothing here knows what an algorithm does: it names its parts in `Algorithm.comp
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
@@ -17,16 +18,31 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from pgcore import baselines, policies
+from pgcore._kinds import is_shipped, kind_of, parameters_of
+from pgcore.kernels._coerce import integer, integers
 from pgcore.policies import ObservationNormalizer
 from pgcore.rollout import space_from_json, space_to_json
+from pgcore.rollout.vector import checked_backend
 from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
-from pgcore.training.config import make_config
+from pgcore.training.config import Config, make_config
 from pgcore.training.registry import find_algorithm
 
 if TYPE_CHECKING:
+    from pgcore.baselines import Baseline
+    from pgcore.policies import Policy
     from pgcore.training.algorithm import Algorithm
 
-__all__ = ["WINDOW", "Component", "EnvLike", "load", "load_as", "restore", "save", "snapshot"]
+__all__ = [
+    "WINDOW",
+    "Component",
+    "EnvLike",
+    "load",
+    "load_as",
+    "require_saveable",
+    "restore",
+    "save",
+    "snapshot",
+]
 
 Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
 EnvLike: TypeAlias = "str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]"
@@ -80,9 +96,14 @@ def restore(
 
 def save(model: Algorithm[Any], path: str | os.PathLike[str]) -> Path:
     """Write ``model`` to one file; see `Algorithm.save`."""
+    return write_checkpoint(path, *_content(model))
+
+
+def _content(model: Algorithm[Any]) -> tuple[dict[str, Any], Arrays]:
+    """Metadata and arrays of the file."""
     scalars, arrays = snapshot(model)
     metadata = {
-        "algorithm": type(model).__name__,
+        "algorithm": kind_of(type(model)),
         "config": dataclasses.asdict(model.config),
         "hidden": model.hidden,
         "activation": model.activation,
@@ -95,19 +116,94 @@ def save(model: Algorithm[Any], path: str | os.PathLike[str]) -> Path:
         "critic": None if model.critic is None else model.critic.config(),
         "state": {**scalars, "predict_rng": model._predict_rng.bit_generator.state},
     }
-    return write_checkpoint(path, metadata, arrays)
+    return metadata, arrays
+
+
+def require_saveable(model: Algorithm[Any]) -> None:
+    """Raise a `ValueError` that names what of a new model could not be saved and loaded again.
+
+    Found out now, not when all steps have been learned. Spaces and configuration are written and read back;
+    a policy, critic or algorithm of the user's own class is made again from what would be in the file.
+    """
+    for name in ("observation_space", "action_space"):
+        space = getattr(model, name)
+        try:
+            again = space_from_json(_as_in_a_file(space_to_json(space)))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        if again != space:
+            raise ValueError(f"{name}: expected a space that equals {again}, got {type(space)} {space}")
+    _require_plain_config(model.config)
+    for name, part, make in (
+        ("policy", model.policy, policies.from_config),
+        ("critic", model.critic, baselines.from_config),
+    ):
+        if part is not None and not is_shipped(type(part)):
+            _require_remakeable(name, part, make)
+    if not is_shipped(type(model)):
+        twin: Algorithm[Any] = object.__new__(type(model))
+        try:
+            metadata, arrays = _content(model)
+            _rebuild(twin, _as_in_a_file(metadata), arrays)
+        except Exception as error:
+            raise ValueError(
+                f"{type(model).__name__}: expected a class that `load` can make again, got {error!r}; what "
+                "update() needs is made in setup(): loading does not call __init__"
+            ) from error
+
+
+def _require_plain_config(config: Config) -> None:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is None or type(value) in (bool, int, float, str):  # nearly all, and checked already
+            continue
+        try:
+            again = getattr(dataclasses.replace(config, **{field.name: _as_in_a_file(value)}), field.name)
+        except (TypeError, ValueError):
+            again = None
+        if again != value:
+            raise ValueError(
+                f"{field.name}: expected what a JSON file can hold, got {type(value).__name__} {value!r}"
+            )
+
+
+def _require_remakeable(name: str, part: Policy | Baseline, make: Callable[[Any], Policy | Baseline]) -> None:
+    kind = type(part)
+    try:
+        config = _as_in_a_file(part.config())
+        made = make(config)
+        if type(made) is not kind or _as_in_a_file(made.config()) != config:
+            raise ValueError(f"what is made of that is {made!r}")
+    except Exception as error:
+        raise ValueError(
+            f"{name}: expected one whose config() has the arguments of {kind.__name__}(...) as JSON can hold "
+            f"them, so that a saved model can be loaded, got {part.config()!r} ({error})"
+        ) from error
+    missing = set(parameters_of(kind) or ()) - set(config) - {"seed"}  # of first weights, which are saved
+    if missing:
+        raise ValueError(
+            f"{name}: expected config() to have every argument of {kind.__name__}(...), got none for "
+            f"{', '.join(sorted(missing))}: a loaded model would have its default"
+        )
+
+
+def _as_in_a_file(value: Any) -> Any:
+    return json.loads(json.dumps(value))
 
 
 def load(path: str | os.PathLike[str], env: EnvLike | None = None) -> Algorithm[Any]:
     """Read a model of any algorithm, shipped or defined by the caller.
+
+    Classes of the caller's own (algorithms, policies, baselines) are found if they are defined by then, or if
+    the module that defines them can be imported.
 
     Parameters
     ----------
     path
         The file, or a run directory with a ``model.npz`` in it.
     env
-        Where to go on learning; without one the model can only predict. An id is made with the ``num_envs``
-        and ``backend`` that the model was trained with.
+        Where to learn on; without one the model can only predict. An id is made with the ``num_envs`` and
+        ``backend`` that the model was trained with; of a vector environment ``num_envs`` is taken.
 
     Returns
     -------
@@ -134,7 +230,7 @@ def _load(
     path: str | os.PathLike[str], env: EnvLike | None, kind: type[Algorithm[Any]] | None
 ) -> Algorithm[Any]:
     metadata, arrays = read_checkpoint(path)
-    algorithm = find_algorithm(str(metadata.get("algorithm")))
+    algorithm = find_algorithm(metadata.get("algorithm"))
     if kind is not None and not issubclass(algorithm, kind):
         raise ValueError(
             f"path: expected a {kind.__name__} checkpoint, got one of {algorithm.__name__} in {path}"
@@ -150,8 +246,9 @@ def _load(
 
 
 def _rebuild(model: Algorithm[Any], metadata: dict[str, Any], arrays: Arrays) -> None:
-    model.seed, model.num_envs, model.backend = (metadata[name] for name in ("seed", "num_envs", "backend"))
-    model.env = None
+    model.seed = integer("seed", metadata["seed"], minimum=0)
+    model.num_envs = integer("num_envs", metadata["num_envs"], minimum=1)
+    model.backend, model.env = checked_backend(metadata["backend"]), None
     policy = policies.from_config(metadata["policy"])
     if any(name.startswith("normalizer/") for name in arrays):
         policy.normalizer = ObservationNormalizer(policy.obs_dim)
@@ -161,8 +258,11 @@ def _rebuild(model: Algorithm[Any], metadata: dict[str, Any], arrays: Arrays) ->
         action_space=space_from_json(metadata["action_space"]),
         policy=policy,
         critic=None if metadata["critic"] is None else baselines.from_config(metadata["critic"]),
-        hidden=tuple(metadata["hidden"]),
+        hidden=integers("hidden", metadata["hidden"], minimum=1),
         activation=metadata["activation"],
     )
     model._predict_rng.bit_generator.state = metadata["state"]["predict_rng"]
     restore(model, metadata["state"], arrays)
+    expected = set(snapshot(model)[1])
+    if expected != set(arrays):
+        raise ValueError(f"arrays: expected {sorted(expected)}, got {sorted(arrays)}")

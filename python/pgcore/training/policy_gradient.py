@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pgcore.baselines import Baseline
     from pgcore.batch import Batch
     from pgcore.estimators.terms import StepTerms
-    from pgcore.training.optimizers import FloatArray
     from pgcore.training.persistence import Component
 
 __all__ = ["BaselineName", "PolicyGradient", "PolicyGradientConfig"]
@@ -108,11 +107,13 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
         """Take a step along the mean of Σ_t c_t (G_t − b_t) ∇log π_t; return numbers for the log."""
         cfg, policy = self.config, self.policy
         values = self.critic.values(batch, terms.returns)  # from before its fit to this batch
-        advantages: FloatArray = np.subtract(terms.returns, values, dtype=np.float64)
         if cfg.normalize_advantage:
+            advantages = np.subtract(terms.returns, values, dtype=np.float64)
             magnitude = max(np.abs(terms.returns).max(initial=0.0), np.abs(values).max(initial=0.0))
-            advantages = standardize(advantages, magnitude=float(magnitude))
-        total = policy.score_product(batch.obs, batch.actions, terms.factors * advantages)
+            weighted: Any = terms.factors * standardize(advantages, magnitude=float(magnitude))
+        else:
+            weighted = terms.weighted_advantages(values)
+        total = policy.score_product(batch.obs, batch.actions, weighted)
         mean = total / (batch.num_episodes if cfg.mean_over == "episodes" else batch.num_steps)
         gradient, norm = clip_norm(mean, cfg.max_grad_norm)
         learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+from numpy import ndarray
 
 from pgcore.rollout import ActionAdapter, ObservationAdapter
+from pgcore.rollout.faults import describe
+from pgcore.rollout.outcomes import not_finite
 from pgcore.rollout.spaces import check_fit
 
 if TYPE_CHECKING:
@@ -36,11 +41,13 @@ class Predictor:
         self._actions = ActionAdapter(action_space)
         self.obs_dim = self._observations.dim
         self._box_shape = observation_space.shape if isinstance(observation_space, gym.spaces.Box) else None
+        self._is_small = self._box_shape is not None and len(self._box_shape) == 1 and self.obs_dim <= 64
         self._is_plain_choice = (
             isinstance(action_space, gym.spaces.Discrete)
             and action_space.start == 0
             and action_space.dtype == np.int64
         )
+        self._is_box = isinstance(action_space, gym.spaces.Box)
         self._bounds: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
             self._bounds = action_space.low[None], action_space.high[None]
@@ -70,39 +77,117 @@ class Predictor:
         Raises
         ------
         ValueError
-            If ``obs`` is neither one observation nor a batch.
+            If ``obs`` is neither one observation nor a batch, or isn't finite, or the policy's parameters
+            are not.
         """
         # What an interactive loop passes, thousands of times a second.
-        if type(obs) is np.ndarray and obs.shape == self._box_shape:
-            flat, single = obs.reshape(1, -1), True
+        if type(obs) is ndarray and obs.shape == self._box_shape:
+            single = True
+            try:  # a sum is not finite with NaN in it; of a few numbers this is the fastest test by far
+                finite = self._is_small and isfinite(sum(obs.tolist()))
+            except (TypeError, OverflowError):  # no numbers: the policy says so
+                finite = False
+            if finite:
+                flat = obs[None]
+            else:
+                flat = obs.reshape(1, -1)
+                self._require_finite(flat, single)
         else:
-            single = not _is_batch(self._space, obs)
-            flat = self._observations.single(obs) if single else self._observations(obs)
+            flat, single = self._flattened(obs)
         if rng is None:
             actions = policy.mode(flat)
         else:
             actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0])
+        if self._is_plain_choice:
+            return actions[0] if single else actions
+        if self._is_box and not (single and isfinite(sum(actions[0].tolist()))):
+            _require_finite_actions(actions, single)
         if self._bounds is not None and actions.dtype == self._bounds[0].dtype:
             low, high = self._bounds  # what the adapter does, without its checks
             actions = np.minimum(np.maximum(actions, low), high)
-        elif not self._is_plain_choice:
+        else:
             actions = self._actions.to_env(actions)
         return actions[0] if single else actions
 
-
-def _is_batch(space: Any, obs: Any) -> bool:
-    """Whether ``obs`` has one more leading axis than ``space`` has, judged by its first array."""
-    while isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
-        key: Any = next(iter(space.spaces)) if isinstance(space, gym.spaces.Dict) else 0
+    def _flattened(self, obs: Any) -> tuple[ndarray[Any, Any], bool]:
+        """Any observation or batch of them as finite rows, and whether it is one."""
+        if not isinstance(self._space, gym.spaces.Tuple):
+            _refuse_outcome(obs)
         try:
-            space, obs = space[key], obs[key]
-        except (KeyError, IndexError, TypeError):
-            raise ValueError(f"obs: expected an observation of {space}, got {obs!r}") from None
-    shape = () if space.shape is None else space.shape
-    found = np.shape(obs)
-    if found in (shape, (*found[:1], *shape)):
-        return bool(found != shape)
+            single = _num_rows(self._space, obs, "obs") is None
+        except ValueError:
+            _refuse_outcome(obs)
+            raise
+        flat = self._observations.single(obs) if single else self._observations(obs)
+        self._require_finite(flat, single)
+        return flat, single
+
+    def _require_finite(self, flat: np.ndarray[Any, Any], single: bool) -> None:
+        if (lost := not_finite(flat)) is not None:
+            _, row, value = lost
+            column = int(np.flatnonzero(~np.isfinite(flat[row]))[0])
+            component = self._observations.component(column)
+            raise ValueError(f"{component}: expected a finite number, got {value}{_in_row(row, single)}")
+
+
+def _require_finite_actions(actions: np.ndarray[Any, Any], single: bool) -> None:
+    if (lost := not_finite(actions, "component")) is not None:
+        component, row, value = lost
+        raise ValueError(
+            f"policy: expected finite actions, got {value}{_in_row(row, single)}, {component}; the "
+            "observation is finite, so the policy's parameters are not"
+        )
+
+
+def _in_row(row: int, single: bool) -> str:
+    return "" if single else f" in row {row}"
+
+
+def _num_rows(space: Any, obs: Any, name: str) -> int | None:
+    """How many observations of a space ``obs`` holds along a first axis of its own; None if it is one."""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        counts = {_num_rows(one, value, one_name) for one, value, one_name in _parts_of(space, obs, name)}
+        if len(counts) == 1:
+            return counts.pop()
+        raise ValueError(
+            f"{name}: expected one observation, or as many in every part, got parts of "
+            f"{sorted('one' if count is None else f'a batch of {count}' for count in counts)}"
+        )
+    shape, part = space.shape or (), "" if name == "obs" else f"{name} to be "
+    try:
+        values = np.asarray(obs)
+    except Exception:  # of a ragged list, or whatever it may be
+        values = np.empty(0, object)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"obs: expected {part}real numbers of shape {shape}, got {describe(obs)}")
+    if values.shape in (shape, (*values.shape[:1], *shape)):
+        return None if values.shape == shape else len(values)
     batch = ", ".join(["N", *map(str, shape)])
     raise ValueError(
-        f"obs: expected one observation of shape {shape} or a batch ({batch}), got shape {found}"
+        f"obs: expected {part}one observation of shape {shape} or a batch ({batch}), got shape {values.shape}"
     )
+
+
+def _parts_of(space: Any, obs: Any, name: str) -> list[tuple[Any, Any, str]]:
+    """Each part of a `Dict` or `Tuple` space, with its share of ``obs`` and its name."""
+    if isinstance(space, gym.spaces.Dict):
+        if not isinstance(obs, Mapping) or any(key not in obs for key in space.spaces):
+            got = f"one with keys {list(obs)}" if isinstance(obs, Mapping) else describe(obs)
+            raise ValueError(f"{name}: expected an observation of {space}, got {got}")
+        return [(part, obs[key], f"{name}[{key!r}]") for key, part in space.spaces.items()]
+    if not isinstance(obs, tuple | list) or len(obs) != len(space.spaces):
+        got = f"one of {len(obs)}" if isinstance(obs, tuple | list) else describe(obs)
+        raise ValueError(f"{name}: expected an observation of {space}, got {got}")
+    return [(part, obs[i], f"{name}[{i}]") for i, part in enumerate(space.spaces)]
+
+
+def _refuse_outcome(obs: Any) -> None:
+    """Say what is wrong with all that `reset` or `step` returned."""
+    if isinstance(obs, tuple) and len(obs) in (2, 5) and isinstance(obs[-1], dict):
+        call, values = {
+            2: ("reset()", "(obs, info)"),
+            5: ("step()", "(obs, reward, terminated, truncated, info)"),
+        }[len(obs)]
+        raise ValueError(
+            f"obs: expected an observation, got a tuple {values} as {call} returns it; pass its obs"
+        )

@@ -1,40 +1,29 @@
-"""Find an algorithm by name without importing the floor above: classes register themselves when defined."""
+"""Find an algorithm by name without importing the layer above."""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .config import nearest
+from pgcore._kinds import find_class
 
 if TYPE_CHECKING:
     from .algorithm import Algorithm
 
-__all__ = ["find_algorithm", "register"]
-
-_algorithms: dict[str, type[Algorithm[Any]]] = {}
+__all__ = ["find_algorithm"]
 
 
-def register(algorithm: type[Algorithm[Any]]) -> None:
-    """Make ``algorithm`` findable by its class name. `Algorithm` calls this for every subclass."""
-    _algorithms[algorithm.__name__] = algorithm
-
-
-def find_algorithm(name: str) -> type[Algorithm[Any]]:
-    """The algorithm class called ``name``: one defined by the user, or one of `pgcore.algorithms`.
+def find_algorithm(name: object) -> type[Algorithm[Any]]:
+    """The algorithm class that files call ``name``: one of `pgcore.algorithms`, or ``module:class``.
 
     Raises
     ------
     ValueError
         If there is none.
     """
-    if name not in _algorithms:
-        # By name and only when asked for: a static import would point upwards, and load every algorithm.
-        shipped = importlib.import_module("pgcore.algorithms")
-        if name not in shipped.__all__:
-            known = sorted({*_algorithms, *shipped.__all__})
-            raise ValueError(
-                f"algorithm: expected one of {', '.join(known)}, got {name!r}{nearest(name, known)}"
-            )
-        getattr(shipped, name)
-    return _algorithms[name]
+    from .algorithm import Algorithm
+
+    # By name and only when asked for: a static import would point upwards, and load every algorithm.
+    algorithms = importlib.import_module("pgcore.algorithms")
+    shipped = {known: getattr(algorithms, known) for known in algorithms.__all__}
+    return find_class("algorithm", name, Algorithm, shipped)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pgcore.rollout.seeds import environment_seed
+
 __all__ = ["checked_seed", "integer_seed"]
 
 
@@ -17,11 +19,7 @@ def checked_seed(seed: int | None) -> int:
     """
     if seed is None:
         return integer_seed(np.random.SeedSequence())
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
-        raise TypeError(f"seed: expected an integer >= 0 or None, got {type(seed).__name__} {seed!r}")
-    if seed < 0:
-        raise ValueError(f"seed: expected an integer >= 0 or None, got {seed}")
-    return int(seed)
+    return environment_seed(seed)
 
 
 def integer_seed(sequence: np.random.SeedSequence) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import suppress
+from typing import Generic, TypeVar
 
 __all__ = ["side_by_side"]
 
@@ -15,29 +16,81 @@ SecondT = TypeVar("SecondT")
 def side_by_side(first: Callable[[], FirstT], second: Callable[[], SecondT]) -> tuple[FirstT, SecondT]:
     """Call ``first`` here and ``second`` on another thread; return both results.
 
-    Neither is still running afterwards, also when one of them raises or Ctrl-C is pressed again and again:
-    whoever restores what they change would otherwise be overtaken by the one that goes on. Where no thread
-    can be started, one follows the other.
+    Neither is still running afterwards, also when one of them raises or Ctrl-C is pressed at any time, again
+    and again: whoever restores what they change would otherwise be overtaken by the one that still runs.
+    Where no thread can be started, they are called one after the other.
 
     >>> side_by_side(lambda: 1, lambda: "two")
     (1, 'two')
     """
-    pool = ThreadPoolExecutor(1)
-    try:
-        future = pool.submit(second)
-    except RuntimeError:  # no thread to be had; the pool leaves the work undone
-        return first(), second()
+    job = _Job(second)
     interrupt: BaseException | None = None
     try:
+        _start(job)
         result = first()
     except BaseException as error:  # raised again below
         interrupt = error
-    while not future.done():
+    while True:
         try:
-            future.exception()  # waits
+            job.finish(run=interrupt is None)
+            break
         except KeyboardInterrupt as error:
             interrupt = interrupt or error
-    pool.shutdown()
     if interrupt is not None:
         raise interrupt
-    return result, future.result()
+    return result, job.result()
+
+
+def _start(job: _Job[SecondT]) -> None:
+    with suppress(RuntimeError):  # no more threads: `finish` makes the call
+        # Not `threading.Thread`: its `start` waits, with locks that an interrupt can leave taken.
+        _thread.start_new_thread(job.run, ())
+
+
+class _Job(Generic[SecondT]):
+    """A call that one thread makes: the one that claims it first.
+
+    What a thread does is not known from outside while it starts (an interrupt may arrive before or after its
+    first step), so it has to claim its work, and can find it gone. To claim it twice is to have claimed it,
+    since an interrupt may fall between the claim and whatever follows it.
+    """
+
+    def __init__(self, call: Callable[[], SecondT]) -> None:
+        self._call = call
+        self._owner: dict[None, int] = {}
+        self._is_over = False
+        self._running = _thread.allocate_lock()
+        self._running.acquire()
+        self._results: list[SecondT] = []
+        self._error: BaseException | None = None
+
+    def _is_mine(self) -> bool:
+        me = _thread.get_ident()
+        return self._owner.setdefault(None, me) == me
+
+    def run(self) -> None:
+        """Make the call if it is this thread's."""
+        try:
+            if self._is_mine():
+                self._results.append(self._call())
+        except BaseException as error:  # raised by `result`
+            self._error = error
+        finally:
+            if self._is_mine():
+                self._is_over = True
+                self._running.release()
+
+    def finish(self, *, run: bool) -> None:
+        """Return when no other thread is at it; if none has begun, make the call here if ``run`` is true."""
+        if self._is_mine():
+            if run:
+                self.run()
+        else:
+            while not self._is_over:  # looked at first: an interrupt may come just after the lock is taken
+                self._running.acquire()
+
+    def result(self) -> SecondT:
+        """Return what the call returned, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._results[0]

@@ -1,0 +1,31 @@
+"""How long an episode may last before it counts as endless."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+
+from pgcore.kernels._coerce import integer
+
+__all__ = ["MAX_EPISODE_STEPS", "episode_limit"]
+
+MAX_EPISODE_STEPS = 100_000
+"""Steps after which an episode counts as endless, unless somebody says otherwise."""
+
+
+def episode_limit(env: VectorEnv[Any, Any, Any], max_steps: int | None) -> int:
+    """Return after how many steps an episode is to be cut: ``max_steps`` if it is given.
+
+    By default the environment's own time limit, but not less than `MAX_EPISODE_STEPS`, since an episode that
+    never ends has to be told from a long one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``max_steps`` is no positive integer.
+    """
+    if max_steps is not None:
+        return integer("max_steps", max_steps, minimum=1)
+    own = getattr(getattr(env, "spec", None), "max_episode_steps", None)
+    return max(MAX_EPISODE_STEPS, own or 0)
