@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import gymnasium as gym
 import pytest
@@ -374,3 +375,13 @@ def test_a_warning_is_one_plain_line(tmp_path):
     assert done.stderr.startswith("pgcore: warning: Using the latest versioned environment")
     assert done.stderr.count("\n") == 1
     assert "\x1b" not in done.stderr
+
+
+def test_the_steps_of_an_episode_can_be_limited(run, capsys):
+    directory, _ = run
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the episodes that were cut
+        assert main(["eval", str(directory), "--episodes", "4", "--max-steps", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean_length"] <= 5
+    assert main(["eval", str(directory), "--max-steps", "0"]) == 2
+    assert "--max-steps: expected an integer >= 1, got 0" in capsys.readouterr().err

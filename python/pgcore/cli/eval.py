@@ -39,6 +39,8 @@ class EvalArguments:
     """How many episodes to play."""
     seed: int = 0
     """Seed of the episodes."""
+    max_steps: int | None = None
+    """Most steps of one episode; by default a generous limit."""
     stochastic: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Sample the actions instead of taking the most likely ones."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -46,6 +48,8 @@ class EvalArguments:
 
     def __post_init__(self) -> None:
         require_at_least(self, episodes=1, seed=0)
+        if self.max_steps is not None:
+            require_at_least(self, max_steps=1)
 
 
 def run(arguments: list[str]) -> int:
@@ -63,14 +67,27 @@ def run(arguments: list[str]) -> int:
     with one_line_errors():
         model = load(directory.model_file)
         result = evaluate(
-            model, config["env_id"], config["backend"], args.episodes, args.seed, stochastic=args.stochastic
+            model,
+            config["env_id"],
+            config["backend"],
+            args.episodes,
+            args.seed,
+            stochastic=args.stochastic,
+            max_steps=args.max_steps,
         )
     say(json.dumps(result) if args.json else evaluation_text(result))
     return 0
 
 
 def evaluate(
-    model: Algorithm[Any], env_id: str, backend: str, episodes: int, seed: int, *, stochastic: bool = False
+    model: Algorithm[Any],
+    env_id: str,
+    backend: str,
+    episodes: int,
+    seed: int,
+    *,
+    stochastic: bool = False,
+    max_steps: int | None = None,
 ) -> dict[str, Any]:
     """Play episodes that training with the same ``seed`` has not seen; return what ``--json`` prints.
 
@@ -84,6 +101,8 @@ def evaluate(
         How many, and from which initial states.
     stochastic
         Sample the actions.
+    max_steps
+        As in `evaluate_policy`.
     """
     # Training seeds its environments from the first of the seed's streams; these come from another.
     fresh = integer_seed(np.random.SeedSequence([seed, 1]))
@@ -96,7 +115,14 @@ def evaluate(
     try:
         with _ShownProgress(model, episodes) as player:
             returns, lengths = evaluate_policy(
-                player, env, episodes, deterministic=not stochastic, seed=fresh, return_episode_rewards=True
+                player,
+                env,
+                episodes,
+                deterministic=not stochastic,
+                seed=fresh,
+                return_episode_rewards=True,
+                max_steps=max_steps,
+                progress=False,  # ours is shown whether or not there is a terminal
             )
     finally:
         env.close()
