@@ -297,6 +297,8 @@ LEFT_OUT = {
     "pgcore.training.ConsoleLogger": "belongs to a terminal; refuses",
     "pgcore.training.ProgressBar": "belongs to a terminal; refuses",
     "pgcore.estimators.EffectiveSampleSizeWarning": "a warning",
+    "pgcore.rollout.FaultyEnvironmentError": "an exception",
+    "pgcore.rollout.WorkerError": "an exception",
     "pgcore.training.Config": "every model's is a subclass",
 }
 

@@ -135,7 +135,7 @@ def test_one_that_hangs_while_it_is_closed():
     worker = env.processes[0]
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pgcore.rollout.vector.PATIENCE", 0.3)
+        patch.setattr("pgcore.rollout.making.PATIENCE", 0.3)
         close_vector_env(env)
     assert time.monotonic() - began < 3
     assert worker.exitcode == -signal.SIGKILL

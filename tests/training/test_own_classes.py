@@ -17,6 +17,7 @@ import pgcore
 from pgcore import PPO, REINFORCE
 from pgcore.baselines import Baseline, Constant, ValueNetwork
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
+from pgcore.rollout.sync_vector import SyncVectorEnv
 from pgcore.training import Config
 from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
 from training.sketch import BOX, Sketch, Still
@@ -313,7 +314,7 @@ def test_spaces_that_no_file_can_hold_are_refused_when_the_model_is_made(space):
 
 def test_the_environment_of_a_refused_model_is_closed_if_it_is_ours(monkeypatch):
     closed = []
-    monkeypatch.setattr(gym.vector.SyncVectorEnv, "close_extras", lambda self, **_: closed.append(self))
+    monkeypatch.setattr(SyncVectorEnv, "close_extras", lambda self, **_: closed.append(self))
     with pytest.raises(ValueError, match=r"^activation"):
         REINFORCE("CartPole-v1", activation="sin")
     assert len(closed) == 1

@@ -22,7 +22,7 @@ from pgcore._kinds import is_shipped, kind_of, parameters_of
 from pgcore.kernels._coerce import integer, integers
 from pgcore.policies import ObservationNormalizer
 from pgcore.rollout import space_from_json, space_to_json
-from pgcore.rollout.vector import checked_backend
+from pgcore.rollout.making import checked_backend
 from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.training.config import Config, make_config
 from pgcore.training.registry import find_algorithm
