@@ -36,7 +36,7 @@ void entropy(Index num_rows, Index K, const T* logits, T* out) {
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
     softmax.load(logits + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) out[first + r] = softmax.entropy(r);
+    softmax.entropies(out + first);
   });
 }
 

@@ -73,17 +73,20 @@ class CategoricalHead final : public Head<T> {
   void entropy(Index rows, const T* logits, const T*, T* out) const override {
     Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index, Index) {
-      for (Index r = 0; r < count; ++r) totals.add(first + r, p.entropy(r));
+      T of_choice[group];
+      p.entropies(of_choice);
+      for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
   }
   // ∂H/∂logit_k = −p_k (log p_k + H), both counted from the largest log p.
   void add_entropy_gradient(Index rows, const T* logits, T scale, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
+      T mean_shortfall[group];
+      p.mean_shortfalls(mean_shortfall);
       for (Index r = 0; r < count; ++r) {
-        const T mean_shortfall = p.mean_shortfall(r);
         T* row = d_logits + (first + r) * this->num_outputs + offset;
         for (Index k = 0; k < size(d); ++k) {
-          if (p.weight(r, k) > 0) row[k] -= scale * p.prob(r, k) * (p.shifted(r, k) + mean_shortfall);
+          if (p.weight(r, k) > 0) row[k] -= scale * p.prob(r, k) * (p.shifted(r, k) + mean_shortfall[r]);
         }
       }
     });

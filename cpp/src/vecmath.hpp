@@ -77,11 +77,11 @@ inline double exp_tail(double r) {  // Taylor to r¹³, remainder below 5e-18
 // x = n ln 2 + r with an integer n, kept in the low bits of `shifted`.
 template <class T>
 struct Reduced {
-  T shifted, r;
+  T shifted, n, r;
   explicit Reduced(T x) {
     using F = Format<T>;
     shifted = multiply_add(x, T(1.4426950408889634), F::round_magic);
-    const T n = shifted - F::round_magic;
+    n = shifted - F::round_magic;
     r = multiply_add(-n, F::ln2_low, multiply_add(-n, F::ln2_high, x));
   }
   typename Format<T>::Int exponent() const {
@@ -106,9 +106,12 @@ inline T exp(T x, T highest = Format<T>::exp_max) {
   x = x > highest ? highest : x;
   const Reduced<T> reduced(x);
   const T r = reduced.r;
-  // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right.
-  const auto n = reduced.exponent();
-  const auto half = n >> 1;
+  // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right. The shift is of a
+  // positive number: not all levels have a signed one for vectors of 64 bits.
+  using Int = typename F::Int;
+  using Bits = std::make_unsigned_t<Int>;
+  const Int n = reduced.exponent();
+  const Int half = static_cast<Int>(static_cast<Bits>(n + 2 * F::bias) >> 1) - F::bias;
   return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
@@ -129,7 +132,7 @@ inline T exp_excess(T x) {
   T bounded = x < lowest ? lowest : x;
   bounded = bounded > highest ? highest : bounded;
   const Reduced<T> reduced(bounded);
-  const T r = reduced.r, n = static_cast<T>(reduced.exponent());
+  const T r = reduced.r, n = reduced.n;
   const T scale = power_of_two<T>(reduced.exponent()), less = scale - T(1);
   const T rest = multiply_add(less, r, (less - n * F::ln2_high) - n * F::ln2_low);
   const T y = multiply_add(scale, exp_tail(r) * (r * r), rest);
@@ -144,13 +147,14 @@ inline T log_from_one(T x) {
   const Int one = bit_cast<Int>(T(1));
   const Int sqrt_half = bit_cast<Int>(T(0.70710678118654752));
   using Bits = std::make_unsigned_t<Int>;  // a NaN's bits may overflow
-  const Int bits = static_cast<Int>(bit_cast<Bits>(x) + static_cast<Bits>(one - sqrt_half));
-  const Int exponent = (bits >> F::mantissa_bits) - F::bias;
-  const Int mantissa_mask = (Int{1} << F::mantissa_bits) - 1;
-  const T m = bit_cast<T>(static_cast<Int>((bits & mantissa_mask) + sqrt_half));  // in [√½, √2)
+  const Bits bits = bit_cast<Bits>(x) + static_cast<Bits>(one - sqrt_half);
+  constexpr Bits implied_one = Bits{1} << F::mantissa_bits, mantissa_mask = implied_one - 1;
+  const T m = bit_cast<T>((bits & mantissa_mask) + static_cast<Bits>(sqrt_half));  // in [√½, √2)
   const T s = (m - T(1)) / (m + T(1));
   const T z = s * s;  // at most 0.0295; log m = 2 artanh s
-  const T e = static_cast<T>(exponent);
+  // The exponent in the low bits of 2^mantissa_bits: not all levels turn 64-bit integers into numbers.
+  constexpr T origin = static_cast<T>(implied_one);
+  const T e = bit_cast<T>((bits >> F::mantissa_bits) | bit_cast<Bits>(origin)) - (origin + T(F::bias));
   const T y =
       (T(2) * s + (T(2) * s * z *
                        polynomial(z, T(1.0 / 23), T(1.0 / 21), T(1.0 / 19), T(1.0 / 17), T(1.0 / 15),
