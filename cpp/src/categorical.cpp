@@ -18,7 +18,7 @@ void score(Index num_rows, Index K, const std::int64_t* actions, const T* logits
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
     softmax.load(logits + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) softmax.score(r, actions[first + r], out + (first + r) * K);
+    softmax.score([&](Index r) { return actions[first + r]; }, out + first * K, K);
   });
 }
 

@@ -30,9 +30,8 @@ class CategoricalHead final : public Head<T> {
   }
   void score(Index rows, const T* logits, const T*, Actions<T> a, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
-      for (Index r = 0; r < count; ++r) {
-        p.score(r, choice(a, first + r, d), d_logits + (first + r) * this->num_outputs + offset);
-      }
+      T* out = d_logits + first * this->num_outputs + offset;
+      p.score([&](Index r) { return choice(a, first + r, d); }, out, this->num_outputs);
     });
   }
   // The first k whose cumulative probability exceeds the noise; undefined_choice where there are no

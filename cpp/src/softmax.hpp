@@ -48,6 +48,24 @@ class Tile {
       }
     });
   }
+  // Rows of `out` ← f(index, row).
+  template <class T, class F>
+  void store(F&& f, T* out, Index stride) const {
+    if (!transposed()) {
+      for (Index r = 0; r < rows_; ++r) {
+        PGCORE_INDEPENDENT
+        for (Index k = 0; k < K_; ++k) out[r * stride + k] = f(r * K_ + k, r);
+      }
+      return;
+    }
+    with_lanes([=](auto constant) {
+      const Index lanes = constant;
+      for (Index k = 0; k < K_; ++k) {
+        PGCORE_INDEPENDENT
+        for (Index r = 0; r < lanes; ++r) out[r * stride + k] = f(k * lanes + r, r);
+      }
+    });
+  }
   template <class F>
   void for_each(F&& f) const {
     if (!transposed()) {
@@ -145,7 +163,7 @@ class Softmax {
     const T* largest = largest_;
     tile_.for_each([=](Index i, Index r) { shifted[i] = logits[i] - largest[r]; });
     PGCORE_INDEPENDENT
-    for (Index i = 0; i < size; ++i) weights[i] = vecmath::exp(shifted[i]);
+    for (Index i = 0; i < size; ++i) weights[i] = vecmath::exp_to_one(shifted[i]);
     // The 1 of the most probable would cost small others digits: they are added without it.
     T ones[group], *const others = others_, *const log_sum = log_sum_;
     tile_.sum([=](Index i) { return weights[i] < T(1) ? weights[i] : T(0); }, others);
@@ -162,12 +180,17 @@ class Softmax {
   T log_prob(Index r, Index k) const { return shifted(r, k) - log_sum_[r]; }
   T prob(Index r, Index k) const { return weight(r, k) / sum(r); }
 
-  // row ← onehot(chosen) − p; what the chosen one lacks to 1 is what the others have.
-  void score(Index r, Index chosen, T* row) const {
-    const T scale = T(-1) / sum(r), *w = weights() + tile_.at(r, 0);
-    const Index step = tile_.at(0, 1);
-    for (Index k = 0; k < K_; ++k) row[k] = w[k * step] * scale;
-    row[chosen] = (others_[r] + (T(1) - w[chosen * step])) * -scale;
+  // Rows of `out` ← onehot(chosen(row)) − p; what the chosen one lacks to 1 is what the others have.
+  template <class F>
+  void score(F&& chosen, T* out, Index stride) const {
+    T scale[group];
+    const T *const w = weights(), *const others = others_;
+    tile_.for_rows([=, &scale](Index r) { scale[r] = T(-1) / (T(1) + others[r]); });
+    tile_.store([=, &scale](Index i, Index r) { return w[i] * scale[r]; }, out, stride);
+    for (Index r = 0; r < tile_.rows(); ++r) {
+      const Index k = chosen(r);
+      out[r * stride + k] = (others[r] + (T(1) - weight(r, k))) * -scale[r];
+    }
   }
   // Σ p (log p_max − log p) of every row; a probability of zero contributes nothing.
   void mean_shortfalls(T* out) const {
