@@ -9,7 +9,7 @@ void log_prob(Index num_rows, Index K, const std::int64_t* actions, const T* log
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
     softmax.load(logits + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) out[first + r] = softmax.log_prob(r, actions[first + r]);
+    softmax.log_prob([&](Index r) { return actions[first + r]; }, out + first);
   });
 }
 

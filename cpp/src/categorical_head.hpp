@@ -25,7 +25,9 @@ class CategoricalHead final : public Head<T> {
   void log_prob(Index rows, const T* logits, const T*, Actions<T> a, T* out) const override {
     Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
-      for (Index r = 0; r < count; ++r) totals.add(first + r, p.log_prob(r, choice(a, first + r, d)));
+      T of_choice[group];
+      p.log_prob([&](Index r) { return choice(a, first + r, d); }, of_choice);
+      for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
   }
   void score(Index rows, const T* logits, const T*, Actions<T> a, T* d_logits, T*) const override {

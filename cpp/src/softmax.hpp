@@ -126,7 +126,7 @@ class Tile {
   }
 
  private:
-  bool transposed() const { return K_ <= longest_short_row; }
+  bool transposed() const { return K_ <= 8; }  // of more, copying them takes longer than it saves
   // f(number of rows), a constant where the group is full.
   template <class F>
   void with_lanes(F&& f) const {
@@ -164,22 +164,32 @@ class Softmax {
     tile_.for_each([=](Index i, Index r) { shifted[i] = logits[i] - largest[r]; });
     PGCORE_INDEPENDENT
     for (Index i = 0; i < size; ++i) weights[i] = vecmath::exp_to_one(shifted[i]);
-    // The 1 of the most probable would cost small others digits: they are added without it.
-    T ones[group], *const others = others_, *const log_sum = log_sum_;
-    tile_.sum([=](Index i) { return weights[i] < T(1) ? weights[i] : T(0); }, others);
-    tile_.sum([=](Index i) { return weights[i] < T(1) ? T(0) : weights[i]; }, ones);
-    tile_.for_rows([=, &ones](Index r) { others[r] += ones[r] - T(1); });
-    tile_.for_rows([=](Index r) { log_sum[r] = vecmath::log1p(others[r]); });
+    T* const others = others_;
+    T below_one[group];
+    tile_.sum([=](Index i) { return weights[i]; }, others);
+    // Near certainty the 1 of the most probable has cost the others digits: they are added without it.
+    tile_.sum([=](Index i) { return weights[i] < T(1) ? weights[i] : T(0); }, below_one);
+    tile_.for_rows([=, &below_one](Index r) {
+      const T rest = others[r] - T(1);
+      others[r] = rest < T(0.125) ? below_one[r] : rest;
+    });
   }
-  const Tile& tile() const { return tile_; }
   const T* weights() const { return buffer_.data() + group * K_; }
   T largest(Index r) const { return largest_[r]; }
   T shifted(Index r, Index k) const { return buffer_.data()[tile_.at(r, k)]; }
   T weight(Index r, Index k) const { return weights()[tile_.at(r, k)]; }
   T sum(Index r) const { return T(1) + others_[r]; }
-  T log_prob(Index r, Index k) const { return shifted(r, k) - log_sum_[r]; }
   T prob(Index r, Index k) const { return weight(r, k) / sum(r); }
 
+  // log p of what every row has chosen.
+  template <class F>
+  void log_prob(F&& chosen, T* out) const {
+    T log_sum[group];
+    log_sums(log_sum);
+    const Index by_row = tile_.at(1, 0), by_choice = tile_.at(0, 1), rows = tile_.rows();
+    const T* shifted = buffer_.data();
+    for (Index r = 0; r < rows; ++r) out[r] = shifted[r * by_row + chosen(r) * by_choice] - log_sum[r];
+  }
   // Rows of `out` ← onehot(chosen(row)) − p; what the chosen one lacks to 1 is what the others have.
   template <class F>
   void score(F&& chosen, T* out, Index stride) const {
@@ -196,19 +206,26 @@ class Softmax {
   void mean_shortfalls(T* out) const {
     const T *shift = buffer_.data(), *w = weights();
     tile_.sum([=](Index i) { return w[i] == 0 ? T(0) : -w[i] * shift[i]; }, out);
-    tile_.for_rows([=](Index r) { out[r] /= sum(r); });
+    for (Index r = 0; r < tile_.rows(); ++r) out[r] /= sum(r);
   }
   // −Σ p log p of every row, as a sum of terms none of which is negative.
   void entropies(T* out) const {
+    T log_sum[group];
+    log_sums(log_sum);
     mean_shortfalls(out);
-    tile_.for_rows([=](Index r) { out[r] += log_sum_[r]; });
+    for (Index r = 0; r < tile_.rows(); ++r) out[r] += log_sum[r];
   }
 
  private:
+  void log_sums(T* out) const {
+    const T* const others = others_;
+    tile_.for_rows([=](Index r) { out[r] = vecmath::log1p(others[r]); });
+  }
+
   Index K_;
   Tile tile_;
   SmallBuffer<T> buffer_;
-  T largest_[group], others_[group], log_sum_[group];
+  T largest_[group], others_[group];
 };
 
 // KL(p‖q) of a group of rows. Let t_k = log q_k − log p_k up to a constant for each row, and t̄ its mean under

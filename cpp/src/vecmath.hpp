@@ -120,7 +120,8 @@ PGCORE_INLINE inline T exp(T x, T highest = Format<T>::exp_max) {
   return exp_to_one(x > highest ? highest : x);
 }
 
-// The same bits for |x| ≤ 80, in fewer operations; anything for other x.
+// The same bits where e^x and the power of two nearest to it are normal numbers (|x| ≤ 87 for float, 708 for
+// double), in fewer operations; anything for other x.
 template <class T>
 PGCORE_INLINE inline T exp_moderate(T x) {
   const Reduced<T> reduced(x);
