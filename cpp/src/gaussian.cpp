@@ -266,24 +266,27 @@ void load_difference(const T* a, const T* m, Index rows, Index A, T* x) {
   }
 }
 
+// sum[r] += Σ_i x[i, r]² over the rows first … last − 1 of x.
+template <class T>
+PGCORE_INLINE inline void add_squares(const T* x, Index first, Index last, T* sum) {
+  for (Index i = first; i < last; ++i) {
+    for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
+  }
+}
+
 // out[r] = constant + scale · Σ_i x[i, r]²; short sums in T, and sums of them in double.
 template <class T>
 void sum_squares(const T* x, Index rows, Index A, double scale, double constant, T* out) {
-  const auto squares = [=](Index first, Index last, T* sum) {
-    for (Index i = first; i < last; ++i) {
-      for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
-    }
-  };
   if (A <= longest_short_row) {
     T sum[group] = {};
-    squares(0, A, sum);
+    add_squares(x, 0, A, sum);
     for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant) + static_cast<T>(scale) * sum[r];
     return;
   }
   double total[group] = {};
   for (Index first = 0; first < A; first += longest_short_row) {
     T sum[group] = {};
-    squares(first, std::min(A, first + longest_short_row), sum);
+    add_squares(x, first, std::min(A, first + longest_short_row), sum);
     for (Index r = 0; r < group; ++r) total[r] += static_cast<double>(sum[r]);
   }
   for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant + scale * total[r]);
