@@ -40,19 +40,17 @@ void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
     return;
   }
   const T start = static_cast<T>(constant);
-  constexpr Index lanes = std::is_same_v<T, double> ? 4 : 1;  // in float, GCC makes nothing of more
-  for (Index r = 0; r < rows; ++r) {
-    const T* row = terms + r * A;
+  for (Index r = 0; r < rows; ++r, terms += A) {
     T sum = start;
     Index a = 0;
-    if (lanes > 1 && A >= lanes) {
-      T partial[lanes] = {};
-      for (; a + lanes <= A; a += lanes) {
-        for (Index k = 0; k < lanes; ++k) partial[k] += row[a + k];
+    if constexpr (std::is_same_v<T, double>) {  // of four sums in float, GCC makes slow vectors
+      T partial[4] = {};
+      for (; a + 4 <= A; a += 4) {
+        for (Index k = 0; k < 4; ++k) partial[k] += terms[a + k];
       }
-      for (Index k = 0; k < lanes; ++k) sum += partial[k];
+      sum += (partial[0] + partial[2]) + (partial[1] + partial[3]);
     }
-    for (; a < A; ++a) sum += row[a];
+    for (; a < A; ++a) sum += terms[a];
     out[r] = sum;
   }
 }
@@ -102,8 +100,7 @@ class DiagonalTiles {
 
 template <class T>
 void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* out) {
-  double constant = -half_log_2pi * static_cast<double>(A);
-  for (Index k = 0; log_std.shared && k < A; ++k) constant -= static_cast<double>(log_std.data[k]);
+  const double constant = -half_log_2pi * static_cast<double>(A);
   const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
   for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
     tiles.move_to(first, rows);
@@ -112,11 +109,7 @@ void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
       const T z = (a[k] - m[k]) * root[k] * root[k];
-      terms[k] = T(-0.5) * z * z;
-    }
-    if (!log_std.shared) {
-      PGCORE_INDEPENDENT
-      for (Index k = 0; k < rows * A; ++k) terms[k] -= log[k];
+      terms[k] = vecmath::multiply_add(T(-0.5) * z, z, -log[k]);
     }
     sum_rows(terms, rows, A, constant, out + first);
   });
