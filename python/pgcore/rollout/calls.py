@@ -23,7 +23,7 @@ from pgcore.rollout.faults import (
     place,
     raise_told,
 )
-from pgcore.rollout.outcomes import BOOL, FLOAT64, check_obs, flag_array, reward_array
+from pgcore.rollout.outcomes import BOOL, check_obs, flag_array, reward_array
 from pgcore.rollout.spaces import ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
 
@@ -82,7 +82,7 @@ def step_vector(
         )
     obs, rewards, terminated, truncated, info = outcome
     shape = (env.num_envs,)
-    if type(rewards) is not np.ndarray or rewards.dtype is not FLOAT64 or rewards.shape != shape:
+    if type(rewards) is not np.ndarray or rewards.dtype.kind != "f" or rewards.shape != shape:
         rewards = reward_array(_rows("rewards", rewards, shape))
     if type(terminated) is not np.ndarray or terminated.dtype is not BOOL or terminated.shape != shape:
         terminated = flag_array("terminated", _rows("terminated", terminated, shape))
