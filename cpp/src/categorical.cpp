@@ -9,7 +9,7 @@ void log_prob(Index num_rows, Index K, const std::int64_t* actions, const T* log
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
     softmax.load(logits + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) out[first + r] = softmax.log_prob(r, actions[first + r]);
+    softmax.log_prob([&](Index r) { return actions[first + r]; }, out + first);
   });
 }
 
@@ -18,7 +18,7 @@ void score(Index num_rows, Index K, const std::int64_t* actions, const T* logits
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
     softmax.load(logits + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) softmax.score(r, actions[first + r], out + (first + r) * K);
+    softmax.score([&](Index r) { return actions[first + r]; }, out + first * K, K);
   });
 }
 
@@ -36,7 +36,7 @@ void entropy(Index num_rows, Index K, const T* logits, T* out) {
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
     softmax.load(logits + first * K, K, rows);
-    for (Index r = 0; r < rows; ++r) out[first + r] = softmax.entropy(r);
+    softmax.entropies(out + first);
   });
 }
 

@@ -25,14 +25,15 @@ class CategoricalHead final : public Head<T> {
   void log_prob(Index rows, const T* logits, const T*, Actions<T> a, T* out) const override {
     Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
-      for (Index r = 0; r < count; ++r) totals.add(first + r, p.log_prob(r, choice(a, first + r, d)));
+      T of_choice[group];
+      p.log_prob([&](Index r) { return choice(a, first + r, d); }, of_choice);
+      for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
   }
   void score(Index rows, const T* logits, const T*, Actions<T> a, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
-      for (Index r = 0; r < count; ++r) {
-        p.score(r, choice(a, first + r, d), d_logits + (first + r) * this->num_outputs + offset);
-      }
+      T* out = d_logits + first * this->num_outputs + offset;
+      p.score([&](Index r) { return choice(a, first + r, d); }, out, this->num_outputs);
     });
   }
   // The first k whose cumulative probability exceeds the noise; undefined_choice where there are no
@@ -73,17 +74,20 @@ class CategoricalHead final : public Head<T> {
   void entropy(Index rows, const T* logits, const T*, T* out) const override {
     Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index, Index) {
-      for (Index r = 0; r < count; ++r) totals.add(first + r, p.entropy(r));
+      T of_choice[group];
+      p.entropies(of_choice);
+      for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
   }
   // ∂H/∂logit_k = −p_k (log p_k + H), both counted from the largest log p.
   void add_entropy_gradient(Index rows, const T* logits, T scale, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
+      T mean_shortfall[group];
+      p.mean_shortfalls(mean_shortfall);
       for (Index r = 0; r < count; ++r) {
-        const T mean_shortfall = p.mean_shortfall(r);
         T* row = d_logits + (first + r) * this->num_outputs + offset;
         for (Index k = 0; k < size(d); ++k) {
-          if (p.weight(r, k) > 0) row[k] -= scale * p.prob(r, k) * (p.shifted(r, k) + mean_shortfall);
+          if (p.weight(r, k) > 0) row[k] -= scale * p.prob(r, k) * (p.shifted(r, k) + mean_shortfall[r]);
         }
       }
     });

@@ -14,13 +14,19 @@
 namespace pgcore::gaussian {
 namespace {
 
-// out ← 1/√σ. Its square, 1/σ, may overflow where (a − μ)/σ does not. The root stays finite, so that 0/σ is 0
-// for any σ; where it would not, σ is so small that any other number divided by it overflows.
+// out ← 1/√σ. Its square, 1/σ, may overflow where (a − μ)/σ does not. The root stays a normal number, so that
+// 0/σ is 0 for any σ; where it would not, σ is so small that any other number divided by it overflows, or so
+// large that it underflows.
 template <class T>
 void inverse_roots(const T* log_std, Index count, T* out) {
-  constexpr T highest = std::is_same_v<T, float> ? T(88) : T(709);
+  constexpr T bound = std::is_same_v<T, float> ? T(87) : T(708);
   PGCORE_INDEPENDENT
-  for (Index k = 0; k < count; ++k) out[k] = vecmath::exp(T(-0.5) * log_std[k], highest);
+  for (Index k = 0; k < count; ++k) {
+    T x = T(-0.5) * log_std[k];
+    x = x < -bound ? -bound : x;
+    x = x > bound ? bound : x;
+    out[k] = vecmath::exp_moderate(x);
+  }
 }
 
 // out[r] = constant + Σ_a terms[r, a].
@@ -33,9 +39,20 @@ void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
     }
     return;
   }
+  const T start = static_cast<T>(constant);
+  constexpr Index lanes = std::is_same_v<T, double> ? 4 : 1;  // in float, GCC makes nothing of more
   for (Index r = 0; r < rows; ++r) {
-    T sum = static_cast<T>(constant);
-    for (Index a = 0; a < A; ++a) sum += terms[r * A + a];
+    const T* row = terms + r * A;
+    T sum = start;
+    Index a = 0;
+    if (lanes > 1 && A >= lanes) {
+      T partial[lanes] = {};
+      for (; a + lanes <= A; a += lanes) {
+        for (Index k = 0; k < lanes; ++k) partial[k] += row[a + k];
+      }
+      for (Index k = 0; k < lanes; ++k) sum += partial[k];
+    }
+    for (; a < A; ++a) sum += row[a];
     out[r] = sum;
   }
 }
@@ -85,7 +102,8 @@ class DiagonalTiles {
 
 template <class T>
 void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* out) {
-  const double constant = -half_log_2pi * static_cast<double>(A);
+  double constant = -half_log_2pi * static_cast<double>(A);
+  for (Index k = 0; log_std.shared && k < A; ++k) constant -= static_cast<double>(log_std.data[k]);
   const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
   for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
     tiles.move_to(first, rows);
@@ -94,7 +112,11 @@ void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
       const T z = (a[k] - m[k]) * root[k] * root[k];
-      terms[k] = T(-0.5) * z * z - log[k];
+      terms[k] = T(-0.5) * z * z;
+    }
+    if (!log_std.shared) {
+      PGCORE_INDEPENDENT
+      for (Index k = 0; k < rows * A; ++k) terms[k] -= log[k];
     }
     sum_rows(terms, rows, A, constant, out + first);
   });
@@ -169,6 +191,7 @@ class Factor {
       for (Index j = 0; j < i; ++j) {
         const double l = static_cast<double>(L[i * A + j]);
         buffer_[i * A + j] = l == 0 ? T(0) : static_cast<T>(l / diagonal);
+        has_zeros_ |= buffer_[i * A + j] == T(0);
       }
       int exponent = 0;
       const bool fits = inverse <= static_cast<double>(std::numeric_limits<T>::max()) &&
@@ -182,53 +205,64 @@ class Factor {
   void divide_by_diagonal(Index i, T* x) const {                          // for a group of rows
     const T *factor = buffer_.data() + A_ * A_ + i, first = factor[0], second = factor[A_];
     for (Index r = 0; r < group; ++r) x[r] *= first;
-    for (Index r = 0; second != T(1) && r < group; ++r) x[r] *= second;
+    if (second == T(1)) return;
+    for (Index r = 0; r < group; ++r) x[r] *= second;
   }
   T over_diagonal(T x, Index i) const {  // x / L_ii
     const T* factor = buffer_.data() + A_ * A_ + i;
     return x * factor[0] * factor[A_];
   }
   Index size() const { return A_; }
+  bool has_zeros() const { return has_zeros_; }  // below the diagonal
 
  private:
   Index A_;
+  bool has_zeros_ = false;
   SmallBuffer<T> buffer_;
 };
 
+// y −= l x for a group of rows, where l is not 0: 0·∞ would be NaN.
+template <bool may_be_zero, class T>
+void subtract(T l, const T* x, T* y) {
+  if (may_be_zero && l == T(0)) return;
+  for (Index r = 0; r < group; ++r) y[r] -= l * x[r];
+}
+
 // x ← z = L⁻¹ x for a group of rows, stored (A, group).
-template <class T>
+template <bool may_be_zero, class T>
 void solve_lower(const Factor<T>& L, T* x) {
   for (Index i = 0; i < L.size(); ++i) {
-    T* xi = x + i * group;
-    L.divide_by_diagonal(i, xi);
-    for (Index j = 0; j < i; ++j) {
-      const T l = L.ratio(i, j);
-      if (l == T(0)) continue;  // 0·∞ would be NaN
-      const T* xj = x + j * group;
-      for (Index r = 0; r < group; ++r) xi[r] -= l * xj[r];
-    }
+    L.divide_by_diagonal(i, x + i * group);
+    for (Index j = 0; j < i; ++j) subtract<may_be_zero>(L.ratio(i, j), x + j * group, x + i * group);
   }
+}
+template <class T>
+void solve_lower(const Factor<T>& L, T* x) {
+  L.has_zeros() ? solve_lower<true>(L, x) : solve_lower<false>(L, x);
 }
 
 // x ← u = D L⁻ᵀ x, D the diagonal of L, likewise.
-template <class T>
+template <bool may_be_zero, class T>
 void solve_lower_transposed(const Factor<T>& L, T* x) {
   for (Index i = L.size() - 1; i >= 0; --i) {
-    T* xi = x + i * group;
-    for (Index j = i + 1; j < L.size(); ++j) {
-      const T l = L.ratio(j, i);
-      if (l == T(0)) continue;
-      const T* xj = x + j * group;
-      for (Index r = 0; r < group; ++r) xi[r] -= l * xj[r];
-    }
+    for (Index j = i + 1; j < L.size(); ++j)
+      subtract<may_be_zero>(L.ratio(j, i), x + j * group, x + i * group);
   }
+}
+template <class T>
+void solve_lower_transposed(const Factor<T>& L, T* x) {
+  L.has_zeros() ? solve_lower_transposed<true>(L, x) : solve_lower_transposed<false>(L, x);
 }
 
 // x[i, r] = a[r, i] − m[r, i]; lanes without a row are zero.
 template <class T>
 void load_difference(const T* a, const T* m, Index rows, Index A, T* x) {
-  for (Index i = 0; i < A; ++i) {
-    for (Index r = 0; r < group; ++r) x[i * group + r] = r < rows ? a[r * A + i] - m[r * A + i] : T(0);
+  if (rows < group) std::fill_n(x, A * group, T(0));
+  for (Index i = 0; i < A && rows < group; ++i) {
+    for (Index r = 0; r < rows; ++r) x[i * group + r] = a[r * A + i] - m[r * A + i];
+  }
+  for (Index i = 0; i < A && rows == group; ++i) {
+    for (Index r = 0; r < group; ++r) x[i * group + r] = a[r * A + i] - m[r * A + i];
   }
 }
 

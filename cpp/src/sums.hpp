@@ -24,17 +24,32 @@ double lane_sum(Index count, F&& f) {
   return total;
 }
 
-// Σ f(i) of a row, with f in T: one by one in T while the row is short, in lanes of double where rounding
-// would add up.
+// As many numbers are added one by one in T, where rounding may not add up further.
 inline constexpr Index longest_short_row = 32;
+
+// Σ f(i) of a row, with f in T: one by one, or in lanes of T, of which short sums are added in double.
 template <class T, class F>
 T row_sum(Index count, F&& f) {
-  if (count > longest_short_row) {
-    return static_cast<T>(lane_sum(count, [&](Index i) { return static_cast<double>(f(i)); }));
+  constexpr Index lanes = 8;
+  if (count <= lanes) {
+    T total = 0;
+    for (Index i = 0; i < count; ++i) total += f(i);
+    return total;
   }
-  T total = 0;
-  for (Index i = 0; i < count; ++i) total += f(i);
-  return total;
+  double total = 0;
+  for (Index first = 0; first < count; first += lanes * longest_short_row) {
+    const Index end = std::min(count, first + lanes * longest_short_row);
+    T partial[lanes] = {};
+    Index i = first;
+    for (; i + lanes <= end; i += lanes) {
+      for (Index k = 0; k < lanes; ++k) partial[k] += f(i + k);
+    }
+    for (Index k = 0; i + k < end; ++k) partial[k] += f(i + k);
+    T half[lanes / 2];
+    for (Index k = 0; k < lanes / 2; ++k) half[k] = partial[k] + partial[k + lanes / 2];
+    total += static_cast<double>((half[0] + half[2]) + (half[1] + half[3]));
+  }
+  return static_cast<T>(total);
 }
 
 template <class T>

@@ -47,7 +47,7 @@ struct Format<double> {
 
 // a·b + c, in one instruction where the level has it (contraction is off, so that only this decides).
 template <class T>
-inline T multiply_add(T a, T b, T c) {
+PGCORE_INLINE inline T multiply_add(T a, T b, T c) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   return std::fma(a, b, c);
 #else
@@ -58,18 +58,18 @@ inline T multiply_add(T a, T b, T c) {
 // Horner's rule, coefficients from the highest power down. Unrolled: a loop in here would stop callers' loops
 // from vectorising.
 template <class T, class... Rest>
-inline T polynomial(T x, T first, Rest... rest) {
+PGCORE_INLINE inline T polynomial(T x, T first, Rest... rest) {
   T y = first;
   ((y = multiply_add(y, x, static_cast<T>(rest))), ...);
   return y;
 }
 
 // (e^r − 1 − r)/r² for |r| ≤ ln(2)/2.
-inline float exp_tail(float r) {
+PGCORE_INLINE inline float exp_tail(float r) {
   return polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
                     1.6666665459e-1f, 5.0000001201e-1f);
 }
-inline double exp_tail(double r) {  // Taylor to r¹³, remainder below 5e-18
+PGCORE_INLINE inline double exp_tail(double r) {  // Taylor to r¹³, remainder below 5e-18
   return polynomial(r, 1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
                     1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5);
 }
@@ -77,11 +77,11 @@ inline double exp_tail(double r) {  // Taylor to r¹³, remainder below 5e-18
 // x = n ln 2 + r with an integer n, kept in the low bits of `shifted`.
 template <class T>
 struct Reduced {
-  T shifted, r;
-  explicit Reduced(T x) {
+  T shifted, n, r;
+  PGCORE_INLINE explicit Reduced(T x) {
     using F = Format<T>;
     shifted = multiply_add(x, T(1.4426950408889634), F::round_magic);
-    const T n = shifted - F::round_magic;
+    n = shifted - F::round_magic;
     r = multiply_add(-n, F::ln2_low, multiply_add(-n, F::ln2_high, x));
   }
   typename Format<T>::Int exponent() const {
@@ -93,28 +93,37 @@ struct Reduced {
 // 2^k within the range of normal numbers. For k made from a NaN it is anything: unsigned, so that the shift
 // is defined.
 template <class T>
-inline T power_of_two(typename Format<T>::Int k) {
+PGCORE_INLINE inline T power_of_two(typename Format<T>::Int k) {
   using Bits = std::make_unsigned_t<typename Format<T>::Int>;
   return bit_cast<T>(static_cast<Bits>(static_cast<Bits>(k + Format<T>::bias) << Format<T>::mantissa_bits));
 }
 
-// Of `highest` where x is larger.
+// The same bits as exp for x ≤ 0, in fewer operations; anything for x beyond exp_max.
 template <class T>
-inline T exp(T x, T highest = Format<T>::exp_max) {
+PGCORE_INLINE inline T exp_to_one(T x) {
   using F = Format<T>;
-  x = x < F::exp_min ? F::exp_min : x;  // NaN fails both comparisons and flows on
-  x = x > highest ? highest : x;
+  using Int = typename F::Int;
+  using Bits = std::make_unsigned_t<Int>;
+  x = x < F::exp_min ? F::exp_min : x;  // NaN fails the comparison and flows on
   const Reduced<T> reduced(x);
   const T r = reduced.r;
-  // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right.
-  const auto n = reduced.exponent();
-  const auto half = n >> 1;
+  // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right. The shift is of a
+  // positive number: not all levels have a signed one for vectors of 64 bits.
+  const Int n = reduced.exponent();
+  const Int half = static_cast<Int>(static_cast<Bits>(n + 2 * F::bias) >> 1) - F::bias;
   return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
-// The same bits for |x| ≤ 80, in fewer operations; anything for other x.
+// Of `highest` where x is larger.
 template <class T>
-inline T exp_moderate(T x) {
+PGCORE_INLINE inline T exp(T x, T highest = Format<T>::exp_max) {
+  return exp_to_one(x > highest ? highest : x);
+}
+
+// The same bits where e^x and the power of two nearest to it are normal numbers (|x| ≤ 87 for float, 708 for
+// double), in fewer operations; anything for other x.
+template <class T>
+PGCORE_INLINE inline T exp_moderate(T x) {
   const Reduced<T> reduced(x);
   const T r = reduced.r;
   return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(reduced.exponent());
@@ -123,13 +132,13 @@ inline T exp_moderate(T x) {
 // e^x − 1 − x, to a few units in the last place also near zero, where it is x²/2. With x = n ln 2 + r this is
 // 2ⁿ (e^r − 1 − r) + (2ⁿ − 1)(1 + r) − n ln 2, and all but the first term are zero for n = 0.
 template <class T>
-inline T exp_excess(T x) {
+PGCORE_INLINE inline T exp_excess(T x) {
   using F = Format<T>;
   const T lowest = T(-0.6931) * F::bias, highest = T(0.6934) * (F::bias + 1);  // 2ⁿ normal, or infinite
   T bounded = x < lowest ? lowest : x;
   bounded = bounded > highest ? highest : bounded;
   const Reduced<T> reduced(bounded);
-  const T r = reduced.r, n = static_cast<T>(reduced.exponent());
+  const T r = reduced.r, n = reduced.n;
   const T scale = power_of_two<T>(reduced.exponent()), less = scale - T(1);
   const T rest = multiply_add(less, r, (less - n * F::ln2_high) - n * F::ln2_low);
   const T y = multiply_add(scale, exp_tail(r) * (r * r), rest);
@@ -138,19 +147,20 @@ inline T exp_excess(T x) {
 
 // Natural logarithm of x ≥ 1 (softmax denominators); NaN and infinity flow through.
 template <class T>
-inline T log_from_one(T x) {
+PGCORE_INLINE inline T log_from_one(T x) {
   using F = Format<T>;
   using Int = typename F::Int;
   const Int one = bit_cast<Int>(T(1));
   const Int sqrt_half = bit_cast<Int>(T(0.70710678118654752));
   using Bits = std::make_unsigned_t<Int>;  // a NaN's bits may overflow
-  const Int bits = static_cast<Int>(bit_cast<Bits>(x) + static_cast<Bits>(one - sqrt_half));
-  const Int exponent = (bits >> F::mantissa_bits) - F::bias;
-  const Int mantissa_mask = (Int{1} << F::mantissa_bits) - 1;
-  const T m = bit_cast<T>(static_cast<Int>((bits & mantissa_mask) + sqrt_half));  // in [√½, √2)
+  const Bits bits = bit_cast<Bits>(x) + static_cast<Bits>(one - sqrt_half);
+  constexpr Bits implied_one = Bits{1} << F::mantissa_bits, mantissa_mask = implied_one - 1;
+  const T m = bit_cast<T>((bits & mantissa_mask) + static_cast<Bits>(sqrt_half));  // in [√½, √2)
   const T s = (m - T(1)) / (m + T(1));
   const T z = s * s;  // at most 0.0295; log m = 2 artanh s
-  const T e = static_cast<T>(exponent);
+  // The exponent in the low bits of 2^mantissa_bits: not all levels turn 64-bit integers into numbers.
+  constexpr T origin = static_cast<T>(implied_one);
+  const T e = bit_cast<T>((bits >> F::mantissa_bits) | bit_cast<Bits>(origin)) - (origin + T(F::bias));
   const T y =
       (T(2) * s + (T(2) * s * z *
                        polynomial(z, T(1.0 / 23), T(1.0 / 21), T(1.0 / 19), T(1.0 / 17), T(1.0 / 15),
@@ -162,7 +172,7 @@ inline T log_from_one(T x) {
 
 // log(1 + x) of x ≥ 0, to a few units in the last place also near zero; NaN and infinity flow through.
 template <class T>
-inline T log1p(T x) {
+PGCORE_INLINE inline T log1p(T x) {
   const T rounded = T(1) + x;
   const T lost = rounded < T(2) ? x - (rounded - T(1)) : T(0);  // beyond, it is below the result's last place
   const T y = log_from_one(rounded) + lost;
@@ -172,7 +182,7 @@ inline T log1p(T x) {
 // With E = e^{2|x|} − 1, tanh|x| = E/(E + 2). E is 2ⁿ(e^r − 1) + (2ⁿ − 1), which loses nothing near zero (n =
 // 0).
 template <class T>
-inline T tanh(T x) {
+PGCORE_INLINE inline T tanh(T x) {
   using Int = typename Format<T>::Int;
   const Int sign = bit_cast<Int>(x) & std::numeric_limits<Int>::min();
   const T magnitude = bit_cast<T>(static_cast<Int>(bit_cast<Int>(x) ^ sign));
