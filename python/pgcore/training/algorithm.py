@@ -340,13 +340,18 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
                 if isinstance(env, str):
                     close_vector_env(made)
                 raise ValueError(f"env: expected {name} {expected}, got {got}")
-        self.env, self.num_envs, self._collector = made, int(made.num_envs), None
+        self._keep_env(made, int(made.num_envs))
 
     def close(self) -> None:
         """Close the environment. The model can still predict and be saved."""
         if self.env is not None:
-            close_vector_env(self.env)
-            self.env = self._collector = None
+            try:
+                close_vector_env(self.env)
+            finally:
+                self._keep_env(None, self.num_envs)
+
+    def _keep_env(self, env: VectorEnv[Any, Any, Any] | None, num_envs: int) -> None:
+        vars(self).update(env=env, num_envs=num_envs, _collector=None)  # assigning them is refused
 
     def _made(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
         if isinstance(env, gym.Env | VectorEnv):
