@@ -17,7 +17,7 @@ __all__ = ["OF_A_NEW_POLICY", "refuse_arguments", "refuse_attribute"]
 OF_A_NEW_POLICY = ("hidden", "activation", "init_log_std")
 
 _FIXED = ("hidden", "activation", "seed", "num_envs", "backend", "observation_space", "action_space")
-_FIXED_IN_OURS = ("policy", "critic")  # their optimizers and samplers hold these
+_FIXED_IN_OURS = ("policy",)  # their optimizers and samplers hold it
 
 
 def refuse_arguments(name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
