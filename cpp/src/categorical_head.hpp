@@ -31,7 +31,7 @@ class CategoricalHead final : public Head<T> {
     });
   }
   void score(Index rows, const T* logits, const T*, Actions<T> a, T* d_logits, T*) const override {
-    for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
+    for_softmax(rows, logits, [&](const Softmax& p, Index first, Index, Index d, Index offset) {
       T* out = d_logits + first * this->num_outputs + offset;
       p.score([&](Index r) { return choice(a, first + r, d); }, out, this->num_outputs);
     });

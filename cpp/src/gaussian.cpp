@@ -221,11 +221,23 @@ class Factor {
   SmallBuffer<T> buffer_;
 };
 
-// y −= l x for a group of rows, where l is not 0: 0·∞ would be NaN.
-template <bool may_be_zero, class T>
-void subtract(T l, const T* x, T* y) {
-  if (may_be_zero && l == T(0)) return;
-  for (Index r = 0; r < group; ++r) y[r] -= l * x[r];
+// y −= Σ_j ratio(j) x_j over j in first … last − 1 for a group of rows; a ratio of 0 is left out where there
+// may be any: 0·∞ would be NaN. Otherwise two at a time, so that y is read and written half as often.
+template <bool may_be_zero, class T, class F>
+void subtract(Index first, Index last, F&& ratio, const T* x, T* y) {
+  Index j = first;
+  for (; !may_be_zero && j + 1 < last; j += 2) {
+    const T l = ratio(j), m = ratio(j + 1);
+    const T *xl = x + j * group, *xm = xl + group;
+    PGCORE_INDEPENDENT
+    for (Index r = 0; r < group; ++r) y[r] = (y[r] - l * xl[r]) - m * xm[r];
+  }
+  for (; j < last; ++j) {
+    const T l = ratio(j), *xj = x + j * group;
+    if (may_be_zero && l == T(0)) continue;
+    PGCORE_INDEPENDENT
+    for (Index r = 0; r < group; ++r) y[r] -= l * xj[r];
+  }
 }
 
 // x ← z = L⁻¹ x for a group of rows, stored (A, group).
@@ -233,7 +245,7 @@ template <bool may_be_zero, class T>
 void solve_lower(const Factor<T>& L, T* x) {
   for (Index i = 0; i < L.size(); ++i) {
     L.divide_by_diagonal(i, x + i * group);
-    for (Index j = 0; j < i; ++j) subtract<may_be_zero>(L.ratio(i, j), x + j * group, x + i * group);
+    subtract<may_be_zero>(0, i, [&](Index j) { return L.ratio(i, j); }, x, x + i * group);
   }
 }
 template <class T>
@@ -245,8 +257,7 @@ void solve_lower(const Factor<T>& L, T* x) {
 template <bool may_be_zero, class T>
 void solve_lower_transposed(const Factor<T>& L, T* x) {
   for (Index i = L.size() - 1; i >= 0; --i) {
-    for (Index j = i + 1; j < L.size(); ++j)
-      subtract<may_be_zero>(L.ratio(j, i), x + j * group, x + i * group);
+    subtract<may_be_zero>(i + 1, L.size(), [&](Index j) { return L.ratio(j, i); }, x, x + i * group);
   }
 }
 template <class T>
@@ -266,24 +277,27 @@ void load_difference(const T* a, const T* m, Index rows, Index A, T* x) {
   }
 }
 
+// sum[r] += Σ_i x[i, r]² over the rows first … last − 1 of x.
+template <class T>
+PGCORE_INLINE inline void add_squares(const T* x, Index first, Index last, T* sum) {
+  for (Index i = first; i < last; ++i) {
+    for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
+  }
+}
+
 // out[r] = constant + scale · Σ_i x[i, r]²; short sums in T, and sums of them in double.
 template <class T>
 void sum_squares(const T* x, Index rows, Index A, double scale, double constant, T* out) {
-  const auto squares = [=](Index first, Index last, T* sum) {
-    for (Index i = first; i < last; ++i) {
-      for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
-    }
-  };
   if (A <= longest_short_row) {
     T sum[group] = {};
-    squares(0, A, sum);
+    add_squares(x, 0, A, sum);
     for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant) + static_cast<T>(scale) * sum[r];
     return;
   }
   double total[group] = {};
   for (Index first = 0; first < A; first += longest_short_row) {
     T sum[group] = {};
-    squares(first, std::min(A, first + longest_short_row), sum);
+    add_squares(x, first, std::min(A, first + longest_short_row), sum);
     for (Index r = 0; r < group; ++r) total[r] += static_cast<double>(sum[r]);
   }
   for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant + scale * total[r]);
