@@ -66,7 +66,6 @@ def test_other_attributes(tmp_path):
         ("backend", "async"),
         ("action_space", BOX),
         ("policy", CategoricalPolicy(4, 2)),
-        ("critic", ValueNetwork()),
     ],
 )
 def test_what_is_decided_when_the_model_is_made(tmp_path, name, value):

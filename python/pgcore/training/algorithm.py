@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -33,8 +33,6 @@ from pgcore.training.seeding import checked_seed, integer_seed
 from pgcore.training.statistics import mean_or_nan
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from pgcore.batch import Batch
     from pgcore.training.persistence import Component
 
