@@ -66,7 +66,7 @@ NUMERIC_FLOORS = {
     "policies",
     "baselines",
 }
-OUTSIDE = {"numpy", "threadpoolctl", "typing_extensions"}
+OUTSIDE = {"numpy", "threadpoolctl"}
 LAZILY_GYMNASIUM = {"policies"}  # `for_spaces` looks at spaces, which its caller has imported
 
 
@@ -219,11 +219,6 @@ def sources() -> list[Path]:
     files = [path for ending in ("*.hpp", "*.cpp") for path in (ROOT / "cpp").rglob(ending)]
     assert len(files) > 20
     return MODULES + sorted(files)
-
-
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_are_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
 def public_definitions(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST]]:

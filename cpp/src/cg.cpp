@@ -23,14 +23,14 @@ Product<T> matrix_product(Index n, const T* matrix) {
 
 namespace {
 
-// Sizes between 2^−reach and 2^reach need no scaling: squares, quotients and residuals of 1e-12 stay in
-// range.
+// Sizes between 2^−reach and 2^reach need no scaling. Together with `lost` that keeps pᵀAp in range, whose
+// size is that of A, of M⁻¹ squared and of a residual squared.
 template <class T>
-constexpr int reach = sizeof(T) == 4 ? 32 : 256;
+constexpr int reach = sizeof(T) == 4 ? 32 : 64;
 
 // A residual below this part of b is zero: products and squares of the numbers in it are lost in underflow.
 template <class T>
-constexpr double lost = sizeof(T) == 4 ? 1e-24 : 1e-140;
+constexpr double lost = sizeof(T) == 4 ? 1e-24 : 1e-100;
 
 // The part of what was gained in the objective: see `has_drifted`.
 constexpr double tolerated_drift = 0.1;

@@ -202,10 +202,11 @@ class Softmax {
       out[r * stride + k] = (others[r] + (T(1) - weight(r, k))) * -scale[r];
     }
   }
-  // Σ p (log p_max − log p) of every row; a probability of zero contributes nothing.
+  // Σ p (log p_max − log p) of every row; a probability of zero contributes nothing. Without a select: GCC 12
+  // takes one half's mask for the other half of a lane-wise sum of doubles.
   void mean_shortfalls(T* out) const {
     const T *shift = buffer_.data(), *w = weights();
-    tile_.sum([=](Index i) { return w[i] == 0 ? T(0) : -w[i] * shift[i]; }, out);
+    tile_.sum([=](Index i) { return w[i] * std::min(-shift[i], std::numeric_limits<T>::max()); }, out);
     for (Index r = 0; r < tile_.rows(); ++r) out[r] /= sum(r);
   }
   // −Σ p log p of every row, as a sum of terms none of which is negative.

@@ -132,7 +132,8 @@ void check_standardised(const HeadOptions<T>& head, Index count) {
   const auto P = static_cast<std::size_t>(policy.num_params());
   const auto theta = testing::normal<T>(policy.num_params(), 1);
   const auto obs = testing::normal<T>(count * 3, 2), real = testing::normal<T>(count * 2, 3);
-  std::vector<std::int64_t> choice(static_cast<std::size_t>(count) * 2), order(static_cast<std::size_t>(count));
+  std::vector<std::int64_t> choice(static_cast<std::size_t>(count) * 2),
+      order(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < choice.size(); ++i) choice[i] = real[i] > 0;
   std::iota(order.begin(), order.end(), 0);
   const Actions<T> actions =
@@ -151,17 +152,17 @@ void check_standardised(const HeadOptions<T>& head, Index count) {
     CHECK(step == report.minibatches);
     return t;
   };
-  const auto plain = testing::normal<double>(count, 4);
-  auto far = plain, equal = plain;
+  const auto ordinary = testing::normal<double>(count, 4);
+  auto far = ordinary, equal = ordinary;
   for (double& a : far) a = 1e8 + 2 * a;
   for (double& a : equal) a = 1e8 + 1e-8 * (a > 0);
   const Index batch_size = count - 1;  // leaves a minibatch of one, which keeps its advantage
-  const auto by_plain = moved(plain, count), by_far = moved(far, count);
+  const auto by_ordinary = moved(ordinary, count), by_far = moved(far, count);
   CHECK(report.finite && report.minibatches == 1);
-  CHECK(testing::relative_error(by_far, by_plain) < 1e-3);
-  CHECK(by_plain != theta);
+  CHECK(testing::relative_error(by_far, by_ordinary) < 1e-3);
+  CHECK(by_ordinary != theta);
   CHECK(moved(equal, count) == theta);
-  moved(plain, batch_size);
+  moved(ordinary, batch_size);
   CHECK(report.minibatches == 2);
   far[1] = std::nan("");
   CHECK(moved(far, count) == theta);

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["find_class", "is_shipped", "kind_of", "make", "parameters_of", "register"]
+__all__ = ["find_class", "is_shipped", "kind_of", "make", "named_parameters", "register"]
 
 _defined: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 
@@ -76,19 +76,21 @@ def make(config: Mapping[str, Any], base: type[Any], shipped: Mapping[str, Any])
     """
     arguments = dict(config)
     cls = find_class("kind", arguments.pop("kind", None), base, shipped)
-    takes = parameters_of(cls)
-    if not (is_shipped(cls) or takes is None):
+    if not (is_shipped(cls) or _takes_any(cls)):
+        takes = named_parameters(cls)
         arguments = {name: value for name, value in arguments.items() if name in takes}
     return cls(**arguments)
 
 
-def parameters_of(cls: type) -> list[str] | None:
-    """Names of the arguments of a class's constructor; None if it takes any."""
+def named_parameters(cls: type) -> list[str]:
+    """Names of the arguments of a class's constructor that can be given by name."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [name for name, one in inspect.signature(cls).parameters.items() if one.kind in named]
+
+
+def _takes_any(cls: type) -> bool:
     parameters = inspect.signature(cls).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
-    return [parameter.name for parameter in parameters if parameter.kind not in positional]
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def _find_defined(kind: str) -> object:

@@ -57,6 +57,15 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureF
     )
 
 
+@pytest.mark.parametrize("above", ["", "runs", "file"])
+def test_a_name_that_is_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str], above: str) -> None:
+    (tmp_path / "file").write_text("")
+    directory = tmp_path / above / ("long" * 100)
+    message = failure(capsys, *TRAIN, *QUICK, "--out", str(directory))
+    assert message.startswith("--out: expected a directory that can be ")
+    assert str(directory) in message
+
+
 def test_resuming_from_damaged_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     assert main([*TRAIN, *QUICK, "--out", str(run)]) == 0

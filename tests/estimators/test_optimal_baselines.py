@@ -11,9 +11,9 @@ from tiny_world import batch_of, episodes_of, expectation, make_policy, step_sco
 from oracles import assert_close
 from pgcore import Batch
 from pgcore.baselines import Constant, OptimalPerComponent, OptimalScalar
-from pgcore.estimators import policy_gradient
+from pgcore.estimators import off_policy_gradient, policy_gradient
 from pgcore.kernels import reward_to_go
-from pgcore.policies import CategoricalPolicy
+from pgcore.policies import CategoricalPolicy, GaussianPolicy, MultiBinaryPolicy, Policy
 
 FORMS = ("trajectory", "reward_to_go", "gpomdp")
 
@@ -164,3 +164,41 @@ def test_what_rounding_leaves_of_a_denominator_is_none(kind):
     # and a difference that is worth something is used
     b = kind().coefficients(5 * np.array([3.0]), np.array([3.0]), np.array([[10.0], [5.0]]), np.ones((2, 1)))
     np.testing.assert_allclose(b, [[2.5], [5.0]])
+
+
+@pytest.mark.parametrize("leave_one_out", [True, False])
+@pytest.mark.parametrize("kind", [OptimalScalar, OptimalPerComponent])
+@pytest.mark.parametrize("family", ["choice", "real", "bits"])
+@pytest.mark.parametrize("form", ["trajectory", "reward_to_go", "off-policy"])
+def test_rewards_around_a_large_number_keep_their_differences(family, kind, leave_one_out, form):
+    """Returns of 1e8 ± 1 with a policy in float32: its scores may be rounded, the returns may not."""
+    policy: Policy = {
+        "choice": CategoricalPolicy(2, 3, hidden=(4,)),
+        "real": GaussianPolicy(2, 2, hidden=(4,), covariance="full"),
+        "bits": MultiBinaryPolicy(2, 2, hidden=()),
+    }[family]
+    rng = np.random.default_rng(3)
+    obs = rng.normal(size=(60, 2))
+    actions, log_probs = policy.sample(obs, rng)
+    differences = rng.normal(size=60)
+    batch = Batch(obs, actions, 1e8 + differences, np.ones(60, bool), log_probs=log_probs)
+    baseline = kind(leave_one_out=leave_one_out)
+    if form == "off-policy":
+        found = off_policy_gradient(policy, batch, form="trajectory", baseline=baseline)
+    else:
+        found = policy_gradient(policy, batch, form=form, baseline=baseline)
+    g = policy.scores(obs, actions).astype(np.float64)
+    b = own_baselines(kind, g * batch.rewards[:, None], g, leave_one_out=leave_one_out)
+    expected = g * (batch.rewards[:, None] - b)
+    assert_close(found.gradient, expected.mean(axis=0), 1e-5)
+    assert found.variance_trace == pytest.approx(expected.var(axis=0, ddof=1).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [OptimalScalar, OptimalPerComponent])
+def test_an_episode_without_others_to_learn_from_has_no_baseline(kind):
+    """b is 0, not what returns have in common."""
+    policy = CategoricalPolicy(1, 2, hidden=())
+    batch = Batch([[1.0], [1.0]], [0, 1], [5.0, 3.0], [True, True])
+    one = batch.episode(0)
+    expected = 5.0 * policy.scores(one.obs, one.actions)[0].astype(np.float64)
+    assert_close(policy_gradient(policy, one, baseline=kind()).gradient, expected, 1e-6)

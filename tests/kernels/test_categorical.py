@@ -277,3 +277,14 @@ def test_bounds(rows: list[list[float]]) -> None:
     assert np.all(entropy <= math.log(K) + 1e-12)
     # KL to the uniform distribution is what entropy lacks to its maximum
     np.testing.assert_allclose(kernels.categorical_kl(p, np.zeros_like(p)), math.log(K) - entropy, atol=1e-12)
+
+
+@pytest.mark.parametrize("K", [2, 3, 9])
+def test_logits_from_one_end_of_the_range_to_the_other(lib: ModuleType, K: int, dtype: np.dtype) -> None:
+    """Their difference is beyond the range, which is no fault: that probability is 0 (and no warning)."""
+    z = np.full((1, K), -np.finfo(dtype).max, dtype)
+    z[0, 1] = np.finfo(dtype).max
+    np.testing.assert_array_equal(lib.categorical_log_prob([1], z), [0.0])
+    np.testing.assert_array_equal(lib.categorical_score([1], z), np.zeros((1, K)))
+    np.testing.assert_array_equal(lib.categorical_entropy(z), [0.0])
+    np.testing.assert_array_equal(lib.categorical_kl(z, z), [0.0])

@@ -148,3 +148,20 @@ def test_longer_rows_give_the_same_bits_wherever_they_lie(rng: np.random.Generat
     together = kernels.categorical_entropy(z)
     alone = [kernels.categorical_entropy(z[i : i + 1].copy())[0] for i in range(40)]
     np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("K", [33, 48, 64, 200])
+@pytest.mark.parametrize("scale", [30.0, 1e3, 1e4])
+def test_entropies_beside_choices_of_no_probability(
+    lib: ModuleType, K: int, scale: float, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    """Many choices, most of them with a weight of exactly 0; the second most probable in every place."""
+    z = (scale * rng.normal(size=(400, K)) - 2 * scale * K).astype(dtype)
+    z[np.arange(400), rng.integers(0, K, 400)] = 0.0
+    z[np.arange(400), rng.integers(0, K, 400)] = -6.0
+    x = z.astype(np.longdouble)
+    x -= x.max(axis=1, keepdims=True)
+    w = np.exp(x)
+    total = w.sum(axis=1)
+    expected = np.log(total) - (w * x).sum(axis=1) / total
+    np.testing.assert_allclose(lib.categorical_entropy(z), expected, rtol=1e-5, atol=1e-7)

@@ -227,6 +227,23 @@ def objective(a: np.ndarray, b: np.ndarray, x: np.ndarray, damping: float = 0.0)
     return float(0.5 * x @ (a @ x + damping * x) - b @ x)
 
 
+@pytest.mark.parametrize("matrix", [1e-70, 1e-45, 1e-12, 1.0, 1e12, 1e70])
+@pytest.mark.parametrize("right", [1e-45, 1.0, 1e45])
+@pytest.mark.parametrize("inverse", [None, 1e-50, 1e50])
+def test_sizes_that_multiply_are_not_negative_curvature(
+    lib: ModuleType, matrix: float, right: float, inverse: float | None
+) -> None:
+    """Without a tolerance r falls until it is lost: pᵀAp must not be lost before."""
+    a, b = np.array([[2.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.0, 0.5, 1.0]]), np.array([1.0, -2.0, 0.5])
+    preconditioner = None if inverse is None else inverse * np.diag([0.5, 1.0, 2.0])
+    for x0 in (None, right / matrix * np.ones(3)):
+        result = lib.conjugate_gradient(
+            matrix * a, right * b, rtol=0.0, max_iter=200, x0=x0, preconditioner=preconditioner
+        )
+        assert result.status == CGStatus.CONVERGED
+        assert_close(result.x * (matrix / right), np.linalg.solve(a, b), 1e-14)
+
+
 @pytest.mark.parametrize("case", ["large inverse", "inconsistent", "warm"])
 @pytest.mark.parametrize("seed", range(12))
 def test_nothing_worse_than_zero_comes_back(lib: ModuleType, case: str, seed: int, dtype: np.dtype) -> None:

@@ -94,3 +94,10 @@ def test_the_largest_weight_may_stand_anywhere(lib: ModuleType, dtype: np.dtype,
             assert lib.effective_sample_size(log_w) == 1.0
             columns = np.stack([log_w, log_w], axis=1)
             np.testing.assert_array_equal(lib.effective_sample_size(columns), [1.0, 1.0])
+
+
+def test_log_weights_from_one_end_of_the_range_to_the_other(lib: ModuleType, dtype: np.dtype) -> None:
+    """Their difference is beyond the range, which is no fault: that weight is 0 (and no warning)."""
+    largest = np.finfo(dtype).max
+    assert lib.effective_sample_size(np.array([largest, -largest, largest], dtype)) == 2.0
+    assert lib.effective_sample_size(np.array([[largest], [-largest]], dtype)).tolist() == [1.0]

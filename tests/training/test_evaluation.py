@@ -282,3 +282,29 @@ def test_an_exception_of_the_environment_stays_what_it_is():
         evaluate_policy(model, Fails(), 4)
     with pytest.raises(KeyError, match="goal"):
         evaluate_policy(model, SyncVectorEnv([Fails]), 4)
+
+
+class Says:
+    """Answers every observation with the same actions."""
+
+    def __init__(self, actions):
+        self.actions = actions
+
+    def predict(self, obs, state=None, episode_start=None, deterministic=False):
+        return self.actions, state
+
+
+@pytest.mark.parametrize("backend", ["sync", "async", None])
+@pytest.mark.parametrize("actions", [np.int64(1), np.zeros(3, np.int64), {"a": 1}, None])
+def test_actions_that_are_not_one_for_each_environment_are_the_models_fault(backend, actions):
+    if backend is None:
+        env = gym.make_vec("CartPole-v1", 2, vectorization_mode="sync")
+    else:
+        env = pgcore.rollout.make_vector_env("CartPole-v1", num_envs=2, backend=backend)
+    try:
+        with pytest.raises(ValueError, match=r"^actions: expected one for each of 2 environments, got"):
+            evaluate_policy(Says(actions), env, 2)
+        # Nothing of it is left in the workers.
+        assert evaluate_policy(Says(np.zeros(2, np.int64)), env, 2, seed=0)[0] == pytest.approx(9.5, abs=1.5)
+    finally:
+        env.close()

@@ -56,6 +56,51 @@ def test_other_attributes(tmp_path):
         own.clip_range = 0.1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden", (8,)),
+        ("activation", "relu"),
+        ("seed", 3),
+        ("num_envs", 7),
+        ("backend", "async"),
+        ("action_space", BOX),
+        ("policy", CategoricalPolicy(4, 2)),
+    ],
+)
+def test_what_is_decided_when_the_model_is_made(tmp_path, name, value):
+    model = PPO("CartPole-v1", hidden=(), n_steps=16)
+    for made in (model, pgcore.load(model.save(tmp_path / "model"), "CartPole-v1")):
+        before = getattr(made, name)
+        with pytest.raises(
+            AttributeError, match=rf"^{name}: expected to be decided when the model is made, in"
+        ):
+            setattr(made, name, value)
+        assert getattr(made, name) is before
+
+
+def test_another_environment_is_set_by_its_method():
+    model = PPO("CartPole-v1", hidden=(), n_steps=16).learn(16)
+    with pytest.raises(AttributeError, match=r"^env: expected set_env\(env\)"):
+        model.env = gym.make("CartPole-v1")
+    model.set_env(gym.make_vec("CartPole-v1", 3, vectorization_mode="sync"))
+    assert model.num_envs == 3
+    model.close()
+    assert (model.env, model.num_envs) == (None, 3)
+
+
+def test_a_model_is_closed_also_where_its_environment_fails_to():
+    class Stuck(Still):
+        def close(self):
+            raise RuntimeError("the simulator does not answer")
+
+    model = Sketch(Stuck(BOX, spaces.Discrete(2)))
+    with pytest.raises(RuntimeError, match="does not answer"):
+        model.close()
+    assert model.env is None
+    model.close()
+
+
 def test_settings_of_a_new_policy_beside_a_given_one():
     def policy():
         return GaussianPolicy(3, 1, hidden=(4,))

@@ -176,6 +176,10 @@ def test_what_could_not_be_made_again_is_refused_at_once():
         def __init__(self, scale=1.0, power=2):
             super().__init__(scale)
 
+    class Passes(Mean):  # its own argument, beside whatever its parent takes
+        def __init__(self, *, power=2, **others):
+            super().__init__(**others)
+
     class Changes(Constant):  # what it is given
         def __init__(self, c):
             super().__init__(2 * c)
@@ -189,6 +193,10 @@ def test_what_could_not_be_made_again_is_refused_at_once():
             Forgets(),
             r"critic: expected config\(\) to have every argument of Forgets\(...\), got none for power",
         ),
+        (
+            Passes(power=3),
+            r"critic: expected config\(\) to have every argument of Passes\(...\), got none for power",
+        ),
         (Changes(1.0), r"critic: expected one whose config\(\) has the arguments of Changes\(...\)"),
         (Needs(object()), r"critic: expected one whose config\(\) has the arguments of Needs\(...\)"),
         (Mean(np.ones(2)), r"critic: expected one whose config\(\) has the arguments of Mean\(...\)"),
@@ -196,6 +204,13 @@ def test_what_could_not_be_made_again_is_refused_at_once():
     ):
         with pytest.raises((TypeError, ValueError), match="^" + message):
             REINFORCE("CartPole-v1", critic=critic)
+
+    class Warm(CategoricalPolicy):
+        def __init__(self, *sizes, temperature=1.0, **others):
+            super().__init__(*sizes, **others)
+
+    with pytest.raises(ValueError, match=r"^policy: expected config\(\) .*, got none for temperature"):
+        REINFORCE("CartPole-v1", policy=Warm(4, 2, temperature=2.0))
 
     class Wide(CategoricalPolicy):
         def __init__(self, obs_dim, num_actions, width):

@@ -66,6 +66,8 @@ class OptimalBaseline(Baseline):
         denominator: NDArray[np.float64],
         own_numerator: NDArray[np.float64],
         own_denominator: NDArray[np.float64],
+        *,
+        centre: float = 0.0,
     ) -> NDArray[np.float64]:
         """Return b from sums of h·g and g·g over all episodes, and each episode's own part of them.
 
@@ -75,17 +77,21 @@ class OptimalBaseline(Baseline):
             Sums, shape (..., K).
         own_numerator, own_denominator
             Of one episode each, shape (E, ..., K).
+        centre
+            A number that was taken from all returns before: the gradients are h − centre·g instead of h.
 
         Returns
         -------
         numpy.ndarray
-            The baseline of each episode, (E, ..., K); 0 where the denominator vanishes.
+            The baseline of each episode less ``centre``, (E, ..., K); b is 0 where the denominator vanishes.
         """
         left_out = float(self.leave_one_out)
         above = numerator - left_out * own_numerator
         below = denominator - left_out * own_denominator
-        below[below <= _ROUNDING * denominator] = np.inf  # what is left of a difference may be rounding alone
+        nothing = below <= _ROUNDING * denominator  # what is left of a difference may be rounding alone
+        below[nothing] = np.inf
         above /= below
+        above[nothing] -= centre
         return above
 
     def _arguments(self) -> dict[str, Any]:

@@ -59,21 +59,21 @@ def usable_streams() -> Iterator[None]:
         os.close(descriptor)
         sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
         sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    strict = [
-        stream
+    failing = [  # surrogateescape is the locale C's: it only takes bytes that were no characters
+        (stream, stream.errors)
         for stream in (sys.stdout, sys.stderr)
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict"
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape")
     ]
-    for stream in strict:
+    for stream, _ in failing:
         stream.reconfigure(errors="replace")
     formatted, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         yield
     finally:
         warnings.formatwarning = formatted
-        for stream in strict:
+        for stream, errors in failing:
             with contextlib.suppress(OSError, ValueError):  # full, or closed meanwhile
-                stream.reconfigure(errors="strict")
+                stream.reconfigure(errors=errors)
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> str:

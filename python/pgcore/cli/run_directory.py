@@ -122,10 +122,14 @@ class RunDirectory:
 
     def require_free(self) -> None:
         """Refuse a directory that holds anything but a run that has not learned anything yet."""
-        if self.path.exists() and not self.path.is_dir():
-            raise CommandError(f"--out: expected a directory, got the file {self.path}")
         try:
-            found = sorted(os.listdir(self.path)) if self.path.is_dir() else []
+            found = sorted(os.listdir(self.path))
+        except FileNotFoundError:
+            found = []
+        except NotADirectoryError:
+            if self.path.exists():
+                raise CommandError(f"--out: expected a directory, got the file {self.path}") from None
+            found = []  # a file stands where a directory above it should be: `make` says so
         except OSError as error:
             raise CommandError(
                 f"--out: expected a directory that can be read, got {self.path} ({error.strerror})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pgcore.policies import Policy
 
 Array = NDArray[np.float64]
+FloatArray = NDArray[np.floating[Any]]
 
 __all__ = ["check_batch", "maximum_likelihood_gradient", "moments_of", "policy_gradient"]
 
@@ -181,8 +183,12 @@ def moments_of(
             moments.add(*gradient_rows(policy, batch, episodes, weighted))
         return moments
 
+    # In double, what one number can take away: of returns of 1e8 ± 1 a policy's float32 has only the 1e8.
+    centre = _best_constant(factors, terms.weighted_returns())
+    weighted = terms.weighted_advantages(np.full(batch.num_steps, centre))
+
     def parts(episodes: slice) -> tuple[Array, ...]:
-        h, g = gradient_rows(policy, batch, episodes, terms.weighted_returns(), factors)
+        h, g = gradient_rows(policy, batch, episodes, weighted, factors)
         products, squares = h * g, g * g
         if not baseline.per_component:
             products, squares = products.sum(axis=1, keepdims=True), squares.sum(axis=1, keepdims=True)
@@ -197,5 +203,14 @@ def moments_of(
         denominator = denominator + squares.sum(axis=0)
     for episodes in runs:
         h, g, products, squares = kept[0] if kept else parts(episodes)
-        moments.add(h - baseline.coefficients(numerator, denominator, products, squares) * g)
+        b = baseline.coefficients(numerator, denominator, products, squares, centre=centre)
+        moments.add(h - b * g)
     return moments
+
+
+def _best_constant(factors: Array, weighted_returns: FloatArray) -> float:
+    """Return the c for which Σ (c_t G_t − c_t·c)² is smallest, 0 where it is not known."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = float(np.dot(factors, factors))
+        constant = float(np.dot(factors, weighted_returns.astype(np.float64))) / (size or math.inf)
+    return constant if math.isfinite(constant) else 0.0

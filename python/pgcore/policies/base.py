@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -27,9 +27,6 @@ from pgcore.kernels._coerce import (
 from pgcore.policies.acting import Acting
 from pgcore.policies.fisher import Fisher, FisherOrigin
 from pgcore.policies.normalizer import ObservationNormalizer
-
-if TYPE_CHECKING:
-    from typing import Self
 
 __all__ = ["Policy"]
 

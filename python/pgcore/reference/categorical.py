@@ -85,7 +85,8 @@ def _shifted_and_others(z: FloatArray) -> tuple[FloatArray, FloatArray]:
 
     Near certainty 1 − p of the most probable choice is known by that sum alone.
     """
-    shifted: FloatArray = z - np.max(z, axis=1, keepdims=True, initial=-np.inf)
+    with np.errstate(over="ignore"):  # so far below the largest that its probability is 0
+        shifted: FloatArray = z - np.max(z, axis=1, keepdims=True, initial=-np.inf)
     weights = np.exp(shifted)
     ones = np.sum(np.where(weights < 1.0, 0.0, weights), axis=1, dtype=z.dtype)  # NaN is among them
     others = np.sum(np.where(weights < 1.0, weights, 0.0), axis=1, dtype=z.dtype) + (ones - 1.0)

@@ -99,5 +99,6 @@ def _effective_sample_size(log_w: FloatArray) -> float:
     largest = np.max(log_w)  # the ratio is the same for weights divided by their largest
     if largest == np.inf:
         return float(np.sum(log_w == np.inf))
-    w = np.exp(log_w.astype(np.float64) - largest)
+    with np.errstate(over="ignore"):  # so far below the largest that it is 0
+        w = np.exp(log_w.astype(np.float64) - largest)
     return float(np.sum(w) ** 2 / np.sum(w**2))

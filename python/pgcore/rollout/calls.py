@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -23,7 +24,7 @@ from pgcore.rollout.faults import (
     place,
     raise_told,
 )
-from pgcore.rollout.outcomes import BOOL, FLOAT64, check_obs, flag_array, reward_array
+from pgcore.rollout.outcomes import BOOL, check_obs, flag_array, reward_array
 from pgcore.rollout.spaces import ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
 
@@ -64,11 +65,22 @@ def step_vector(
 
     Raises
     ------
+    ValueError
+        If there is not one action for each environment.
     FaultyEnvironmentError
         If rewards are not a number for each environment, or flags no booleans.
     WorkerError
         If it has worker processes, and one of them ended.
     """
+    # Before anybody steps: gymnasium counts the actions while it sends them.
+    if type(actions) is np.ndarray:
+        fits = actions.shape[:1] == (env.num_envs,)
+    else:
+        fits = _are_for_each(env, actions)
+    if not fits:
+        raise ValueError(
+            f"actions: expected one for each of {env.num_envs} environments, got {describe(actions)}"
+        )
     try:
         outcome: Any = env.step(actions)
     except Exception as error:
@@ -82,7 +94,7 @@ def step_vector(
         )
     obs, rewards, terminated, truncated, info = outcome
     shape = (env.num_envs,)
-    if type(rewards) is not np.ndarray or rewards.dtype is not FLOAT64 or rewards.shape != shape:
+    if type(rewards) is not np.ndarray or rewards.dtype.kind != "f" or rewards.shape != shape:
         rewards = reward_array(_rows("rewards", rewards, shape))
     if type(terminated) is not np.ndarray or terminated.dtype is not BOOL or terminated.shape != shape:
         terminated = flag_array("terminated", _rows("terminated", terminated, shape))
@@ -107,6 +119,16 @@ def raise_unfit(
                 error, index = one, i
                 break
     raise FaultyEnvironmentError(f"{place(index, call)}, {error}") from error
+
+
+def _are_for_each(env: AnyVectorEnv, actions: Any) -> bool:
+    space = env.action_space
+    if isinstance(actions, Mapping | str) and not isinstance(space, gym.spaces.Dict):
+        return False  # its keys are no actions
+    try:
+        return len(list(iterate(space, actions))) == env.num_envs
+    except (TypeError, ValueError, KeyError, IndexError):
+        return False
 
 
 def _rows(name: str, values: Any, shape: tuple[int, ...]) -> list[Any]:

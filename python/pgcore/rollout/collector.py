@@ -225,6 +225,7 @@ class Collector(HoldsEnv):
         act = self.policy.actor(buffer.obs, noise, buffer.actions)
         num_recorded = np.zeros(self.num_envs, np.int64)
         playing = np.ones(self.num_envs, np.bool_)
+        most_steps = n_steps + self._max_steps
         t = 0
         while playing.any():
             if t == len(noise):
@@ -236,13 +237,11 @@ class Collector(HoldsEnv):
             recorded = buffer.recorded[t]
             recorded &= playing
             num_recorded += recorded
-            enough = num_recorded >= n_steps
-            playing &= ~(step.done & enough)
-            endless = playing & (num_recorded >= n_steps + self._max_steps)
-            if endless.any():
-                self._truncate(buffer, t, np.flatnonzero(endless))
-                playing &= ~endless
+            playing &= ~(step.done & (num_recorded >= n_steps))
             t += 1
+            if t >= most_steps and (endless := playing & (num_recorded >= most_steps)).any():
+                self._truncate(buffer, t - 1, np.flatnonzero(endless))
+                playing &= ~endless
         return t
 
     def _truncate(self, buffer: StepBuffer, t: int, envs: NDArray[np.intp]) -> None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -33,8 +33,6 @@ from pgcore.training.seeding import checked_seed, integer_seed
 from pgcore.training.statistics import mean_or_nan
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from pgcore.batch import Batch
     from pgcore.training.persistence import Component
 
@@ -340,13 +338,18 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
                 if isinstance(env, str):
                     close_vector_env(made)
                 raise ValueError(f"env: expected {name} {expected}, got {got}")
-        self.env, self.num_envs, self._collector = made, int(made.num_envs), None
+        self._keep_env(made, int(made.num_envs))
 
     def close(self) -> None:
         """Close the environment. The model can still predict and be saved."""
         if self.env is not None:
-            close_vector_env(self.env)
-            self.env = self._collector = None
+            try:
+                close_vector_env(self.env)
+            finally:
+                self._keep_env(None, self.num_envs)
+
+    def _keep_env(self, env: VectorEnv[Any, Any, Any] | None, num_envs: int) -> None:
+        vars(self).update(env=env, num_envs=num_envs, _collector=None)  # assigning them is refused
 
     def _made(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
         if isinstance(env, gym.Env | VectorEnv):

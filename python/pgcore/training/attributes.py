@@ -16,6 +16,9 @@ __all__ = ["OF_A_NEW_POLICY", "refuse_arguments", "refuse_attribute"]
 
 OF_A_NEW_POLICY = ("hidden", "activation", "init_log_std")
 
+_FIXED = ("hidden", "activation", "seed", "num_envs", "backend", "observation_space", "action_space")
+_FIXED_IN_OURS = ("policy",)  # their optimizers and samplers hold it
+
 
 def refuse_arguments(name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
     """Raise a `TypeError` for Stable-Baselines3's order, and for a policy that is given *and* described."""
@@ -44,6 +47,12 @@ def refuse_attribute(model: Algorithm[Any], name: str) -> None:
         raise AttributeError(
             f"{name}: expected hyperparameters to be given when the model is made, {kind}(env, {name}=...), "
             f"got an assignment; model.config.{name} is {getattr(model.config, name)!r}"
+        )
+    if name == "env":
+        raise AttributeError("env: expected set_env(env), which begins new episodes, got an assignment")
+    if name in _FIXED or (name in _FIXED_IN_OURS and is_shipped(type(model))):
+        raise AttributeError(
+            f"{name}: expected to be decided when the model is made, in {kind}(...), got an assignment"
         )
     if name.startswith("_") or hasattr(model, name) or not is_shipped(type(model)):
         return

@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from pgcore import baselines, policies
-from pgcore._kinds import is_shipped, kind_of, parameters_of
+from pgcore._kinds import is_shipped, kind_of, named_parameters
 from pgcore.kernels._coerce import integer, integers
 from pgcore.policies import ObservationNormalizer
 from pgcore.rollout import space_from_json, space_to_json
@@ -179,7 +179,7 @@ def _require_remakeable(name: str, part: Policy | Baseline, make: Callable[[Any]
             f"{name}: expected one whose config() has the arguments of {kind.__name__}(...) as JSON can hold "
             f"them, so that a saved model can be loaded, got {part.config()!r} ({error})"
         ) from error
-    missing = set(parameters_of(kind) or ()) - set(config) - {"seed"}  # of first weights, which are saved
+    missing = set(named_parameters(kind)) - set(config) - {"seed"}  # of first weights, which are saved
     if missing:
         raise ValueError(
             f"{name}: expected config() to have every argument of {kind.__name__}(...), got none for "
