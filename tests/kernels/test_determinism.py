@@ -104,8 +104,7 @@ every_case = pytest.mark.parametrize("case", CASES)
 
 
 def results(case: str, a: Arrays) -> tuple[np.ndarray, ...]:
-    found = CASES[case](a)
-    return found if isinstance(found, tuple) else (found,)
+    return as_tuple(CASES[case](a))
 
 
 def assert_same_results(found: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...]) -> None:
@@ -244,3 +243,54 @@ def test_rows_of_a_network_do_not_depend_on_others(name: str) -> None:
     for start in range(0, 30, 7):
         part = call(slice(start, start + 5))
         np.testing.assert_allclose(part, whole[start : start + 5], rtol=0, atol=1e-6 * np.abs(whole).max())
+
+
+def rows_of_a_density(name: str, width: int, dtype: Any) -> tuple[Case, Arrays]:
+    """A density of 37 rows, in arrays whose first axis is the batch."""
+    rng = np.random.default_rng(width)
+    x, y, log_std = (rng.normal(size=(37, width)).astype(dtype) for _ in range(3))
+    actions = np.arange(37) % width
+    cases: dict[str, tuple[Case, Arrays]] = {
+        "categorical_log_prob": (
+            lambda a: kernels.categorical_log_prob(a["actions"], a["x"]),
+            {"actions": actions, "x": x},
+        ),
+        "categorical_score": (
+            lambda a: kernels.categorical_score(a["actions"], a["x"]),
+            {"actions": actions, "x": x},
+        ),
+        "categorical_kl": (lambda a: kernels.categorical_kl(a["x"], a["y"]), {"x": x, "y": y}),
+        "categorical_entropy": (lambda a: kernels.categorical_entropy(a["x"]), {"x": x}),
+        "gaussian_log_prob": (
+            lambda a: kernels.gaussian_log_prob(a["x"], a["y"], a["log_std"]),
+            {"x": x, "y": y, "log_std": log_std},
+        ),
+        "gaussian_score": (
+            lambda a: kernels.gaussian_score(a["x"], a["y"], a["log_std"]),
+            {"x": x, "y": y, "log_std": log_std},
+        ),
+        "gaussian_entropy": (lambda a: kernels.gaussian_entropy(a["log_std"]), {"log_std": log_std}),
+    }
+    return cases[name]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8, 9, 16, 33, 300])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("categorical_log_prob", "categorical_score", "categorical_kl", "categorical_entropy"),
+        *("gaussian_log_prob", "gaussian_score", "gaussian_entropy"),
+    ],
+)
+def test_rows_of_a_density_do_not_depend_on_others(name: str, width: int, dtype: Any) -> None:
+    run, data = rows_of_a_density(name, width, dtype)
+    whole = run(data)
+    for start, stop in ((0, 1), (5, 6), (36, 37), (3, 20)):
+        part = run({key: value[start:stop] for key, value in data.items()})
+        for got, expected in zip(as_tuple(part), as_tuple(whole), strict=True):
+            assert_same_bits(got, expected[start:stop])
+
+
+def as_tuple(answer: Any) -> tuple[np.ndarray, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
