@@ -74,6 +74,9 @@ PGCORE_INLINE inline double exp_tail(double r) {  // Taylor to r¹³, remainder 
                     1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5);
 }
 
+template <class T>
+using Bits = std::make_unsigned_t<typename Format<T>::Int>;
+
 // x = n ln 2 + r with an integer n, kept in the low bits of `shifted`.
 template <class T>
 struct Reduced {
@@ -84,33 +87,27 @@ struct Reduced {
     n = shifted - F::round_magic;
     r = multiply_add(-n, F::ln2_low, multiply_add(-n, F::ln2_high, x));
   }
-  typename Format<T>::Int exponent() const {
-    using Int = typename Format<T>::Int;
-    return bit_cast<Int>(shifted) - bit_cast<Int>(Format<T>::round_magic);
-  }
+  // n as an integer; of a NaN it is anything, so integers are unsigned here: their arithmetic is defined.
+  Bits<T> exponent() const { return bit_cast<Bits<T>>(shifted) - bit_cast<Bits<T>>(Format<T>::round_magic); }
 };
 
-// 2^k within the range of normal numbers. For k made from a NaN it is anything: unsigned, so that the shift
-// is defined.
+// 2^k within the range of normal numbers.
 template <class T>
-PGCORE_INLINE inline T power_of_two(typename Format<T>::Int k) {
-  using Bits = std::make_unsigned_t<typename Format<T>::Int>;
-  return bit_cast<T>(static_cast<Bits>(static_cast<Bits>(k + Format<T>::bias) << Format<T>::mantissa_bits));
+PGCORE_INLINE inline T power_of_two(Bits<T> k) {
+  return bit_cast<T>((k + Bits<T>{Format<T>::bias}) << Format<T>::mantissa_bits);
 }
 
 // The same bits as exp for x ≤ 0, in fewer operations; anything for x beyond exp_max.
 template <class T>
 PGCORE_INLINE inline T exp_to_one(T x) {
   using F = Format<T>;
-  using Int = typename F::Int;
-  using Bits = std::make_unsigned_t<Int>;
   x = x < F::exp_min ? F::exp_min : x;  // NaN fails the comparison and flows on
   const Reduced<T> reduced(x);
   const T r = reduced.r;
   // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right. The shift is of a
   // positive number: not all levels have a signed one for vectors of 64 bits.
-  const Int n = reduced.exponent();
-  const Int half = static_cast<Int>(static_cast<Bits>(n + 2 * F::bias) >> 1) - F::bias;
+  constexpr Bits<T> bias{F::bias};
+  const Bits<T> n = reduced.exponent(), half = ((n + 2 * bias) >> 1) - bias;
   return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
@@ -149,18 +146,15 @@ PGCORE_INLINE inline T exp_excess(T x) {
 template <class T>
 PGCORE_INLINE inline T log_from_one(T x) {
   using F = Format<T>;
-  using Int = typename F::Int;
-  const Int one = bit_cast<Int>(T(1));
-  const Int sqrt_half = bit_cast<Int>(T(0.70710678118654752));
-  using Bits = std::make_unsigned_t<Int>;  // a NaN's bits may overflow
-  const Bits bits = bit_cast<Bits>(x) + static_cast<Bits>(one - sqrt_half);
-  constexpr Bits implied_one = Bits{1} << F::mantissa_bits, mantissa_mask = implied_one - 1;
-  const T m = bit_cast<T>((bits & mantissa_mask) + static_cast<Bits>(sqrt_half));  // in [√½, √2)
+  const Bits<T> sqrt_half = bit_cast<Bits<T>>(T(0.70710678118654752));
+  const Bits<T> bits = bit_cast<Bits<T>>(x) + (bit_cast<Bits<T>>(T(1)) - sqrt_half);
+  constexpr Bits<T> implied_one = Bits<T>{1} << F::mantissa_bits, mantissa_mask = implied_one - 1;
+  const T m = bit_cast<T>((bits & mantissa_mask) + sqrt_half);  // in [√½, √2)
   const T s = (m - T(1)) / (m + T(1));
   const T z = s * s;  // at most 0.0295; log m = 2 artanh s
   // The exponent in the low bits of 2^mantissa_bits: not all levels turn 64-bit integers into numbers.
   constexpr T origin = static_cast<T>(implied_one);
-  const T e = bit_cast<T>((bits >> F::mantissa_bits) | bit_cast<Bits>(origin)) - (origin + T(F::bias));
+  const T e = bit_cast<T>((bits >> F::mantissa_bits) | bit_cast<Bits<T>>(origin)) - (origin + T(F::bias));
   const T y =
       (T(2) * s + (T(2) * s * z *
                        polynomial(z, T(1.0 / 23), T(1.0 / 21), T(1.0 / 19), T(1.0 / 17), T(1.0 / 15),
