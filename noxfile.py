@@ -78,6 +78,7 @@ def sanitized(session: nox.Session) -> None:
         "-m",
         "pytest",
         "-q",
+        "--capture=sys",  # or a report that ends the process would be lost with what pytest holds back
         *(
             session.posargs
             or [f"tests/{part}" for part in ("kernels", "policies", "baselines", "estimators")]
