@@ -26,7 +26,8 @@ class CategoricalHead final : public Head<T> {
     Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
       T of_choice[group];
-      p.log_prob([&](Index r) { return choice(a, first + r, d); }, of_choice);
+      // What was just sampled may be undefined; its caller refuses it, so any choice will do here.
+      p.log_prob([&](Index r) { return std::max<Index>(0, choice(a, first + r, d)); }, of_choice);
       for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
   }
