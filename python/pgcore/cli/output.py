@@ -58,7 +58,7 @@ def usable_streams() -> Iterator[None]:
             pass
         os.close(descriptor)
         sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - for the rest of the process
-        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115 - likewise
     failing = [  # surrogateescape is the locale C's: it only takes bytes that were no characters
         (stream, stream.errors)
         for stream in (sys.stdout, sys.stderr)

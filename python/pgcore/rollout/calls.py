@@ -86,7 +86,7 @@ def step_vector(
     except Exception as error:
         _raise_told(env, error, "step()")
     if type(env) in _CHECKED:
-        return outcome  # type: ignore[no-any-return]
+        return outcome  # type: ignore[no-any-return]  # these two have checked it
     if not isinstance(outcome, tuple | list) or len(outcome) != 5:
         got = len(outcome) if isinstance(outcome, tuple | list) else describe(outcome)
         raise FaultyEnvironmentError(

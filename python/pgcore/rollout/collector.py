@@ -110,7 +110,7 @@ class Collector(HoldsEnv):
     128
     """
 
-    _where_episodes_are_lost = {"_can_go_on": False}  # noqa: RUF012
+    _where_episodes_are_lost = {"_can_go_on": False}  # noqa: RUF012 - never changed
 
     def __init__(
         self,

@@ -67,7 +67,7 @@ def mark(error: BaseException, where: str) -> None:
     if not is_from_environment(error):
         error.add_note(f"(raised by the code of {where})")
         with contextlib.suppress(AttributeError, TypeError):  # a class may have slots
-            error.raised_by_environment = True  # type: ignore[attr-defined]
+            error.raised_by_environment = True  # type: ignore[attr-defined]  # a mark of ours
 
 
 def is_from_environment(error: BaseException) -> bool:

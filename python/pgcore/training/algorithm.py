@@ -88,7 +88,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     """
 
     config_class: ClassVar[type[Config]] = Config
-    _where_episodes_are_lost = {"_collector": None}  # noqa: RUF012
+    _where_episodes_are_lost = {"_collector": None}  # noqa: RUF012 - never changed
     command: ClassVar[str]  # what the command line and the presets call it
     config: ConfigT
     env: VectorEnv[Any, Any, Any] | None
