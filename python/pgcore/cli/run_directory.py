@@ -109,16 +109,28 @@ class RunDirectory:
                 f"--out: expected a directory that can be written to, got {self.path} ({error.strerror})"
             ) from None
         if not mine:
-            raise CommandError(
-                f"--out: expected a directory in which no other command is training, got {self.path}, which "
-                f"process {lock.holder()} is using"
-            )
+            raise self._in_use(lock)
         try:
             for file in self._files():
                 remove_leftovers(file)
             yield
         finally:
             lock.release()
+
+    def require_unused(self) -> None:
+        """Refuse a directory in which another process trains; what it wrote there is not what is wrong."""
+        lock = FileLock(self.path / _LOCK)
+        if lock.path.exists():
+            with contextlib.suppress(OSError):  # `locked` says so
+                if not lock.acquire():
+                    raise self._in_use(lock)
+                lock.release()
+
+    def _in_use(self, lock: FileLock) -> CommandError:
+        return CommandError(
+            f"--out: expected a directory in which no other command is training, got {self.path}, which "
+            f"process {lock.holder()} is using"
+        )
 
     def require_free(self) -> None:
         """Refuse a directory that holds anything but a run that has not learned anything yet."""

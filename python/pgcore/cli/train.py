@@ -145,6 +145,7 @@ def _train(
 ) -> int:
     directory = None if args.out is None else RunDirectory(args.out)
     if directory is not None and not args.resume:
+        directory.require_unused()
         directory.require_free()
     with ExitStack() as held:
         try:
