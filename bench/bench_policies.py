@@ -14,7 +14,7 @@ import sizes
 from harness import Case, copy_limit
 from pgcore import reference
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
-from pgcore.training.prediction import Predictor
+from pgcore.rollout.prediction import Predictor
 
 
 class PlainGaussian:

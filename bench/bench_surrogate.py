@@ -11,7 +11,8 @@ import harness
 from harness import Case
 from pgcore import Batch
 from pgcore.baselines import ValueNetwork
-from pgcore.policies import CategoricalPolicy, SurrogateAscent
+from pgcore.optim import SurrogateAscent
+from pgcore.policies import CategoricalPolicy
 
 ROWS, MINIBATCH = 2048, 64
 OPTIONS: dict[str, Any] = {"clip_range": 0.2, "max_grad_norm": 0.5, "normalize_advantage": True}

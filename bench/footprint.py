@@ -64,7 +64,7 @@ before = resident("VmRSS")
 batches = []
 update = model.update
 def keep_sizes(batch):
-    names = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+    names = ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs")
     batches.append(sum(getattr(batch, each).nbytes for each in names))
     return update(batch)
 model.update = keep_sizes

@@ -36,7 +36,7 @@ else()
   endif()
 endif()
 
-set(PGCORE_CORE_SOURCES adam build categorical cg few_rows fisher gaussian heads inputs kronecker matmul mlp network orthogonal parallel policy policy_fit ratios scan value_fit)
+set(PGCORE_CORE_SOURCES adam build categorical cg few_rows fisher gaussian heads inputs kronecker matmul mlp network orthogonal parallel policy surrogate_ascent ratios scan value_fit)
 # What acting takes between two steps of the environments: in wide vectors it would slow down the steps (few_rows.hpp).
 set(PGCORE_ACTING_SOURCES few_rows heads inputs)
 list(TRANSFORM PGCORE_CORE_SOURCES REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/cpp/src/\\1.cpp")

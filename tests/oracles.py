@@ -48,8 +48,8 @@ def assert_same_bits(actual: Any, expected: Any) -> None:
 # ---- sums along time, written out ----
 
 
-def pieces(ends: np.ndarray | None, num_rows: int) -> Iterator[range]:
-    """The rows of each episode piece of one column; the last row always ends one."""
+def segments(ends: np.ndarray | None, num_rows: int) -> Iterator[range]:
+    """The rows of each episode segment of one column; the last row always ends one."""
     start = 0
     for t in range(num_rows):
         if t == num_rows - 1 or (ends is not None and ends[t]):
@@ -71,33 +71,33 @@ def by_column(f: Callable[..., tuple[np.ndarray, ...]], *arrays: np.ndarray | No
     return tuple(np.stack(column, axis=1) for column in zip(*columns, strict=True))
 
 
-def full_tails(tail: Any, shape: tuple[int, ...]) -> np.ndarray:
+def full_bootstrap_values(bootstrap: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Tails of every row, from nothing, from one row or from all rows."""
     result = np.zeros(shape)
-    if tail is not None and shape[0] > 0:
-        tail = np.asarray(tail, dtype=float)
-        if tail.shape == shape:
-            result[...] = tail
+    if bootstrap is not None and shape[0] > 0:
+        bootstrap = np.asarray(bootstrap, dtype=float)
+        if bootstrap.shape == shape:
+            result[...] = bootstrap
         else:
-            result[-1] = tail
+            result[-1] = bootstrap
     return result
 
 
 def reward_to_go_sums(
-    rewards: np.ndarray, gamma: float, ends: np.ndarray | None = None, tail: Any = None
+    rewards: np.ndarray, gamma: float, ends: np.ndarray | None = None, bootstrap: Any = None
 ) -> np.ndarray:
-    """Σ_{k ≥ t} γ^{k−t} r_k + γ^{n−t} tail, for a piece whose rows end before n."""
+    """Σ_{k ≥ t} γ^{k−t} r_k + γ^{n−t} bootstrap, for a segment whose rows end before n."""
 
-    def column(r: np.ndarray, end: np.ndarray | None, tails: np.ndarray) -> tuple[np.ndarray]:
+    def column(r: np.ndarray, end: np.ndarray | None, bootstrap: np.ndarray) -> tuple[np.ndarray]:
         g = np.zeros(len(r))
-        for piece in pieces(end, len(r)):
-            for t in piece:
-                g[t] = math.fsum(gamma ** (k - t) * r[k] for k in range(t, piece.stop))
-                g[t] += gamma ** (piece.stop - t) * tails[piece.stop - 1]
+        for segment in segments(end, len(r)):
+            for t in segment:
+                g[t] = math.fsum(gamma ** (k - t) * r[k] for k in range(t, segment.stop))
+                g[t] += gamma ** (segment.stop - t) * bootstrap[segment.stop - 1]
         return (g,)
 
     rewards = np.asarray(rewards, dtype=float)
-    return by_column(column, rewards, ends, full_tails(tail, rewards.shape))[0]
+    return by_column(column, rewards, ends, full_bootstrap_values(bootstrap, rewards.shape))[0]
 
 
 def gae_sums(
@@ -106,23 +106,23 @@ def gae_sums(
     gamma: float,
     lam: float,
     ends: np.ndarray | None = None,
-    tail: Any = None,
+    bootstrap: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A_t = Σ_{k ≥ t} (γλ)^{k−t} δ_k inside the piece, and A + v."""
+    """A_t = Σ_{k ≥ t} (γλ)^{k−t} δ_k inside the segment, and A + v."""
 
     def column(
-        r: np.ndarray, v: np.ndarray, end: np.ndarray | None, tails: np.ndarray
+        r: np.ndarray, v: np.ndarray, end: np.ndarray | None, bootstrap: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         a = np.zeros(len(r))
-        for piece in pieces(end, len(r)):
-            following = [*v[piece.start + 1 : piece.stop], tails[piece.stop - 1]]
-            delta = [r[t] + gamma * after - v[t] for t, after in zip(piece, following, strict=True)]
-            for i, t in enumerate(piece):
+        for segment in segments(end, len(r)):
+            following = [*v[segment.start + 1 : segment.stop], bootstrap[segment.stop - 1]]
+            delta = [r[t] + gamma * after - v[t] for t, after in zip(segment, following, strict=True)]
+            for i, t in enumerate(segment):
                 a[t] = math.fsum((gamma * lam) ** k * d for k, d in enumerate(delta[i:]))
         return a, a + v
 
     rewards, values = np.asarray(rewards, dtype=float), np.asarray(values, dtype=float)
-    return by_column(column, rewards, values, ends, full_tails(tail, rewards.shape))
+    return by_column(column, rewards, values, ends, full_bootstrap_values(bootstrap, rewards.shape))
 
 
 def vtrace_sums(
@@ -131,7 +131,7 @@ def vtrace_sums(
     log_ratios: np.ndarray,
     gamma: float,
     ends: np.ndarray | None = None,
-    tail: Any = None,
+    bootstrap: Any = None,
     rho_clip: float | None = 1.0,
     c_clip: float | None = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -140,42 +140,42 @@ def vtrace_sums(
     c_limit = math.inf if c_clip is None else c_clip
 
     def column(
-        r: np.ndarray, v: np.ndarray, log_rho: np.ndarray, end: np.ndarray | None, tails: np.ndarray
+        r: np.ndarray, v: np.ndarray, log_rho: np.ndarray, end: np.ndarray | None, bootstrap: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         targets, advantages = np.zeros(len(r)), np.zeros(len(r))
         rho = [min(rho_limit, math.exp(x)) for x in log_rho]
         c = [min(c_limit, math.exp(x)) for x in log_rho]
-        for piece in pieces(end, len(r)):
-            last = piece.stop - 1
-            following = {t: (v[t + 1] if t < last else tails[last]) for t in piece}
-            for t in piece:
+        for segment in segments(end, len(r)):
+            last = segment.stop - 1
+            following = {t: (v[t + 1] if t < last else bootstrap[last]) for t in segment}
+            for t in segment:
                 targets[t] = v[t] + math.fsum(
                     gamma ** (k - t)
                     * math.prod(c[i] for i in range(t, k))
                     * rho[k]
                     * (r[k] + gamma * following[k] - v[k])
-                    for k in range(t, piece.stop)
+                    for k in range(t, segment.stop)
                 )
-            for t in piece:
-                after = targets[t + 1] if t < last else tails[last]
+            for t in segment:
+                after = targets[t + 1] if t < last else bootstrap[last]
                 advantages[t] = rho[t] * (r[t] + gamma * after - v[t])
-        return targets, advantages
+        return advantages, targets
 
     arrays = [np.asarray(x, dtype=float) for x in (rewards, values, log_ratios)]
-    return by_column(column, *arrays, ends, full_tails(tail, arrays[0].shape))
+    return by_column(column, *arrays, ends, full_bootstrap_values(bootstrap, arrays[0].shape))
 
 
 def cumulative_sums(log_ratios: np.ndarray, ends: np.ndarray | None, direction: str) -> np.ndarray:
-    """Sums over the past (included), the future (excluded) or all of each piece."""
+    """Sums over the past (included), the future (excluded) or all of each segment."""
 
     def column(x: np.ndarray, end: np.ndarray | None) -> tuple[np.ndarray]:
         sums = np.zeros(len(x))
-        for piece in pieces(end, len(x)):
-            for t in piece:
+        for segment in segments(end, len(x)):
+            for t in segment:
                 rows = {
-                    "past": range(piece.start, t + 1),
-                    "future": range(t + 1, piece.stop),
-                    "trajectory": piece,
+                    "past": range(segment.start, t + 1),
+                    "future": range(t + 1, segment.stop),
+                    "trajectory": segment,
                 }[direction]
                 sums[t] = math.fsum(x[k] for k in rows)
         return (sums,)
@@ -188,26 +188,26 @@ def weighted_reward_to_go_sums(
     log_ratios: np.ndarray,
     gamma: float,
     ends: np.ndarray | None = None,
-    tail: Any = None,
+    bootstrap: Any = None,
 ) -> np.ndarray:
-    """Σ_{k ≥ t} γ^{k−t} (Π_{t < i ≤ k} ρ_i) r_k, and the tail with the weight of the last row, times γ."""
+    """Σ_{k ≥ t} γ^{k−t} (Π_{t < i ≤ k} ρ_i) r_k, and the bootstrap value with the last row's weight."""
 
     def column(
-        r: np.ndarray, log_rho: np.ndarray, end: np.ndarray | None, tails: np.ndarray
+        r: np.ndarray, log_rho: np.ndarray, end: np.ndarray | None, bootstrap: np.ndarray
     ) -> tuple[np.ndarray]:
         g = np.zeros(len(r))
-        for piece in pieces(end, len(r)):
-            for t in piece:
+        for segment in segments(end, len(r)):
+            for t in segment:
                 weight = [
                     gamma ** (k - t) * math.exp(math.fsum(log_rho[t + 1 : k + 1]))
-                    for k in range(t, piece.stop)
+                    for k in range(t, segment.stop)
                 ]
-                g[t] = math.fsum(w * x for w, x in zip(weight, r[t : piece.stop], strict=True))
-                g[t] += gamma * weight[-1] * tails[piece.stop - 1]
+                g[t] = math.fsum(w * x for w, x in zip(weight, r[t : segment.stop], strict=True))
+                g[t] += gamma * weight[-1] * bootstrap[segment.stop - 1]
         return (g,)
 
     arrays = [np.asarray(x, dtype=float) for x in (rewards, log_ratios)]
-    return by_column(column, *arrays, ends, full_tails(tail, arrays[0].shape))[0]
+    return by_column(column, *arrays, ends, full_bootstrap_values(bootstrap, arrays[0].shape))[0]
 
 
 # ---- derivatives ----

@@ -31,12 +31,12 @@ class Oracle:
     """A policy of given sizes, its parameters an argument of every call."""
 
     num_outputs: int
-    num_extra = 0
+    num_free = 0
 
     def __init__(self, obs_dim: int, hidden: tuple[int, ...], activation: str) -> None:
         sizes = [obs_dim, *hidden, self.num_outputs]
         self.num_net = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
-        self.num_params = self.num_net + self.num_extra
+        self.num_params = self.num_net + self.num_free
         self._net = oracles.mlp(sizes, activation)
 
     def outputs(self, theta: Any, obs: Any) -> Any:
@@ -112,7 +112,7 @@ class GaussianOracle(Oracle):
 
 
 class DiagonalOracle(GaussianOracle):
-    num_outputs = num_extra = GaussianOracle.A
+    num_outputs = num_free = GaussianOracle.A
 
     def covariance(self, theta: Any, num_rows: int, outputs: Any) -> Any:
         return anp.eye(self.A) * anp.exp(2.0 * theta[self.num_net :])
@@ -129,7 +129,7 @@ class StateOracle(GaussianOracle):
 
 class FullOracle(GaussianOracle):
     num_outputs = GaussianOracle.A
-    num_extra = GaussianOracle.A * (GaussianOracle.A + 1) // 2
+    num_free = GaussianOracle.A * (GaussianOracle.A + 1) // 2
 
     def covariance(self, theta: Any, num_rows: int, outputs: Any) -> Any:
         rows, columns = np.tril_indices(self.A)

@@ -20,11 +20,13 @@ PACKAGE = ROOT / "python" / "pgcore"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The floors: what stands on each, and which units it may import besides itself.
-_KERNELS = {"_dispatch", "kernels"}
-_DATA = _KERNELS | {"_kinds", "_stacklevel", "batch"}
-_MODELS = _DATA | {"policies", "baselines"}
+_KERNELS = {"_dispatch", "_arguments", "_rounding", "kernels"}
+_DATA = _KERNELS | {"_kinds", "_stacklevel", "data"}
+_CURVATURE = _DATA | {"curvature"}
+_MODELS = _CURVATURE | {"policies", "optim", "baselines"}
 _EXPERIENCE = _MODELS | {"rollout", "envs"}
-_TRAINING = _EXPERIENCE | {"estimators", "presets", "training"}
+_FILES = _EXPERIENCE | {"io"}
+_TRAINING = _FILES | {"estimators", "presets", "evaluation", "callbacks", "loggers", "training"}
 _EVERYTHING = _TRAINING | {"algorithms", "reference", "_build_info"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -33,15 +35,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_stacklevel": set(),
     "_dispatch": {"_cpu"},  # and, by name, the compiled core of one level
     "_build_info": {"_dispatch"},
-    "kernels": {"_dispatch"},
+    "_arguments": set(),
+    "_rounding": {"_arguments"},
+    "kernels": {"_dispatch", "_arguments"},
     "reference": set(),  # NumPy alone
-    "batch": {"kernels"},
-    "policies": _DATA,
+    "data": _KERNELS,
+    "curvature": _DATA,
+    "policies": _CURVATURE,
+    "optim": _CURVATURE,
     "baselines": _DATA,
     "rollout": _MODELS,
     "envs": _MODELS,
+    "io": _EXPERIENCE,
     "estimators": _MODELS,
     "presets": set(),  # tables of numbers
+    "evaluation": _EXPERIENCE,
+    "callbacks": _EXPERIENCE,
+    "loggers": _FILES,
     "training": _TRAINING,
     "algorithms": _TRAINING,
     "cli": _EVERYTHING | {"plots"},
@@ -62,7 +72,11 @@ NUMERIC_FLOORS = {
     "_build_info",
     "kernels",
     "reference",
-    "batch",
+    "_arguments",
+    "_rounding",
+    "data",
+    "curvature",
+    "optim",
     "policies",
     "baselines",
 }
@@ -131,7 +145,7 @@ def violations(unit: str, imports: Iterator[tuple[str, bool]]) -> list[str]:
         parts = name.split(".")
         if parts[0] == "pgcore":
             target = parts[1] if len(parts) > 1 else "__init__"
-            if target in HOME:  # `from pgcore import Batch` is pgcore.batch in the end
+            if target in HOME:  # `from pgcore import Batch` is pgcore.data.batch in the end
                 target = HOME[target].split(".")[1]
             allowed = {unit, "_version"} | MAY_IMPORT[unit]
             if target not in allowed and not (by_name and (unit, target) in BY_NAME):
@@ -167,14 +181,18 @@ def test_the_numeric_floors_need_numpy_alone(path: Path) -> None:
     ("unit", "source", "bad"),
     [
         ("kernels", "from pgcore.policies import Policy", ["pgcore.policies.Policy"]),
-        ("kernels", "def f():\n    import pgcore.batch", ["pgcore.batch"]),
+        ("kernels", "def f():\n    import pgcore.data.batch", ["pgcore.data.batch"]),
         ("kernels", "from pgcore import rollout", ["pgcore.rollout"]),
         ("kernels", "from pgcore import Batch", ["pgcore.Batch"]),
         ("rollout", "from pgcore import Batch", []),
         ("kernels", "from ..training.config import Config", ["pgcore.training.config.Config"]),
         ("kernels", "from .scan import gae\nfrom pgcore._dispatch import core", []),
-        ("kernels", "if TYPE_CHECKING:\n    from pgcore.batch import Batch", []),
-        ("kernels", "if TYPE_CHECKING:\n    pass\nelse:\n    import pgcore.batch", ["pgcore.batch"]),
+        ("kernels", "if TYPE_CHECKING:\n    from pgcore.data.batch import Batch", []),
+        (
+            "kernels",
+            "if TYPE_CHECKING:\n    pass\nelse:\n    import pgcore.data.batch",
+            ["pgcore.data.batch"],
+        ),
         ("baselines", "from pgcore.policies import Policy", ["pgcore.policies.Policy"]),
         ("reference", "from pgcore.kernels import gae", ["pgcore.kernels.gae"]),
         ("training", "import importlib\nimportlib.import_module('pgcore.algorithms')", []),

@@ -11,25 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgcore import Batch
-from pgcore.batch import Batch as DirectBatch
+from pgcore.data.batch import Batch as DirectBatch
 
 
 def make(**fields):
-    """Two pieces: steps 0-1 terminated, steps 2-4 truncated."""
+    """Two segments: steps 0-1 terminated, steps 2-4 truncated."""
     given_fields = {
         "obs": np.arange(10.0, dtype=np.float32).reshape(5, 2),
         "actions": np.array([0, 1, 1, 0, 2]),
         "rewards": np.array([1.0, 2.0, 3.0, 4.0, 5.0], np.float32),
         "ends": np.array([False, True, False, False, True]),
         "terminated": np.array([False, True, False, False, False]),
-        "tail_obs": np.array([[np.nan, np.nan], [8.0, 9.0]], np.float32),
+        "bootstrap_obs": np.array([[np.nan, np.nan], [8.0, 9.0]], np.float32),
         "log_probs": np.linspace(-5, -1, 5, dtype=np.float32),
     }
     return Batch(**{**given_fields, **fields})
 
 
 def assert_same(one: Batch, other: Batch) -> None:
-    for name in ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs"):
+    for name in ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs"):
         a, b = getattr(one, name), getattr(other, name)
         assert (a is None) == (b is None), name
         if a is not None:
@@ -41,34 +41,36 @@ def test_lazy_name_is_the_class():
     assert Batch is DirectBatch
 
 
-def test_pieces():
+def test_segments():
     batch = make()
-    assert (batch.num_steps, batch.num_episodes, batch.num_truncated) == (5, 2, 1)
-    np.testing.assert_array_equal(batch.piece_starts, [0, 2])
-    np.testing.assert_array_equal(batch.piece_ends, [1, 4])
-    np.testing.assert_array_equal(batch.piece_lengths, [2, 3])
-    np.testing.assert_array_equal(batch.step_in_piece, [0, 1, 0, 1, 2])
+    assert (batch.num_steps, batch.num_segments, batch.num_truncated) == (5, 2, 1)
+    np.testing.assert_array_equal(batch.segment_starts, [0, 2])
+    np.testing.assert_array_equal(batch.segment_ends, [1, 4])
+    np.testing.assert_array_equal(batch.segment_lengths, [2, 3])
+    np.testing.assert_array_equal(batch.step_in_segment, [0, 1, 0, 1, 2])
     np.testing.assert_array_equal(batch.truncated, [False, True])
-    assert repr(batch) == "Batch(num_steps=5, num_episodes=2, num_truncated=1)"
+    assert repr(batch) == "Batch(num_steps=5, num_segments=2, num_truncated=1)"
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
-def test_pieces_against_a_loop(flags):
+def test_segments_against_a_loop(flags):
     num_steps = len(flags)
     batch = Batch(np.zeros((num_steps, 1)), np.zeros(num_steps), np.arange(float(num_steps)), flags)
-    pieces, current = [], []
+    segments, current = [], []
     for row, flag in enumerate(flags):
         current.append(row)
         if flag or row == num_steps - 1:
-            pieces.append(current)
+            segments.append(current)
             current = []
-    assert batch.num_episodes == len(pieces)
+    assert batch.num_segments == len(segments)
     assert batch.num_truncated == (not flags[-1])
-    np.testing.assert_array_equal(batch.piece_starts, [piece[0] for piece in pieces])
-    np.testing.assert_array_equal(batch.piece_ends, [piece[-1] for piece in pieces])
-    np.testing.assert_array_equal(batch.step_in_piece, np.concatenate([np.arange(len(p)) for p in pieces]))
-    for i, piece in enumerate(pieces):
-        np.testing.assert_array_equal(batch.episode(i).rewards, piece)
+    np.testing.assert_array_equal(batch.segment_starts, [segment[0] for segment in segments])
+    np.testing.assert_array_equal(batch.segment_ends, [segment[-1] for segment in segments])
+    np.testing.assert_array_equal(
+        batch.step_in_segment, np.concatenate([np.arange(len(p)) for p in segments])
+    )
+    for i, segment in enumerate(segments):
+        np.testing.assert_array_equal(batch.segment(i).rewards, segment)
 
 
 def test_open_last_row_is_an_end_and_a_truncation_and_the_caller_keeps_his_array():
@@ -86,22 +88,24 @@ def test_terminated_defaults_to_ends():
     batch = Batch(np.zeros((3, 1)), np.zeros(3), np.zeros(3), [1, 0, 1])
     np.testing.assert_array_equal(batch.terminated, [True, False, True])
     assert batch.num_truncated == 0
-    assert batch.tail_obs is None
+    assert batch.bootstrap_obs is None
     assert batch.log_probs is None
 
 
 def test_nothing_is_copied_and_the_callers_arrays_stay_writeable():
     obs = np.zeros((4, 3), np.float32)
     actions, rewards, ends = np.zeros(4, np.int64), np.zeros(4, np.float32), np.array([0, 1, 0, 1], bool)
-    tail_obs, log_probs = np.zeros((2, 3), np.float32), np.zeros(4, np.float32)
-    batch = Batch(obs, actions, rewards, ends, terminated=ends, tail_obs=tail_obs, log_probs=log_probs)
+    bootstrap_obs, log_probs = np.zeros((2, 3), np.float32), np.zeros(4, np.float32)
+    batch = Batch(
+        obs, actions, rewards, ends, terminated=ends, bootstrap_obs=bootstrap_obs, log_probs=log_probs
+    )
     for name, array in {
         "obs": obs,
         "actions": actions,
         "rewards": rewards,
         "ends": ends,
         "terminated": ends,
-        "tail_obs": tail_obs,
+        "bootstrap_obs": bootstrap_obs,
         "log_probs": log_probs,
     }.items():
         held = getattr(batch, name)
@@ -111,14 +115,14 @@ def test_nothing_is_copied_and_the_callers_arrays_stay_writeable():
             held[...] = 1
 
 
-@pytest.mark.parametrize("name", ["obs", "rewards", "piece_ends", "truncated", "step_in_piece"])
+@pytest.mark.parametrize("name", ["obs", "rewards", "segment_ends", "truncated", "step_in_segment"])
 def test_attributes_cannot_be_exchanged(name):
     batch = make()
     with pytest.raises(AttributeError, match="immutable"):
         setattr(batch, name, np.zeros(5))
     with pytest.raises(AttributeError, match="immutable"):
         delattr(batch, name)
-    if name != "step_in_piece":
+    if name != "step_in_segment":
         assert not getattr(batch, name).flags.writeable
 
 
@@ -141,39 +145,39 @@ def test_replace():
 
 def test_episode():
     batch = make()
-    first, second = batch.episode(0), batch.episode(1)
+    first, second = batch.segment(0), batch.segment(1)
     np.testing.assert_array_equal(first.rewards, [1, 2])
     assert first.num_truncated == 0
     np.testing.assert_array_equal(second.obs, batch.obs[2:])
     np.testing.assert_array_equal(second.actions, [1, 0, 2])
-    np.testing.assert_array_equal(second.tail_obs, [[8, 9]])
+    np.testing.assert_array_equal(second.bootstrap_obs, [[8, 9]])
     np.testing.assert_array_equal(second.log_probs, batch.log_probs[2:])
-    assert (second.num_episodes, second.num_truncated) == (1, 1)
+    assert (second.num_segments, second.num_truncated) == (1, 1)
     assert np.shares_memory(second.obs, batch.obs)
-    assert_same(batch.episode(-1), second)
+    assert_same(batch.segment(-1), second)
     for i in (2, -3):
         with pytest.raises(IndexError) as error:
-            batch.episode(i)
-        assert str(error.value) == f"i: expected a piece of 2, got {i}"
+            batch.segment(i)
+        assert str(error.value) == f"i: expected a segment of 2, got {i}"
 
 
 def test_concatenate_is_the_inverse_of_episode():
     batch = make()
-    again = Batch.concatenate([batch.episode(i) for i in range(batch.num_episodes)])
+    again = Batch.concatenate([batch.segment(i) for i in range(batch.num_segments)])
     assert_same(again, batch)
     both = Batch.concatenate([batch, batch])
-    assert (both.num_steps, both.num_episodes, both.num_truncated) == (10, 4, 2)
-    np.testing.assert_array_equal(both.step_in_piece, [0, 1, 0, 1, 2, 0, 1, 0, 1, 2])
+    assert (both.num_steps, both.num_segments, both.num_truncated) == (10, 4, 2)
+    np.testing.assert_array_equal(both.step_in_segment, [0, 1, 0, 1, 2, 0, 1, 0, 1, 2])
 
 
-def test_concatenate_fills_in_tails_that_nobody_reads():
+def test_concatenate_fills_in_bootstrap_values_that_nobody_reads():
     terminated = Batch(
         np.ones((2, 2), np.float32), [0, 1], np.ones(2, np.float32), [0, 1], log_probs=[-1, -1]
     )
     joined = Batch.concatenate([terminated, make()])
-    np.testing.assert_array_equal(joined.tail_obs[-1], [8, 9])
-    assert len(joined.tail_obs) == 3
-    assert Batch.concatenate([terminated, terminated]).tail_obs is None
+    np.testing.assert_array_equal(joined.bootstrap_obs[-1], [8, 9])
+    assert len(joined.bootstrap_obs) == 3
+    assert Batch.concatenate([terminated, terminated]).bootstrap_obs is None
 
 
 def test_concatenate_errors():
@@ -182,11 +186,11 @@ def test_concatenate_errors():
         ([], "batches: expected at least one batch, got none"),
         ([batch, make(log_probs=None)], "log_probs: expected in all 2 batches or none, got 1"),
         (
-            [batch, make(tail_obs=None)],
-            "tail_obs: expected for the truncated pieces of every batch, got none in batch 1",
+            [batch, make(bootstrap_obs=None)],
+            "bootstrap_obs: expected for the truncated segments of every batch, got none in batch 1",
         ),
         (
-            [batch, make(obs=np.zeros((5, 3)), tail_obs=None)],
+            [batch, make(obs=np.zeros((5, 3)), bootstrap_obs=None)],
             "obs: expected shape (B, 2) in every batch, got (5, 3)",
         ),
         (
@@ -199,27 +203,35 @@ def test_concatenate_errors():
         assert str(error.value) == message
 
 
-def test_scatter_tails_selects():
+def test_scatter_bootstrap_values_selects():
     batch = make()
-    scattered = batch.scatter_tails(np.array([np.nan, 7.0], np.float32))
+    scattered = batch.scatter_bootstrap_values(np.array([np.nan, 7.0], np.float32))
     assert scattered.dtype == np.float32
     np.testing.assert_array_equal(scattered, [0, 0, 0, 0, 7])
     with pytest.raises(ValueError, match=r"values: expected shape \(2,\), got \(3,\)"):
-        batch.scatter_tails(np.zeros(3))
+        batch.scatter_bootstrap_values(np.zeros(3))
     terminated = make(terminated=None)
-    np.testing.assert_array_equal(terminated.scatter_tails([np.nan, np.inf]), np.zeros(5))
+    np.testing.assert_array_equal(terminated.scatter_bootstrap_values([np.nan, np.inf]), np.zeros(5))
 
 
 def test_no_steps():
-    batch = Batch(np.zeros((0, 3)), np.zeros((0, 2)), [], np.zeros(0, bool), tail_obs=np.zeros((0, 3)))
-    assert (batch.num_steps, batch.num_episodes, batch.num_truncated) == (0, 0, 0)
-    assert batch.step_in_piece.shape == batch.piece_lengths.shape == batch.scatter_tails([]).shape == (0,)
+    batch = Batch(np.zeros((0, 3)), np.zeros((0, 2)), [], np.zeros(0, bool), bootstrap_obs=np.zeros((0, 3)))
+    assert (batch.num_steps, batch.num_segments, batch.num_truncated) == (0, 0, 0)
+    assert (
+        batch.step_in_segment.shape
+        == batch.segment_lengths.shape
+        == batch.scatter_bootstrap_values([]).shape
+        == (0,)
+    )
     assert Batch(np.zeros((0, 3)), [], [], []).num_steps == 0
 
 
 def test_nan_and_infinity_pass():
     batch = make(
-        obs=np.full((5, 2), np.nan), rewards=np.full(5, np.inf), log_probs=np.full(5, -np.inf), tail_obs=None
+        obs=np.full((5, 2), np.nan),
+        rewards=np.full(5, np.inf),
+        log_probs=np.full(5, -np.inf),
+        bootstrap_obs=None,
     )
     assert np.isnan(batch.obs).all()
 
@@ -236,7 +248,7 @@ def test_dtypes():
     rewards = make(rewards=[1, 2, 3, 4, 5], log_probs=np.zeros(5, np.float16))
     assert rewards.rewards.dtype == np.float64
     assert rewards.log_probs.dtype == np.float32
-    images = make(obs=np.zeros((5, 4, 4, 3), np.uint8), tail_obs=None, actions=np.zeros((5, 2), bool))
+    images = make(obs=np.zeros((5, 4, 4, 3), np.uint8), bootstrap_obs=None, actions=np.zeros((5, 2), bool))
     assert images.obs.dtype == np.uint8
     assert images.obs.shape == (5, 4, 4, 3)
     assert images.actions.dtype == bool
@@ -308,8 +320,8 @@ def test_anything_array_like():
             "terminated: expected true only where ends is, got it at row 2",
         ),
         ({"terminated": [1]}, ValueError, "terminated: expected shape (5,), got (1,)"),
-        ({"tail_obs": np.zeros((3, 2))}, ValueError, "tail_obs: expected shape (2, 2), got (3, 2)"),
-        ({"tail_obs": np.zeros((2, 3))}, ValueError, "tail_obs: expected shape (2, 2), got (2, 3)"),
+        ({"bootstrap_obs": np.zeros((3, 2))}, ValueError, "bootstrap_obs: expected shape (2, 2), got (3, 2)"),
+        ({"bootstrap_obs": np.zeros((2, 3))}, ValueError, "bootstrap_obs: expected shape (2, 2), got (2, 3)"),
         ({"log_probs": np.zeros((5, 1))}, ValueError, "log_probs: expected shape (5,), got (5, 1)"),
         (
             {"log_probs": np.array(["x"] * 5)},

@@ -20,7 +20,8 @@ import pytest
 import pgcore
 from pgcore import Batch, baselines, envs, estimators, kernels, policies, rollout, training
 from pgcore.algorithms.ppo import AdaptiveCoefficient
-from pgcore.training.replay import Replay
+from pgcore.data.replay import Replay
+from pgcore.optim import SurrogateAscent, SurrogateReport
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
@@ -39,7 +40,7 @@ def batch_of(num_steps: int = 60, *, choices: int = 0, seed: int = 0) -> Batch:
         rng.normal(size=num_steps),
         ends,
         terminated=ends & (np.arange(num_steps) > 20),
-        tail_obs=rng.normal(size=(num_steps // 20, 3)),
+        bootstrap_obs=rng.normal(size=(num_steps // 20, 3)),
         log_probs=rng.normal(size=num_steps) - 2,
     )
 
@@ -104,7 +105,7 @@ def baseline_case(make: Callable[[], baselines.Baseline]) -> Case:
         state = [baseline.config(), baseline.state()]
         if isinstance(baseline, baselines.OptimalBaseline):
             return state
-        return [*state, baseline.values(BATCH, BATCH.rewards), baseline.tail_values(BATCH)]
+        return [*state, baseline.values(BATCH, BATCH.rewards), baseline.bootstrap_values(BATCH)]
 
     def use(baseline: baselines.Baseline) -> None:
         assert baseline.normalizer is not None
@@ -133,15 +134,15 @@ def change_fisher(operator: policies.Fisher) -> None:
     operator.damping *= 2
 
 
-def ascent() -> policies.SurrogateAscent:
+def ascent() -> SurrogateAscent:
     policy = policies.GaussianPolicy(3, 2, hidden=(5,), seed=2)
     policy.normalizer = normalizer()
-    made = policies.SurrogateAscent(policy)
+    made = SurrogateAscent(policy)
     climb(made)
     return made
 
 
-def climb(made: policies.SurrogateAscent) -> None:
+def climb(made: SurrogateAscent) -> None:
     arguments = OBS, BATCH.actions, BATCH.rewards, BATCH.log_probs, np.arange(60)
     made.epoch(*arguments, learning_rate=1e-3, normalize_advantage=True)
 
@@ -170,7 +171,7 @@ def seen_of_collector(made: rollout.Collector) -> Any:
 
 
 def batch_fields(batch: Batch) -> Any:
-    return [getattr(batch, name) for name in pgcore.batch.FIELDS]
+    return [getattr(batch, name) for name in pgcore.data.batch.FIELDS]
 
 
 def stepper() -> rollout.VectorStepper:
@@ -235,11 +236,11 @@ CASES: dict[str, Case] = {
     "pgcore.policies.ObservationNormalizer": Case(
         normalizer, lambda x: [x.state(), x.normalize(OBS), x.normalize(OBS[0])], lambda x: x.update(OBS**2)
     ),
-    "pgcore.policies.SurrogateAscent": Case(ascent, lambda x: [x.state(), x.policy.params], climb),
-    "pgcore.policies.SurrogateReport": Case(
-        lambda: policies.SurrogateReport(1, False, 0.5, 0.7, 0.01, 0.2, 1.5), fields_of
+    "pgcore.optim.SurrogateAscent": Case(ascent, lambda x: [x.state(), x.policy.params], climb),
+    "pgcore.optim.SurrogateReport": Case(
+        lambda: SurrogateReport(1, False, 0.5, 0.7, 0.01, 0.2, 1.5), fields_of
     ),
-    "pgcore.policies.Fisher": Case(fisher, seen_of_fisher, change_fisher),
+    "pgcore.curvature.Fisher": Case(fisher, seen_of_fisher, change_fisher),
     "pgcore.baselines.AverageReturn": baseline_case(lambda: baselines.AverageReturn(leave_one_out=False)),
     "pgcore.baselines.Constant": baseline_case(lambda: baselines.Constant(3.0)),
     "pgcore.baselines.LinearFeatures": baseline_case(lambda: baselines.LinearFeatures(ridge=1e-3)),
@@ -276,14 +277,14 @@ CASES: dict[str, Case] = {
         lambda: envs.HideObservations(gym.make("CartPole-v1"), keep=[0, 2]), 1
     ),
     "pgcore.envs.Recall": env_case(envs.Recall, 1),
-    "pgcore.training.SGD": Case(training.SGD, state_of),
-    "pgcore.training.Adam": Case(
+    "pgcore.optim.SGD": Case(training.SGD, state_of),
+    "pgcore.optim.Adam": Case(
         adam, lambda x: [x.state(), vars(x)], lambda x: x.ascend(np.zeros(3), np.ones(3), 0.1)
     ),
-    "pgcore.training.CheckpointCallback": Case(
+    "pgcore.callbacks.CheckpointCallback": Case(
         lambda: training.CheckpointCallback("model.npz", 10), lambda x: [x.path, x.save_freq]
     ),
-    "pgcore.training.CSVLogger": Case(lambda: closed_logger("."), lambda x: x.path),
+    "pgcore.loggers.CSVLogger": Case(lambda: closed_logger("."), lambda x: x.path),
     "Replay": Case(
         replay,
         lambda x: [x.state(), x.batches.maxlen],
@@ -294,8 +295,8 @@ CASES: dict[str, Case] = {
 
 # Nothing of these is ever held, or nothing may be copied.
 LEFT_OUT = {
-    "pgcore.training.ConsoleLogger": "belongs to a terminal; refuses",
-    "pgcore.training.ProgressBar": "belongs to a terminal; refuses",
+    "pgcore.loggers.ConsoleLogger": "belongs to a terminal; refuses",
+    "pgcore.callbacks.ProgressBar": "belongs to a terminal; refuses",
     "pgcore.estimators.EffectiveSampleSizeWarning": "a warning",
     "pgcore.rollout.FaultyEnvironmentError": "an exception",
     "pgcore.rollout.WorkerError": "an exception",
@@ -316,7 +317,7 @@ MODELS: dict[str, Callable[[], pgcore.training.Algorithm[Any]]] = {
     "OffPolicyPG": lambda: pgcore.OffPolicyPG("CartPole-v1", num_envs=2, n_steps=60, n_batches=3, seed=4),
     "BehaviourCloning": lambda: pgcore.BehaviourCloning(
         envs.HideObservations(gym.make("CartPole-v1"), keep=[0, 1, 3]),
-        demonstrations=batch_of(choices=2).replace(tail_obs=None),
+        demonstrations=batch_of(choices=2).replace(bootstrap_obs=None),
         validation_fraction=0.3,
         n_steps=60,
         seed=4,
@@ -326,16 +327,32 @@ MODELS: dict[str, Callable[[], pgcore.training.Algorithm[Any]]] = {
 
 def public_classes() -> Iterator[str]:
     """By where they are offered: what somebody can make, or is given."""
-    for name in ("kernels", "policies", "baselines", "rollout", "estimators", "envs", "training"):
+    seen: set[object] = {Batch}
+    for name in (
+        "kernels",
+        "curvature",
+        "policies",
+        "optim",
+        "baselines",
+        "rollout",
+        "estimators",
+        "envs",
+        "io",
+        "callbacks",
+        "loggers",
+        "training",
+    ):
         module = importlib.import_module(f"pgcore.{name}")
         for exported in module.__all__:
             found = getattr(module, exported)
             if (
                 inspect.isclass(found)
+                and found not in seen
                 and not inspect.isabstract(found)
                 and not issubclass(found, enum.Enum)
                 and not getattr(found, "_is_protocol", False)
             ):
+                seen.add(found)
                 yield f"pgcore.{name}.{exported}"
     yield "pgcore.Batch"
 

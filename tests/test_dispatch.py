@@ -359,7 +359,9 @@ def test_importing_is_light(module: str) -> None:
     assert loaded & heavy == set()
 
 
-@pytest.mark.parametrize("module", ["pgcore.kernels", "pgcore.policies", "pgcore.baselines", "pgcore.batch"])
+@pytest.mark.parametrize(
+    "module", ["pgcore.kernels", "pgcore.policies", "pgcore.baselines", "pgcore.data.batch"]
+)
 def test_mathematics_needs_numpy_alone(module: str) -> None:
     code = f"""
     import json, sys, {module}

@@ -14,7 +14,7 @@ void bind_inputs(pybind11::module_& m);
 void bind_kronecker(pybind11::module_& m);
 void bind_mlp(pybind11::module_& m);
 void bind_policy(pybind11::module_& m);
-void bind_policy_fit(pybind11::module_& m);
+void bind_surrogate_ascent(pybind11::module_& m);
 void bind_ratios(pybind11::module_& m);
 void bind_scan(pybind11::module_& m);
 void bind_value_fit(pybind11::module_& m);

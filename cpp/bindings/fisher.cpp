@@ -18,7 +18,7 @@ class FisherKernels {
       : obs_(obs), fisher_(make(policy, theta, obs, scaling, actions, max_cache_bytes)) {}
 
   Index num_params() const { return fisher_.num_params(); }
-  Index num_extra() const { return fisher_.num_extra(); }
+  Index num_free() const { return fisher_.num_free(); }
   Index num_rows() const { return fisher_.num_rows(); }
   Index num_roots() const { return fisher_.num_roots(); }
   std::vector<Index> layer_sizes() const { return fisher_.layer_sizes(); }
@@ -35,12 +35,12 @@ class FisherKernels {
     const release_gil guard;
     fisher_.diagonal(y);
   }
-  void extra_block(Array<T>& out) {
-    T* y = output("out", out, num_extra(), num_extra());
+  void free_block(Array<T>& out) {
+    T* y = output("out", out, num_free(), num_free());
     const release_gil guard;
-    fisher_.extra_block(y);
+    fisher_.free_block(y);
   }
-  void factors(std::vector<Array<T>> hidden, std::vector<Array<T>> delta, Array<T>& extra) {
+  void factors(std::vector<Array<T>> hidden, std::vector<Array<T>> delta, Array<T>& free_params) {
     const auto sizes = layer_sizes();
     check_count("hidden", hidden.size(), sizes.size() - 1);
     check_count("delta", delta.size(), sizes.size() - 1);
@@ -49,7 +49,7 @@ class FisherKernels {
       h.push_back(output("hidden", hidden.at(l), num_rows(), sizes[l]));
       d.push_back(output("delta", delta.at(l), num_rows() * num_roots(), sizes[l + 1]));
     }
-    T* e = output("extra", extra, num_rows(), num_extra());
+    T* e = output("free_params", free_params, num_rows(), num_free());
     const release_gil guard;
     fisher_.factors(h, d, e);
   }
@@ -141,14 +141,14 @@ void bind(py::module_& m, const char* name) {
   constructor(Reals{}, c);
   constructor(Choices{}, c);
   c.def_property_readonly("cached", &K::cached)
-      .def_property_readonly("num_extra", &K::num_extra)
+      .def_property_readonly("num_free", &K::num_free)
       .def_property_readonly("num_rows", &K::num_rows)
       .def_property_readonly("num_roots", &K::num_roots)
       .def_property_readonly("layer_sizes", &K::layer_sizes)
       .def("multiply", &K::multiply, py::arg("v").noconvert(), py::arg("out").noconvert())
       .def("diagonal", &K::diagonal, py::arg("out").noconvert())
-      .def("extra_block", &K::extra_block, py::arg("out").noconvert())
-      .def("factors", &K::factors, py::arg("hidden"), py::arg("delta"), py::arg("extra").noconvert())
+      .def("free_block", &K::free_block, py::arg("out").noconvert())
+      .def("factors", &K::factors, py::arg("hidden"), py::arg("delta"), py::arg("free_params").noconvert())
       .def("kronecker_factors", &K::kronecker_factors, py::arg("inputs"), py::arg("outputs"))
       .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("rtol"),
            py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"));

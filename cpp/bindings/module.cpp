@@ -34,7 +34,7 @@ void bind(py::module_& m) {
   bindings::bind_adam(m);
   bindings::bind_inputs(m);
   bindings::bind_policy(m);
-  bindings::bind_policy_fit(m);
+  bindings::bind_surrogate_ascent(m);
   bindings::bind_value_fit(m);
   bindings::bind_kronecker(m);
   bindings::bind_fisher(m);

@@ -1,7 +1,7 @@
 #include "pgcore/ratios.hpp"
 
-#include "cuts.hpp"
 #include "families.hpp"
+#include "segments.hpp"
 
 namespace pgcore::bindings {
 namespace {
@@ -24,17 +24,17 @@ void bind(py::module_& m) {
   m.def(
       "weighted_reward_to_go",
       [](const Array<T>& rewards, const Array<T>& log_ratios, const Optional<bool>& ends,
-         const Optional<T>& tail, double gamma, Array<T>& out) {
+         const Optional<T>& bootstrap, double gamma, Array<T>& out) {
         check_ndim("rewards", rewards, 2);
         const Index rows = rewards.shape(0), columns = rewards.shape(1);
         const T* l = input("log_ratios", log_ratios, rows, columns);
-        const auto cuts = cuts_of<T>(ends, tail, rows, columns);
+        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
         T* y = output("out", out, rows, columns);
         const release_gil guard;
-        ratios::weighted_reward_to_go(rows, columns, rewards.data(), l, cuts, gamma, y);
+        ratios::weighted_reward_to_go(rows, columns, rewards.data(), l, segments, gamma, y);
       },
       py::arg("rewards").noconvert(), py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(),
-      py::arg("tail").noconvert(), py::arg("gamma"), py::arg("out").noconvert());
+      py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("out").noconvert());
   m.def(
       "effective_sample_size",
       [](const Array<T>& log_weights, Array<T>& out) {

@@ -1,7 +1,7 @@
 #include "pgcore/scan.hpp"
 
-#include "cuts.hpp"
 #include "families.hpp"
+#include "segments.hpp"
 
 namespace pgcore::bindings {
 namespace {
@@ -10,51 +10,52 @@ template <class T>
 void bind(py::module_& m) {
   m.def(
       "reward_to_go",
-      [](const Array<T>& rewards, const Optional<bool>& ends, const Optional<T>& tail, double gamma,
+      [](const Array<T>& rewards, const Optional<bool>& ends, const Optional<T>& bootstrap, double gamma,
          Array<T>& out) {
         check_ndim("rewards", rewards, 2);
         const Index rows = rewards.shape(0), columns = rewards.shape(1);
-        const auto cuts = cuts_of<T>(ends, tail, rows, columns);
+        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
         T* y = output("out", out, rows, columns);
         const release_gil guard;
-        scan::reward_to_go(rows, columns, rewards.data(), cuts, gamma, y);
+        scan::reward_to_go(rows, columns, rewards.data(), segments, gamma, y);
       },
-      py::arg("rewards").noconvert(), py::arg("ends").noconvert(), py::arg("tail").noconvert(),
+      py::arg("rewards").noconvert(), py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(),
       py::arg("gamma"), py::arg("out").noconvert());
   m.def(
       "gae",
-      [](const Array<T>& rewards, const Array<T>& values, const Optional<bool>& ends, const Optional<T>& tail,
-         double gamma, double lam, Array<T>& advantages, Array<T>& value_targets) {
+      [](const Array<T>& rewards, const Array<T>& values, const Optional<bool>& ends,
+         const Optional<T>& bootstrap, double gamma, double lam, Array<T>& advantages,
+         Array<T>& value_targets) {
         check_ndim("rewards", rewards, 2);
         const Index rows = rewards.shape(0), columns = rewards.shape(1);
         const T* v = input("values", values, rows, columns);
-        const auto cuts = cuts_of<T>(ends, tail, rows, columns);
+        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
         T* a = output("advantages", advantages, rows, columns);
         T* targets = output("value_targets", value_targets, rows, columns);
         const release_gil guard;
-        scan::gae(rows, columns, rewards.data(), v, cuts, gamma, lam, a, targets);
+        scan::gae(rows, columns, rewards.data(), v, segments, gamma, lam, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("ends").noconvert(),
-      py::arg("tail").noconvert(), py::arg("gamma"), py::arg("lam"), py::arg("advantages").noconvert(),
+      py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("lam"), py::arg("advantages").noconvert(),
       py::arg("value_targets").noconvert());
   m.def(
       "vtrace",
       [](const Array<T>& rewards, const Array<T>& values, const Array<T>& log_ratios,
-         const Optional<bool>& ends, const Optional<T>& tail, double gamma, double rho_clip, double c_clip,
-         Array<T>& value_targets, Array<T>& advantages) {
+         const Optional<bool>& ends, const Optional<T>& bootstrap, double gamma, double rho_clip,
+         double c_clip, Array<T>& advantages, Array<T>& value_targets) {
         check_ndim("rewards", rewards, 2);
         const Index rows = rewards.shape(0), columns = rewards.shape(1);
         const T* v = input("values", values, rows, columns);
         const T* ratios = input("log_ratios", log_ratios, rows, columns);
-        const auto cuts = cuts_of<T>(ends, tail, rows, columns);
+        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
         T* targets = output("value_targets", value_targets, rows, columns);
         T* a = output("advantages", advantages, rows, columns);
         const release_gil guard;
-        scan::vtrace(rows, columns, rewards.data(), v, ratios, cuts, gamma, rho_clip, c_clip, targets, a);
+        scan::vtrace(rows, columns, rewards.data(), v, ratios, segments, gamma, rho_clip, c_clip, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("log_ratios").noconvert(),
-      py::arg("ends").noconvert(), py::arg("tail").noconvert(), py::arg("gamma"), py::arg("rho_clip"),
-      py::arg("c_clip"), py::arg("value_targets").noconvert(), py::arg("advantages").noconvert());
+      py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("rho_clip"),
+      py::arg("c_clip"), py::arg("advantages").noconvert(), py::arg("value_targets").noconvert());
 }
 
 }  // namespace

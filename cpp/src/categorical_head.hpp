@@ -146,7 +146,7 @@ class CategoricalHead final : public Head<T> {
       row[k - offset] = root * row_sum<T>(size(d), other);
     }
   }
-  void fisher_extra(const T*, const T*, T*) const override {}
+  void fisher_free(const T*, const T*, T*) const override {}
 
  private:
   using Softmax = categorical::Softmax<T>;

@@ -17,8 +17,8 @@ Index Fisher<T>::num_params() const {
   return passes_->num_params;
 }
 template <class T>
-Index Fisher<T>::num_extra() const {
-  return passes_->num_extra();
+Index Fisher<T>::num_free() const {
+  return passes_->num_free();
 }
 template <class T>
 Index Fisher<T>::num_rows() const {
@@ -49,13 +49,13 @@ void Fisher<T>::multiply(const T* v, T* out) {
     p.net.backward(p.theta.data(), rows, block);
     p.net.add_gradient(rows, block, sum);
   });
-  if (!p.empirical) p.head.fisher_extra(p.extra(), v + N, out + N);
+  if (!p.empirical) p.head.fisher_free(p.free_params(), v + N, out + N);
 }
 
 template <class T>
 void Fisher<T>::diagonal(T* out) {
   auto& p = *passes_;
-  const Index N = p.net.num_params(), E = p.num_extra();
+  const Index N = p.net.num_params(), E = p.num_free();
   p.sum_rows(2.0 * static_cast<double>(p.num_roots()), out,
              [&](Index first, Index rows, auto& block, T* sum) {
                for (Index k = 0; k < p.num_roots(); ++k) {
@@ -65,19 +65,19 @@ void Fisher<T>::diagonal(T* out) {
              });
   for (Index i = 0; i < N; ++i) out[i] /= static_cast<T>(p.B);
   std::vector<T> block(static_cast<std::size_t>(E * E));
-  extra_block(block.data());
+  free_block(block.data());
   for (Index k = 0; k < E; ++k) out[N + k] = block[static_cast<std::size_t>(k * E + k)];
 }
 
 template <class T>
-void Fisher<T>::extra_block(T* out) {
+void Fisher<T>::free_block(T* out) {
   auto& p = *passes_;
-  const Index E = p.num_extra();
+  const Index E = p.num_free();
   if (!p.empirical) {  // symmetric: rows are columns
     std::vector<T> unit(static_cast<std::size_t>(E), T(0));
     for (Index k = 0; k < E; ++k) {
       unit[static_cast<std::size_t>(k)] = T(1);
-      p.head.fisher_extra(p.extra(), unit.data(), out + k * E);
+      p.head.fisher_free(p.free_params(), unit.data(), out + k * E);
       unit[static_cast<std::size_t>(k)] = T(0);
     }
     return;
@@ -85,16 +85,16 @@ void Fisher<T>::extra_block(T* out) {
   std::fill_n(out, E * E, T(0));
   for (Index first = 0; first < p.B; first += Passes::block_rows) {
     const Index rows = std::min(Passes::block_rows, p.B - first);
-    const T* e = p.extra_scores(first, rows);
+    const T* e = p.free_scores(first, rows);
     add_transposed_product(E, rows, E, e, e, out);
   }
   for (Index i = 0; i < E * E; ++i) out[i] /= static_cast<T>(p.B);
 }
 
 template <class T>
-void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* extra) {
+void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) {
   auto& p = *passes_;
-  const Index K = p.num_roots(), E = p.num_extra();
+  const Index K = p.num_roots(), E = p.num_free();
   p.for_rows(2.0 * static_cast<double>(K), [&](Index first, Index rows, auto& block) {
     for (std::size_t l = 0; l < hidden.size(); ++l) {
       const Index width = p.net.size(static_cast<Index>(l));
@@ -109,7 +109,7 @@ void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& de
         }
       }
     }
-    if (p.empirical) std::copy_n(p.extra_scores(first, rows), rows * E, extra + first * E);
+    if (p.empirical) std::copy_n(p.free_scores(first, rows), rows * E, free_params + first * E);
   });
 }
 

@@ -38,7 +38,7 @@ struct Fisher<T>::Passes {
       net.forward(theta.data(), rows, block);
       T* s = state_of(first);
       if (empirical) {
-        head.score(rows, block.hidden.back(), extra(), policy.passes().at(actions, first), s,
+        head.score(rows, block.hidden.back(), free_params(), policy.passes().at(actions, first), s,
                    s + rows * net.num_outputs());
       } else {
         head.fisher_state(rows, block.hidden.back(), s);
@@ -46,14 +46,14 @@ struct Fisher<T>::Passes {
     });
   }
 
-  const T* extra() const { return theta.data() + net.num_params(); }
-  Index num_extra() const { return head.num_extra; }
-  Index state_width() const { return net.num_outputs() + (empirical ? num_extra() : 0); }
-  // Of the block that begins at row `first`: (rows, num_outputs), then (rows, num_extra) if empirical.
+  const T* free_params() const { return theta.data() + net.num_params(); }
+  Index num_free() const { return head.num_free; }
+  Index state_width() const { return net.num_outputs() + (empirical ? num_free() : 0); }
+  // Of the block that begins at row `first`: (rows, num_outputs), then (rows, num_free) if empirical.
   T* state_of(Index first) { return state.data() + first * state_width(); }
 
-  // Of the empirical form: the scores of the extra parameters, (rows, num_extra).
-  const T* extra_scores(Index first, Index rows) { return state_of(first) + rows * net.num_outputs(); }
+  // Of the empirical form: the scores of the free parameters, (rows, num_free).
+  const T* free_scores(Index first, Index rows) { return state_of(first) + rows * net.num_outputs(); }
 
   // f(first, rows, block), with activations in block.hidden and block.slope.
   template <class F>
@@ -82,21 +82,21 @@ struct Fisher<T>::Passes {
     }
   }
 
-  // block.delta.back() ← M_r x_r / B for the tangents x there; extra_sum += their share of the extra
+  // block.delta.back() ← M_r x_r / B for the tangents x there; free_sum += their share of the free ones
   // parameters.
-  void multiply_outputs(Index first, Index rows, const T* v_extra, Block& block, T* extra_sum) {
-    const Index O = net.num_outputs(), E = num_extra();
+  void multiply_outputs(Index first, Index rows, const T* v_free, Block& block, T* free_sum) {
+    const Index O = net.num_outputs(), E = num_free();
     T *x = block.delta.back(), *s = state_of(first);
     const T scale = T(1) / static_cast<T>(B);
-    if (!empirical) return head.fisher_outputs(rows, s, extra(), scale, x);
-    const T* e = extra_scores(first, rows);
+    if (!empirical) return head.fisher_outputs(rows, s, free_params(), scale, x);
+    const T* e = free_scores(first, rows);
     for (Index r = 0; r < rows; ++r) {
       T along = 0;
       for (Index j = 0; j < O; ++j) along += s[r * O + j] * x[r * O + j];
-      for (Index k = 0; k < E; ++k) along += e[r * E + k] * v_extra[k];
+      for (Index k = 0; k < E; ++k) along += e[r * E + k] * v_free[k];
       along *= scale;
       for (Index j = 0; j < O; ++j) x[r * O + j] = along * s[r * O + j];
-      for (Index k = 0; k < E; ++k) extra_sum[k] += along * e[r * E + k];
+      for (Index k = 0; k < E; ++k) free_sum[k] += along * e[r * E + k];
     }
   }
 
@@ -106,7 +106,7 @@ struct Fisher<T>::Passes {
     if (empirical) {
       std::copy_n(state_of(first), rows * net.num_outputs(), block.delta.back());
     } else {
-      head.fisher_root(rows, state_of(first), extra(), k, block.delta.back());
+      head.fisher_root(rows, state_of(first), free_params(), k, block.delta.back());
     }
     net.backward(theta.data(), rows, block);
   }

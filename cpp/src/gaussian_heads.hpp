@@ -20,7 +20,7 @@ T over_variance(T x, T inverse_std) {
   return x == T(0) ? T(0) : product;
 }
 
-// Mean from the network; log σ is the extra parameter, one for each action dimension.
+// Mean from the network; log σ is the free parameter, one for each action dimension.
 template <class T>
 class DiagonalGaussianHead final : public Head<T> {
  public:
@@ -70,7 +70,7 @@ class DiagonalGaussianHead final : public Head<T> {
     const T root = vecmath::exp(-log_std[k]);
     for (Index r = 0; r < rows; ++r) x[r * A + k] = root;
   }
-  void fisher_extra(const T*, const T* v, T* out) const override {
+  void fisher_free(const T*, const T* v, T* out) const override {
     for (Index j = 0; j < this->action_width; ++j) out[j] = T(2) * v[j];
   }
 };
@@ -140,7 +140,7 @@ class StateGaussianHead final : public Head<T> {
     std::fill_n(x, rows * O, T(0));
     for (Index r = 0; r < rows; ++r) x[r * O + k] = state[r * O + k];
   }
-  void fisher_extra(const T*, const T*, T*) const override {}
+  void fisher_free(const T*, const T*, T*) const override {}
 
  private:
   // Mean and log σ as two contiguous arrays.
@@ -167,8 +167,8 @@ class StateGaussianHead final : public Head<T> {
   T init_log_std_;
 };
 
-// Mean from the network, covariance L Lᵀ. L is learned (extra: its row-major lower triangle with the log of
-// the diagonal), or fixed (no extra).
+// Mean from the network, covariance L Lᵀ. L is learned (free_params: its row-major lower triangle with the
+// log of the diagonal), or fixed (no free_params).
 template <class T>
 class FullGaussianHead final : public Head<T> {
  public:
@@ -176,26 +176,28 @@ class FullGaussianHead final : public Head<T> {
   FullGaussianHead(Index A, std::vector<double> fixed_tril)
       : Head<T>(A, 0, A, false), fixed_(std::move(fixed_tril)) {}
 
-  void log_prob(Index rows, const T* mean, const T* extra, Actions<T> a, T* out) const override {
-    gaussian::log_prob_tril(rows, this->action_width, a.real, mean, Factor(*this, extra).data(), out);
+  void log_prob(Index rows, const T* mean, const T* free_params, Actions<T> a, T* out) const override {
+    gaussian::log_prob_tril(rows, this->action_width, a.real, mean, Factor(*this, free_params).data(), out);
   }
-  void score(Index rows, const T* mean, const T* extra, Actions<T> a, T* d_mean, T* d_extra) const override {
-    const Index A = this->action_width, E = this->num_extra;
-    Factor L(*this, extra);
+  void score(Index rows, const T* mean, const T* free_params, Actions<T> a, T* d_mean,
+             T* d_free) const override {
+    const Index A = this->action_width, E = this->num_free;
+    Factor L(*this, free_params);
     SmallBuffer<T> d_tril(rows * A * A);
     gaussian::score_tril(rows, A, a.real, mean, L.data(), d_mean, d_tril.data(), true);
     if (E == 0) return;
     for (Index r = 0; r < rows; ++r) {
       const T* d = d_tril.data() + r * A * A;
-      T* e = d_extra + r * E;
+      T* e = d_free + r * E;
       for (Index i = 0; i < A; ++i) {
         for (Index j = 0; j <= i; ++j) *e++ = d[i * A + j];
       }
     }
   }
-  void sample(Index rows, const T* mean, const T* extra, const T* noise, ActionsOut<T> a) const override {
+  void sample(Index rows, const T* mean, const T* free_params, const T* noise,
+              ActionsOut<T> a) const override {
     const Index A = this->action_width;
-    const Factor L(*this, extra);
+    const Factor L(*this, free_params);
     for (Index r = 0; r < rows; ++r) {
       for (Index i = 0; i < A; ++i) {
         double x = static_cast<double>(mean[r * A + i]);
@@ -207,26 +209,27 @@ class FullGaussianHead final : public Head<T> {
   void mode(Index rows, const T* mean, const T*, ActionsOut<T> a) const override {
     std::copy_n(mean, rows * this->action_width, a.real);
   }
-  void entropy(Index rows, const T*, const T* extra, T* out) const override {
+  void entropy(Index rows, const T*, const T* free_params, T* out) const override {
     const Index A = this->action_width;
     const double constant = (gaussian::half_log_2pi + 0.5) * static_cast<double>(A);
-    std::fill(out, out + rows, static_cast<T>(constant + gaussian::log_det(Factor(*this, extra).data(), A)));
+    std::fill(out, out + rows,
+              static_cast<T>(constant + gaussian::log_det(Factor(*this, free_params).data(), A)));
   }
   // Σ log L_ii, and the parameters of the diagonal are these logs.
-  void add_entropy_gradient(Index rows, const T*, T scale, T*, T* d_extra) const override {
-    for (Index r = 0; this->num_extra > 0 && r < rows; ++r) {
-      for (Index i = 0; i < this->action_width; ++i) d_extra[r * this->num_extra + i * (i + 3) / 2] += scale;
+  void add_entropy_gradient(Index rows, const T*, T scale, T*, T* d_free) const override {
+    for (Index r = 0; this->num_free > 0 && r < rows; ++r) {
+      for (Index i = 0; i < this->action_width; ++i) d_free[r * this->num_free + i * (i + 3) / 2] += scale;
     }
   }
-  void kl(Index rows, const T* mean_old, const T* extra_old, const T* mean, const T* extra,
+  void kl(Index rows, const T* mean_old, const T* free_old, const T* mean, const T* free_params,
           T* out) const override {
-    const Factor old(*this, extra_old), now(*this, extra);
+    const Factor old(*this, free_old), now(*this, free_params);
     gaussian::kl_tril(rows, this->action_width, mean_old, old.data(), mean, now.data(), out);
   }
   void fisher_state(Index, const T*, T*) const override {}
-  void fisher_outputs(Index rows, const T*, const T* extra, T scale, T* x) const override {
+  void fisher_outputs(Index rows, const T*, const T* free_params, T scale, T* x) const override {
     const Index A = this->action_width;
-    const Factor L(*this, extra);
+    const Factor L(*this, free_params);
     for (Index r = 0; r < rows; ++r) {
       T* row = x + r * A;
       L.solve(row, 1);
@@ -234,19 +237,19 @@ class FullGaussianHead final : public Head<T> {
       for (Index i = 0; i < A; ++i) row[i] *= scale;
     }
   }
-  void fisher_root(Index rows, const T*, const T* extra, Index k, T* x) const override {
+  void fisher_root(Index rows, const T*, const T* free_params, Index k, T* x) const override {
     const Index A = this->action_width;
-    const Factor L(*this, extra);
+    const Factor L(*this, free_params);
     std::fill_n(x, A, T(0));
     x[k] = T(1);
     L.solve_transposed(x, 1);  // Σ⁻¹ = L⁻ᵀ L⁻¹
     for (Index r = 1; r < rows; ++r) std::copy_n(x, A, x + r * A);
   }
   // vᵀ F v = ‖X‖² + Σ X_ii² with X = L⁻¹ dL, where dL_ii = L_ii v_ii. So F v = tril(L⁻ᵀ (X + diag X)).
-  void fisher_extra(const T* extra, const T* v, T* out) const override {
+  void fisher_free(const T* free_params, const T* v, T* out) const override {
     const Index A = this->action_width;
-    if (this->num_extra == 0) return;
-    const Factor L(*this, extra);
+    if (this->num_free == 0) return;
+    const Factor L(*this, free_params);
     SmallBuffer<double, 256> X(A * A);
     std::fill_n(X.data(), A * A, 0.0);
     for (Index i = 0; i < A; ++i) {
@@ -265,10 +268,10 @@ class FullGaussianHead final : public Head<T> {
   }
 
  private:
-  // L as a square matrix, in double: e^extra may leave the range of T.
+  // L as a square matrix, in double: e^free_params may leave the range of T.
   class Factor {
    public:
-    Factor(const FullGaussianHead& head, const T* extra)
+    Factor(const FullGaussianHead& head, const T* free_params)
         : A_(head.action_width), buffer_(head.action_width * head.action_width) {
       const Index A = A_;
       if (!head.fixed_.empty()) {
@@ -277,8 +280,8 @@ class FullGaussianHead final : public Head<T> {
       }
       std::fill_n(buffer_.data(), A * A, 0.0);
       for (Index i = 0; i < A; ++i) {
-        for (Index j = 0; j < i; ++j) buffer_[i * A + j] = static_cast<double>(*extra++);
-        buffer_[i * A + i] = std::exp(static_cast<double>(*extra++));
+        for (Index j = 0; j < i; ++j) buffer_[i * A + j] = static_cast<double>(*free_params++);
+        buffer_[i * A + i] = std::exp(static_cast<double>(*free_params++));
       }
     }
     const double* data() const { return buffer_.data(); }

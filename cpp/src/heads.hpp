@@ -1,6 +1,6 @@
 // Output spaces: what turns a network's outputs into a distribution over actions.
 //
-// A head sees a block of rows: the outputs (rows, num_outputs) and, shared by all rows, `extra`, the
+// A head sees a block of rows: the outputs (rows, num_outputs) and, shared by all rows, `free_params`, the
 // parameters that do not belong to the network. Policy families differ in their head alone.
 #pragma once
 
@@ -13,39 +13,39 @@ namespace pgcore {
 template <class T>
 class Head {
  public:
-  Head(Index outputs, Index extra, Index width, bool choices)
-      : num_outputs(outputs), num_extra(extra), action_width(width), discrete(choices) {}
+  Head(Index outputs, Index free_params, Index width, bool choices)
+      : num_outputs(outputs), num_free(free_params), action_width(width), discrete(choices) {}
   virtual ~Head() = default;
 
-  const Index num_outputs, num_extra, action_width;
+  const Index num_outputs, num_free, action_width;
   const bool discrete;
 
-  virtual void log_prob(Index rows, const T* outputs, const T* extra, Actions<T> actions, T* out) const = 0;
-  // Derivatives of log π: d_outputs (rows, num_outputs), d_extra (rows, num_extra).
-  virtual void score(Index rows, const T* outputs, const T* extra, Actions<T> actions, T* d_outputs,
-                     T* d_extra) const = 0;
+  virtual void log_prob(Index rows, const T* outputs, const T* free_params, Actions<T> actions,
+                        T* out) const = 0;
+  // Derivatives of log π: d_outputs (rows, num_outputs), d_free (rows, num_free).
+  virtual void score(Index rows, const T* outputs, const T* free_params, Actions<T> actions, T* d_outputs,
+                     T* d_free) const = 0;
   // `noise` is (rows, action_width): standard normal for real actions, uniform on [0, 1) for choices.
-  virtual void sample(Index rows, const T* outputs, const T* extra, const T* noise,
+  virtual void sample(Index rows, const T* outputs, const T* free_params, const T* noise,
                       ActionsOut<T> actions) const = 0;
-  virtual void mode(Index rows, const T* outputs, const T* extra, ActionsOut<T> actions) const = 0;
-  virtual void entropy(Index rows, const T* outputs, const T* extra, T* out) const = 0;
-  // Adds scale · ∂ entropy to d_outputs and d_extra, row by row.
-  virtual void add_entropy_gradient(Index rows, const T* outputs, T scale, T* d_outputs,
-                                    T* d_extra) const = 0;
+  virtual void mode(Index rows, const T* outputs, const T* free_params, ActionsOut<T> actions) const = 0;
+  virtual void entropy(Index rows, const T* outputs, const T* free_params, T* out) const = 0;
+  // Adds scale · ∂ entropy to d_outputs and d_free, row by row.
+  virtual void add_entropy_gradient(Index rows, const T* outputs, T scale, T* d_outputs, T* d_free) const = 0;
   // KL(old‖new).
-  virtual void kl(Index rows, const T* outputs_old, const T* extra_old, const T* outputs, const T* extra,
+  virtual void kl(Index rows, const T* outputs_old, const T* free_old, const T* outputs, const T* free_params,
                   T* out) const = 0;
 
   // The Fisher matrix E[s sᵀ] of a row's distribution is block-diagonal: a block for the outputs, which
-  // depends on the row, and one for `extra`, which does not. `state` (rows, num_outputs) keeps what the rows'
-  // blocks need.
+  // depends on the row, and one for `free_params`, which does not. `state` (rows, num_outputs) keeps what the
+  // rows' blocks need.
   virtual void fisher_state(Index rows, const T* outputs, T* state) const = 0;
   // x (rows, num_outputs) ← scale · block · x, row by row.
-  virtual void fisher_outputs(Index rows, const T* state, const T* extra, T scale, T* x) const = 0;
+  virtual void fisher_outputs(Index rows, const T* state, const T* free_params, T scale, T* x) const = 0;
   // Column k of a matrix S with S Sᵀ = the outputs' block, for every row: x (rows, num_outputs).
-  virtual void fisher_root(Index rows, const T* state, const T* extra, Index k, T* x) const = 0;
-  // out (num_extra) ← block · v.
-  virtual void fisher_extra(const T* extra, const T* v, T* out) const = 0;
+  virtual void fisher_root(Index rows, const T* state, const T* free_params, Index k, T* x) const = 0;
+  // out (num_free) ← block · v.
+  virtual void fisher_free(const T* free_params, const T* v, T* out) const = 0;
 };
 
 template <class T>

@@ -38,7 +38,7 @@ template <class T>
 void Policy<T>::log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
   auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
-    p.head->log_prob(rows, outputs, p.extra(theta), p.at(actions, first), out + first);
+    p.head->log_prob(rows, outputs, p.free_params(theta), p.at(actions, first), out + first);
   });
 }
 
@@ -48,8 +48,9 @@ void Policy<T>::sample(const T* theta, Index B, const Inputs<T>& obs, const T* n
   auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
     const ActionsOut<T> a = p.at(actions, first);
-    p.head->sample(rows, outputs, p.extra(theta), noise + first * p.head->action_width, a);
-    if (log_probs) p.head->log_prob(rows, outputs, p.extra(theta), {a.real, a.choice}, log_probs + first);
+    p.head->sample(rows, outputs, p.free_params(theta), noise + first * p.head->action_width, a);
+    if (log_probs)
+      p.head->log_prob(rows, outputs, p.free_params(theta), {a.real, a.choice}, log_probs + first);
   });
 }
 
@@ -57,7 +58,7 @@ template <class T>
 void Policy<T>::mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions) {
   auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
-    p.head->mode(rows, outputs, p.extra(theta), p.at(actions, first));
+    p.head->mode(rows, outputs, p.free_params(theta), p.at(actions, first));
   });
 }
 
@@ -65,24 +66,24 @@ template <class T>
 void Policy<T>::entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) {
   auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
-    p.head->entropy(rows, outputs, p.extra(theta), out + first);
+    p.head->entropy(rows, outputs, p.free_params(theta), out + first);
   });
 }
 
 template <class T>
 void Policy<T>::entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out) {
   auto& p = *passes_;
-  const Index E = p.head->num_extra;
+  const Index E = p.head->num_free;
   p.pass.sum_rows(B, 3 * p.net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
-    SmallBuffer<T, 4096> d_extra(rows * E);
+    SmallBuffer<T, 4096> d_free(rows * E);
     p.net.load(obs, first, rows, block);
     p.net.forward(theta, rows, block);
     std::fill_n(block.delta.back(), rows * p.net.num_outputs(), T(0));
-    std::fill_n(d_extra.data(), rows * E, T(0));
-    p.head->add_entropy_gradient(rows, block.hidden.back(), T(1), block.delta.back(), d_extra.data());
+    std::fill_n(d_free.data(), rows * E, T(0));
+    p.head->add_entropy_gradient(rows, block.hidden.back(), T(1), block.delta.back(), d_free.data());
     p.net.backward(theta, rows, block);
     p.net.add_gradient(rows, block, sum);
-    p.add_extra(rows, d_extra.data(), sum);
+    p.add_free(rows, d_free.data(), sum);
   });
 }
 
@@ -93,7 +94,7 @@ void Policy<T>::kl(const T* theta_old, const T* theta, Index B, const Inputs<T>&
     T* old = block.delta.back();  // free during forward passes
     std::copy_n(outputs, rows * p.net.num_outputs(), old);
     p.net.forward(theta, rows, block);
-    p.head->kl(rows, old, p.extra(theta_old), outputs, p.extra(theta), out + first);
+    p.head->kl(rows, old, p.free_params(theta_old), outputs, p.free_params(theta), out + first);
   });
 }
 
@@ -109,14 +110,14 @@ void Policy<T>::score_product(const T* theta, Index B, const Inputs<T>& obs, Act
 template <class T>
 void Policy<T>::scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
   auto& p = *passes_;
-  const Index P = num_params(), E = p.head->num_extra;
+  const Index P = num_params(), E = p.head->num_free;
   p.pass.for_rows(B, 3 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
-    SmallBuffer<T, 4096> d_extra(rows * E);
-    p.back(theta, first, rows, obs, actions, nullptr, block, d_extra.data());
+    SmallBuffer<T, 4096> d_free(rows * E);
+    p.back(theta, first, rows, obs, actions, nullptr, block, d_free.data());
     for (Index r = 0; r < rows; ++r) {
       T* row = out + (first + r) * P;
       p.net.row_gradient(r, block, row);
-      std::copy_n(d_extra.data() + r * E, E, row + p.net.num_params());
+      std::copy_n(d_free.data() + r * E, E, row + p.net.num_params());
     }
   });
 }
@@ -144,13 +145,13 @@ void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> 
 template <class T>
 void Policy<T>::score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
   auto& p = *passes_;
-  const Index E = p.head->num_extra;
+  const Index E = p.head->num_free;
   p.pass.for_rows(B, 2 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
-    SmallBuffer<T, 4096> d_extra(rows * E);
-    p.back(theta, first, rows, obs, actions, nullptr, block, d_extra.data());
+    SmallBuffer<T, 4096> d_free(rows * E);
+    p.back(theta, first, rows, obs, actions, nullptr, block, d_free.data());
     for (Index r = 0; r < rows; ++r) {
       T total = p.net.row_square_norm(r, block);
-      for (Index k = 0; k < E; ++k) total += d_extra[r * E + k] * d_extra[r * E + k];
+      for (Index k = 0; k < E; ++k) total += d_free[r * E + k] * d_free[r * E + k];
       out[first + r] = total;
     }
   });

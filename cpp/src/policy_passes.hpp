@@ -25,8 +25,8 @@ struct Policy<T>::Passes {
         head(std::move(made)),
         pass(net, num_params()) {}
 
-  Index num_params() const { return net.num_params() + head->num_extra; }
-  const T* extra(const T* theta) const { return theta + net.num_params(); }
+  Index num_params() const { return net.num_params() + head->num_free; }
+  const T* free_params(const T* theta) const { return theta + net.num_params(); }
   Actions<T> at(Actions<T> a, Index row) const {
     const Index i = row * head->action_width;
     return {a.real ? a.real + i : nullptr, a.choice ? a.choice + i : nullptr};
@@ -46,15 +46,16 @@ struct Policy<T>::Passes {
     });
   }
 
-  // Cotangents of w_i log π_i in block.delta and d_extra (rows, num_extra); no weights are ones.
+  // Cotangents of w_i log π_i in block.delta and d_free (rows, num_free); no weights are ones.
   void back(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
-            const T* weights, Block& block, T* d_extra) const {
+            const T* weights, Block& block, T* d_free) const {
     net.load(obs, first, rows, block);
     net.forward(theta, rows, block);
-    head->score(rows, block.hidden.back(), extra(theta), at(actions, first), block.delta.back(), d_extra);
+    head->score(rows, block.hidden.back(), free_params(theta), at(actions, first), block.delta.back(),
+                d_free);
     if (weights) {
       weigh(rows, net.num_outputs(), weights + first, block.delta.back());
-      weigh(rows, head->num_extra, weights + first, d_extra);
+      weigh(rows, head->num_free, weights + first, d_free);
     }
     net.backward(theta, rows, block);
   }
@@ -67,18 +68,18 @@ struct Policy<T>::Passes {
   // sum (P,) += Σ_i w_i ∇ log π_i over rows first … first + rows − 1.
   void add_scores(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
                   const T* weights, Block& block, T* sum) const {
-    const Index E = head->num_extra;
-    SmallBuffer<T, 4096> d_extra(rows * E);
-    back(theta, first, rows, obs, actions, weights, block, d_extra.data());
+    const Index E = head->num_free;
+    SmallBuffer<T, 4096> d_free(rows * E);
+    back(theta, first, rows, obs, actions, weights, block, d_free.data());
     net.add_gradient(rows, block, sum);
-    add_extra(rows, d_extra.data(), sum);
+    add_free(rows, d_free.data(), sum);
   }
-  // The extra parameters' part of sum (P,) += Σ over rows of d_extra (rows, num_extra).
-  void add_extra(Index rows, const T* d_extra, T* sum) const {
-    const Index E = head->num_extra;
-    T* extra_sum = sum + net.num_params();
+  // The free parameters' part of sum (P,) += Σ over rows of d_free (rows, num_free).
+  void add_free(Index rows, const T* d_free, T* sum) const {
+    const Index E = head->num_free;
+    T* free_sum = sum + net.num_params();
     for (Index r = 0; r < rows; ++r) {
-      for (Index k = 0; k < E; ++k) extra_sum[k] += d_extra[r * E + k];
+      for (Index k = 0; k < E; ++k) free_sum[k] += d_free[r * E + k];
     }
   }
 

@@ -42,7 +42,7 @@ void cumulate(Index num_rows, Index num_columns, Index first, Count count, const
     });
   }
   if (direction == Direction::past) return;
-  // Every step gets its piece's total, which stands at the piece's end.
+  // Every step gets its segment's total, which stands at the segment's end.
   for (Index t = num_rows - 2; t >= 0; --t) {
     for_row(t, [&](Index i, double&) {
       const T own = out[i], next = out[i + num_columns];
@@ -87,7 +87,7 @@ struct WeightedRewardToGo {
   static constexpr bool varying = true, output_is_y = true;
   using Int = typename vecmath::Format<T>::Int;
   Cut cut;
-  const T *r, *log_ratio, *last_tail;
+  const T *r, *log_ratio, *last_bootstrap;
   Index stride;
   double gamma;
   T* out;
@@ -111,7 +111,7 @@ struct WeightedRewardToGo {
   }
   template <class Real>
   Real last(Index i, Index n) const {
-    return Real(r[i]) + Real(gamma) * Real(last_tail ? last_tail[n] : T(0));
+    return Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0));
   }
   template <class Real>
   Real operator()(Index i, Real next) const {
@@ -152,7 +152,7 @@ void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratio
   const Index num_blocks = (num_columns + columns_per_block - 1) / columns_per_block;
   parallel::for_blocks(num_blocks, num_rows * num_columns >= parallel::min_scalars, [&](Index block) {
     const Index first = block * columns_per_block, count = std::min(columns_per_block, num_columns - first);
-    scan::detail::with_cuts(scan::Cuts<double>{ends, nullptr, nullptr}, [&](auto cut) {
+    scan::detail::with_segments(scan::Segments<double>{ends, nullptr, nullptr}, [&](auto cut) {
       if (num_columns == 1) {
         constexpr std::integral_constant<Index, 1> one;
         cumulate(num_rows, one, 0, one, log_ratios, cut, direction, out);
@@ -165,9 +165,9 @@ void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratio
 
 template <class T>
 void weighted_reward_to_go(Index num_rows, Index num_columns, const T* rewards, const T* log_ratios,
-                           const scan::Cuts<T>& cuts, double gamma, T* out) {
-  scan::detail::with_cuts(cuts, [&](auto cut) {
-    const WeightedRewardToGo<T, decltype(cut)> step{cut,         rewards, log_ratios, cuts.last_tail,
+                           const scan::Segments<T>& segments, double gamma, T* out) {
+  scan::detail::with_segments(segments, [&](auto cut) {
+    const WeightedRewardToGo<T, decltype(cut)> step{cut,         rewards, log_ratios, segments.last_bootstrap,
                                                     num_columns, gamma,   out};
     scan::detail::solve<T>(num_rows, num_columns, step, gamma);
   });
@@ -202,9 +202,10 @@ void effective_sample_size(Index num_rows, Index num_columns, const T* log_weigh
   }
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                              \
-  template void cumulative_log_ratios(Index, Index, const T*, const bool*, Direction, T*);                 \
-  template void weighted_reward_to_go(Index, Index, const T*, const T*, const scan::Cuts<T>&, double, T*); \
+#define PGCORE_INSTANTIATE(T)                                                                             \
+  template void cumulative_log_ratios(Index, Index, const T*, const bool*, Direction, T*);                \
+  template void weighted_reward_to_go(Index, Index, const T*, const T*, const scan::Segments<T>&, double, \
+                                      T*);                                                                \
   template void effective_sample_size(Index, Index, const T*, T*);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)

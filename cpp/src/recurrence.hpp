@@ -1,6 +1,6 @@
 // How backward recurrences are solved.
 //
-// Every one has the form  y_t = step(t, y_{t+1}),  affine in y_{t+1}, which a step ignores where a piece
+// Every one has the form  y_t = step(t, y_{t+1}),  affine in y_{t+1}, which a step ignores where a segment
 // ends. Arrays are (T, N), time first; a step sees the flat index i = t·N + n, so that i + N is the next
 // time. Rows are vectorised across columns; a single column is vectorised along time (`solve_column`).
 //
@@ -24,16 +24,16 @@
 namespace pgcore::scan::detail {
 
 // Compile-time knowledge of which cut arrays exist keeps the inner loops free of null checks.
-template <class T, bool HasEnds, bool HasTail>
-struct CutView {
+template <class T, bool HasEnds, bool HasBootstrap>
+struct SegmentView {
   const std::uint8_t* ends;  // any byte but 0 is true
-  const T* tail;
+  const T* bootstrap;
 
   bool at_end([[maybe_unused]] Index i) const {
     if constexpr (HasEnds) return ends[i] != 0;
     return false;
   }
-  // All bits set where step i does not end its piece. Selecting by bits is what compilers always turn into
+  // All bits set where step i does not end its segment. Selecting by bits is what compilers always turn into
   // vector code; two conditionals on the same flag become a branch.
   template <class Int>
   Int inner([[maybe_unused]] Index i) const {
@@ -41,7 +41,7 @@ struct CutView {
     return -1;
   }
 
-  // `next` inside a piece, zero at an end.
+  // `next` inside a segment, zero at an end.
   template <class Real>
   Real inside(Index i, Real next) const {
     if constexpr (!HasEnds) return next;
@@ -50,33 +50,33 @@ struct CutView {
   }
   Extended inside(Index i, Extended next) const { return at_end(i) ? Extended() : next; }
 
-  // The value that follows step i: `next` inside a piece, its tail at an end.
+  // The value that follows step i: `next` inside a segment, its bootstrap value at an end.
   template <class Real>
   Real follow(Index i, Real next) const {
-    if constexpr (!HasTail) return inside(i, next);
+    if constexpr (!HasBootstrap) return inside(i, next);
     using Int = typename vecmath::Format<Real>::Int;
-    const Int mask = inner<Int>(i), beyond = vecmath::bit_cast<Int>(static_cast<Real>(tail[i]));
+    const Int mask = inner<Int>(i), beyond = vecmath::bit_cast<Int>(static_cast<Real>(bootstrap[i]));
     return vecmath::bit_cast<Real>(
         static_cast<Int>((vecmath::bit_cast<Int>(next) & mask) | (beyond & ~mask)));
   }
   Extended follow(Index i, Extended next) const {
-    if constexpr (HasTail) return at_end(i) ? Extended(static_cast<double>(tail[i])) : next;
+    if constexpr (HasBootstrap) return at_end(i) ? Extended(static_cast<double>(bootstrap[i])) : next;
     return inside(i, next);
   }
   PGCORE_INLINE void prefetch(Index i) const {
     if constexpr (HasEnds) pgcore::prefetch(ends + i);
-    if constexpr (HasTail) pgcore::prefetch(tail + i);
+    if constexpr (HasBootstrap) pgcore::prefetch(bootstrap + i);
   }
 };
 
 template <class T, class F>
-void with_cuts(const Cuts<T>& cuts, F&& f) {
-  if (!cuts.ends) {
-    f(CutView<T, false, false>{nullptr, nullptr});
-  } else if (!cuts.tail) {
-    f(CutView<T, true, false>{reinterpret_cast<const std::uint8_t*>(cuts.ends), nullptr});
+void with_segments(const Segments<T>& segments, F&& f) {
+  if (!segments.ends) {
+    f(SegmentView<T, false, false>{nullptr, nullptr});
+  } else if (!segments.bootstrap) {
+    f(SegmentView<T, true, false>{reinterpret_cast<const std::uint8_t*>(segments.ends), nullptr});
   } else {
-    f(CutView<T, true, true>{reinterpret_cast<const std::uint8_t*>(cuts.ends), cuts.tail});
+    f(SegmentView<T, true, true>{reinterpret_cast<const std::uint8_t*>(segments.ends), segments.bootstrap});
   }
 }
 

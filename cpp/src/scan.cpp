@@ -10,7 +10,7 @@ struct RewardToGo {
   using Scalar = T;
   static constexpr bool varying = false, output_is_y = true;
   Cut cut;
-  const T *r, *last_tail;
+  const T *r, *last_bootstrap;
   double gamma;
   T* out;
 
@@ -20,7 +20,7 @@ struct RewardToGo {
   }
   template <class Real>
   Real last(Index i, Index n) const {
-    return Real(r[i]) + Real(gamma) * Real(last_tail ? last_tail[n] : T(0));
+    return Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0));
   }
   template <class Real>
   Real operator()(Index i, Real next) const {
@@ -53,7 +53,7 @@ struct Gae {
   using Scalar = T;
   static constexpr bool varying = false, output_is_y = true;
   Cut cut;
-  const T *r, *v, *last_tail;
+  const T *r, *v, *last_bootstrap;
   Index stride;
   double gamma, decay;
   T *advantages, *targets;
@@ -64,7 +64,7 @@ struct Gae {
   }
   template <class Real>
   Real last(Index i, Index n) const {
-    return Real(r[i]) + Real(gamma) * Real(last_tail ? last_tail[n] : T(0)) - Real(v[i]);
+    return Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0)) - Real(v[i]);
   }
   template <class Real>
   Real delta(Index i) const {
@@ -108,7 +108,7 @@ struct Vtrace {
   static constexpr bool varying = true, output_is_y = false;
   using Int = typename vecmath::Format<T>::Int;
   Cut cut;
-  const T *r, *v, *log_ratio, *last_tail;
+  const T *r, *v, *log_ratio, *last_bootstrap;
   Index stride;
   double gamma, rho_clip, c_clip;
   T *targets, *advantages;
@@ -133,7 +133,7 @@ struct Vtrace {
   template <class Real>
   Real last(Index i, Index n) const {
     return clipped<Real>(i, rho_clip) *
-           (Real(r[i]) + Real(gamma) * Real(last_tail ? last_tail[n] : T(0)) - Real(v[i]));
+           (Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0)) - Real(v[i]));
   }
   template <class Real>
   Real delta(Index i) const {
@@ -172,40 +172,42 @@ struct Vtrace {
 }  // namespace
 
 template <class T>
-void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Cuts<T>& cuts, double gamma,
-                  T* out) {
-  detail::with_cuts(cuts, [&](auto cut) {
-    const RewardToGo<T, decltype(cut)> step{cut, rewards, cuts.last_tail, gamma, out};
+void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Segments<T>& segments,
+                  double gamma, T* out) {
+  detail::with_segments(segments, [&](auto cut) {
+    const RewardToGo<T, decltype(cut)> step{cut, rewards, segments.last_bootstrap, gamma, out};
     detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
 
 template <class T>
-void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Cuts<T>& cuts,
+void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Segments<T>& segments,
          double gamma, double lam, T* advantages, T* value_targets) {
-  detail::with_cuts(cuts, [&](auto cut) {
-    const Gae<T, decltype(cut)> step{cut,   rewards,     values,     cuts.last_tail, num_columns,
-                                     gamma, gamma * lam, advantages, value_targets};
+  detail::with_segments(segments, [&](auto cut) {
+    const Gae<T, decltype(cut)> step{cut,          rewards, values,      segments.last_bootstrap,
+                                     num_columns,  gamma,   gamma * lam, advantages,
+                                     value_targets};
     detail::solve<T>(num_rows, num_columns, step, gamma * lam);
   });
 }
 
 template <class T>
 void vtrace(Index num_rows, Index num_columns, const T* rewards, const T* values, const T* log_ratios,
-            const Cuts<T>& cuts, double gamma, double rho_clip, double c_clip, T* value_targets,
-            T* advantages) {
-  detail::with_cuts(cuts, [&](auto cut) {
-    const Vtrace<T, decltype(cut)> step{cut,   rewards,  values, log_ratios,    cuts.last_tail, num_columns,
-                                        gamma, rho_clip, c_clip, value_targets, advantages};
+            const Segments<T>& segments, double gamma, double rho_clip, double c_clip, T* advantages,
+            T* value_targets) {
+  detail::with_segments(segments, [&](auto cut) {
+    const Vtrace<T, decltype(cut)> step{cut,         rewards, values,   log_ratios, segments.last_bootstrap,
+                                        num_columns, gamma,   rho_clip, c_clip,     value_targets,
+                                        advantages};
     detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                              \
-  template void reward_to_go(Index, Index, const T*, const Cuts<T>&, double, T*);                          \
-  template void gae(Index, Index, const T*, const T*, const Cuts<T>&, double, double, T*, T*);             \
-  template void vtrace(Index, Index, const T*, const T*, const T*, const Cuts<T>&, double, double, double, \
-                       T*, T*);
+#define PGCORE_INSTANTIATE(T)                                                                          \
+  template void reward_to_go(Index, Index, const T*, const Segments<T>&, double, T*);                  \
+  template void gae(Index, Index, const T*, const T*, const Segments<T>&, double, double, T*, T*);     \
+  template void vtrace(Index, Index, const T*, const T*, const T*, const Segments<T>&, double, double, \
+                       double, T*, T*);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
 

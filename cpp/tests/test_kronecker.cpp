@@ -61,17 +61,17 @@ void check_factors(const HeadOptions<T>& head, double tolerance) {
   }
 
   // The block of the free parameters is what products with unit vectors show.
-  const Index extra = fisher.num_extra(), P = fisher.num_params();
-  std::vector<T> block(static_cast<std::size_t>(extra * extra)), unit(static_cast<std::size_t>(P)),
-      column(unit.size());
-  fisher.extra_block(block.data());
-  for (Index k = 0; k < extra; ++k) {
+  const Index free_params = fisher.num_free(), P = fisher.num_params();
+  std::vector<T> block(static_cast<std::size_t>(free_params * free_params)),
+      unit(static_cast<std::size_t>(P)), column(unit.size());
+  fisher.free_block(block.data());
+  for (Index k = 0; k < free_params; ++k) {
     std::fill(unit.begin(), unit.end(), T(0));
-    unit[static_cast<std::size_t>(P - extra + k)] = 1;
+    unit[static_cast<std::size_t>(P - free_params + k)] = 1;
     fisher.multiply(unit.data(), column.data());
-    for (Index i = 0; i < extra; ++i) {
-      const double got = static_cast<double>(block[static_cast<std::size_t>(i * extra + k)]);
-      CHECK(std::abs(got - static_cast<double>(column[static_cast<std::size_t>(P - extra + i)])) <
+    for (Index i = 0; i < free_params; ++i) {
+      const double got = static_cast<double>(block[static_cast<std::size_t>(i * free_params + k)]);
+      CHECK(std::abs(got - static_cast<double>(column[static_cast<std::size_t>(P - free_params + i)])) <
             tolerance * (1 + std::abs(got)));
     }
   }

@@ -9,7 +9,7 @@
 #include "pgcore/fisher.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
-#include "pgcore/policy_fit.hpp"
+#include "pgcore/surrogate_ascent.hpp"
 #include "pgcore/value_fit.hpp"
 
 namespace {
@@ -58,7 +58,7 @@ int main() {
   const Inputs<float> standardised(
       wide.data(), std::make_shared<const InputScaling>(
                        InputScaling{std::vector<double>(17, 1.0), std::vector<double>(17, 2.0), 10.0}));
-  PolicyFit<float> ascent(policy);
+  SurrogateAscent<float> ascent(policy);
   const auto advantages = testing::normal<double>(rows, 7);
   auto climbing = theta;
   std::vector<float> policy_m(theta.size()), policy_v(theta.size());

@@ -43,7 +43,7 @@ void test_threads_do_not_take_the_same_block() {
   }
 }
 
-// More workers than blocks: most wake when nothing is left. Each piece of work has memory of its own, which
+// More workers than blocks: most wake when nothing is left. Each segment of work has memory of its own, which
 // is gone afterwards.
 void test_late_workers() {
   parallel::set_num_threads(8);

@@ -13,7 +13,8 @@ namespace {
 
 template <class T>
 void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, double tolerance) {
-  const auto rewards = testing::normal<T>(rows * columns, 1), tail = testing::normal<T>(rows * columns, 2);
+  const auto rewards = testing::normal<T>(rows * columns, 1),
+             bootstrap = testing::normal<T>(rows * columns, 2);
   std::mt19937 engine(3);
   std::bernoulli_distribution draw(end_rate);
   const auto size = static_cast<std::size_t>(rows * columns);
@@ -21,13 +22,14 @@ void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, doub
   for (std::size_t i = 0; i < size; ++i) ends[i] = draw(engine);
   std::vector<T> out(size);
   scan::reward_to_go<T>(rows, columns, rewards.data(),
-                        {ends.get(), tail.data(), tail.data() + (rows - 1) * columns}, gamma, out.data());
+                        {ends.get(), bootstrap.data(), bootstrap.data() + (rows - 1) * columns}, gamma,
+                        out.data());
   std::vector<double> expected(size);
   for (Index n = 0; n < columns; ++n) {
     double next = 0;
     for (Index t = rows - 1; t >= 0; --t) {
       const auto i = static_cast<std::size_t>(t * columns + n);
-      if (ends[i] || t == rows - 1) next = tail[i];
+      if (ends[i] || t == rows - 1) next = bootstrap[i];
       next = rewards[i] + static_cast<double>(gamma) * next;
       expected[i] = next;
     }
@@ -36,7 +38,7 @@ void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, doub
 }
 
 template <class T>
-void test_nan_stays_in_its_piece() {
+void test_nan_stays_in_its_segment() {
   const Index rows = 3000;
   std::vector<T> rewards(rows, T(1)), out(rows);
   rewards[2000] = std::numeric_limits<T>::quiet_NaN();
@@ -63,7 +65,7 @@ void test_extreme_ratios(Index rows, Index columns) {
   scan::vtrace<T>(rows, columns, r.data(), v.data(), x.data(),
                   {reinterpret_cast<const bool*>(bytes.data()), nullptr, nullptr}, 1.0,
                   std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(),
-                  targets.data(), advantages.data());
+                  advantages.data(), targets.data());
   CHECK(std::abs(static_cast<double>(targets[at(0)]) - 5) < 1e-5);
   for (Index n = 1; n < columns; ++n) CHECK(targets[static_cast<std::size_t>(n)] == T(0));
   std::fill(r.begin(), r.end(), T(0.1));
@@ -91,7 +93,7 @@ int main() {
       }
     }
   }
-  test_nan_stays_in_its_piece<float>();
-  test_nan_stays_in_its_piece<double>();
+  test_nan_stays_in_its_segment<float>();
+  test_nan_stays_in_its_segment<double>();
   return testing::finish();
 }

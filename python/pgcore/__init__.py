@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from pgcore._build_info import build_info
     from pgcore._dispatch import get_num_threads, set_num_threads
     from pgcore.algorithms import NPG, PPO, REINFORCE, TRPO, BehaviourCloning, OffPolicyPG
-    from pgcore.batch import Batch
-    from pgcore.training import evaluate_policy, load
+    from pgcore.data import Batch
+    from pgcore.evaluation import evaluate_policy
+    from pgcore.training import load
 
 _HOME = {
-    "Batch": "pgcore.batch",
+    "Batch": "pgcore.data",
     "BehaviourCloning": "pgcore.algorithms",
     "NPG": "pgcore.algorithms",
     "OffPolicyPG": "pgcore.algorithms",
@@ -36,7 +37,7 @@ _HOME = {
     "REINFORCE": "pgcore.algorithms",
     "TRPO": "pgcore.algorithms",
     "build_info": "pgcore._build_info",
-    "evaluate_policy": "pgcore.training",
+    "evaluate_policy": "pgcore.evaluation",
     "get_num_threads": "pgcore._dispatch",
     "load": "pgcore.training",
     "set_num_threads": "pgcore._dispatch",

@@ -12,11 +12,11 @@ import pytest
 
 import pgcore
 from pgcore import NPG, PPO, TRPO, Batch
+from pgcore.algorithms.actor_critic import Advantages, gradient_statistics, policy_gradient
+from pgcore.algorithms.natural_gradient import LineSearchReason
 from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent, ValueNetwork
 from pgcore.kernels import CGStatus, gae
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
-from pgcore.training.actor_critic import Advantages, gradient_statistics, policy_gradient
-from pgcore.training.natural_gradient import LineSearchReason
 from pgcore.training.side_by_side import side_by_side
 
 ALL = pytest.mark.parametrize("kind", [NPG, TRPO, PPO])
@@ -31,7 +31,7 @@ def make(kind, **arguments):
 
 
 def play(model, seed=0):
-    """A batch of the model's own actions, in which some pieces are truncated."""
+    """A batch of the model's own actions, in which some segments are truncated."""
     rng = np.random.default_rng(seed)
     lengths = [5, 1, 20, 14, 60]
     steps = sum(lengths)
@@ -46,7 +46,7 @@ def play(model, seed=0):
         rng.normal(size=steps),
         ends,
         terminated=terminated,
-        tail_obs=rng.normal(size=(len(lengths), 4)),
+        bootstrap_obs=rng.normal(size=(len(lengths), 4)),
     )
 
 
@@ -62,9 +62,9 @@ def test_advantages_come_from_the_critic_before_its_fit():
     batch = play(model)
     assert batch.num_truncated == 2
     model.critic.fit(batch, batch.rewards)
-    values, tails = model.critic.values(batch, batch.rewards), model.critic.tail_values(batch)
-    assert np.abs(tails[batch.ends & ~batch.terminated]).min() > 0
-    want, targets = gae(batch.rewards, values, 0.9, 0.7, ends=batch.ends, tail_values=tails)
+    values, bootstrap = model.critic.values(batch, batch.rewards), model.critic.bootstrap_values(batch)
+    assert np.abs(bootstrap[batch.ends & ~batch.terminated]).min() > 0
+    want, targets = gae(batch.rewards, values, 0.9, 0.7, ends=batch.ends, bootstrap_values=bootstrap)
     estimate = Advantages.of(batch, model.critic, gamma=0.9, gae_lambda=0.7)
     np.testing.assert_array_equal(estimate.advantages, want)
     np.testing.assert_array_equal(estimate.targets, targets)
@@ -149,7 +149,7 @@ def test_rewards_that_are_all_equal_teach_nothing(kind, level, known):
         lengths = np.arange(700) % 7 == 6
         batch = Batch(rng.normal(size=(700, 4)), rng.integers(2, size=700), np.zeros(700), lengths)
         # Every return is the same number, reached by sums of its own.
-        time = batch.step_in_piece
+        time = batch.step_in_segment
         batch = batch.replace(rewards=np.where(time == 6, level, 0.1 * level))
         logs = model.update(batch)
         np.testing.assert_array_equal(model.policy.params, before)

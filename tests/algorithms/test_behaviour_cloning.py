@@ -9,9 +9,9 @@ import pytest
 import pgcore
 from pgcore import Batch, BehaviourCloning
 from pgcore.baselines import Constant
+from pgcore.io.datasets import save_batch
 from pgcore.policies import CategoricalPolicy, GaussianPolicy, ObservationNormalizer
 from pgcore.rollout import make_vector_env
-from pgcore.training.datasets import save_batch
 from training.sketch import equal_states
 
 
@@ -317,7 +317,7 @@ def test_arguments_that_do_not_fit(rng, tmp_path):
     with pytest.raises(ValueError, match=r"^validation_fraction: expected a number in \[0, 1\), got 1.0$"):
         clone(batch, validation_fraction=1)
     with pytest.raises(ValueError, match=r"^validation_fraction: expected 0 with a single episode, got 0.1$"):
-        clone(batch.episode(0), validation_fraction=0.1)
+        clone(batch.segment(0), validation_fraction=0.1)
     model = clone(batch).learn(64)
     with pytest.raises(ValueError, match=r"^demonstrations: expected actions from 0 to 1, got 2 in row "):
         model.set_demonstrations(batch.replace(actions=batch.actions + 1))

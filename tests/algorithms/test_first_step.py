@@ -9,8 +9,8 @@ from oracles import assert_close
 from pgcore import NPG, PPO, REINFORCE, TRPO, Batch
 from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent
 from pgcore.estimators import policy_gradient
+from pgcore.optim.optimizers import Adam
 from pgcore.policies import GaussianPolicy
-from pgcore.training.optimizers import Adam
 
 
 def make(kind, **options):
@@ -20,7 +20,7 @@ def make(kind, **options):
 
 
 def played(model):
-    """Pieces of different lengths, terminated and cut, played by the model's policy."""
+    """Segments of different lengths, terminated and cut, played by the model's policy."""
     rng = np.random.default_rng(0)
     obs = rng.normal(size=(80, 3))
     actions, log_probs = model.policy.sample(obs, rng)
@@ -31,13 +31,13 @@ def played(model):
         rng.normal(size=80),
         ends,
         terminated=ends & (np.arange(80) != 41),
-        tail_obs=rng.normal(size=(5, 3)),
+        bootstrap_obs=rng.normal(size=(5, 3)),
         log_probs=log_probs,
     )
 
 
 class Critic(LinearFeatures):
-    """One that has learned something, so that values and tails are not zero."""
+    """One that has learned something, so that values and bootstrap values are not zero."""
 
     def __init__(self):
         super().__init__()
@@ -75,7 +75,7 @@ def test_reinforce_steps_along_the_estimate(form, baseline, discount_states):
 def estimate_for(model, batch):
     """λ = 1: the advantage is the return minus the value. Per step, not per episode."""
     estimate = policy_gradient(model.policy, batch, baseline=model.critic, gamma=0.9)
-    return estimate.gradient * batch.num_episodes / batch.num_steps
+    return estimate.gradient * batch.num_segments / batch.num_steps
 
 
 @pytest.mark.parametrize("kind", [NPG, TRPO])

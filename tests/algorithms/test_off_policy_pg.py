@@ -10,9 +10,9 @@ from oracles import assert_close
 from pgcore import Batch
 from pgcore.algorithms.off_policy_pg import OffPolicyPG
 from pgcore.baselines import LinearFeatures, TimeDependent
+from pgcore.data.replay import Replay
 from pgcore.estimators import off_policy_gradient
 from pgcore.policies import GaussianPolicy
-from pgcore.training.replay import Replay
 
 
 def make(seed=0, **options):
@@ -38,7 +38,7 @@ def played(policy, seed=0, num_steps=60):
 
 
 class Critic(LinearFeatures):
-    """One that has learned something, so that values and tails are not zero."""
+    """One that has learned something, so that values and bootstrap values are not zero."""
 
     def __init__(self):
         super().__init__()
@@ -46,10 +46,10 @@ class Critic(LinearFeatures):
 
 
 def cut(batch, seed=0):
-    """The same steps with two pieces truncated."""
+    """The same steps with two segments truncated."""
     terminated = batch.ends & ~np.isin(np.arange(batch.num_steps), [11, 41])
-    tails = np.random.default_rng(seed).normal(size=(batch.num_episodes, 3))
-    return batch.replace(terminated=terminated, tail_obs=tails)
+    bootstrap = np.random.default_rng(seed).normal(size=(batch.num_segments, 3))
+    return batch.replace(terminated=terminated, bootstrap_obs=bootstrap)
 
 
 def step_of(model, batch):
@@ -76,10 +76,10 @@ def test_steps_go_along_the_estimate_from_all_batches(form, options):
     expected = off_policy_gradient(before, both, form=form, gamma=0.9, baseline=TimeDependent(), **options)
     assert_close(step, expected.gradient, 1e-6)
     assert logs["n_batches"] == 2
-    assert np.abs(expected.effective_sample_size - both.num_episodes).max() > 1e-3
+    assert np.abs(expected.effective_sample_size - both.num_segments).max() > 1e-3
 
 
-def test_truncated_pieces_continue_with_the_critics_value_and_the_critic_learns_afterwards():
+def test_truncated_segments_continue_with_the_critics_value_and_the_critic_learns_afterwards():
     """Trap 17, and one gradient after another with ratios of its own."""
     model = make(critic=Critic(), n_gradient_steps=2, learning_rate=0.01)
     first, second = cut(played(model.policy)), cut(played(model.policy, 1), 1)
@@ -87,8 +87,10 @@ def test_truncated_pieces_continue_with_the_critics_value_and_the_critic_learns_
     old = Critic()
     old.load_state(model.critic.state())
     fitted = Critic()  # to the newest batch alone, whatever else is learned from
-    tails = Critic().tail_values(first)
-    fitted.fit(first, pgcore.kernels.reward_to_go(first.rewards, 0.9, ends=first.ends, tail_values=tails))
+    bootstrap = Critic().bootstrap_values(first)
+    fitted.fit(
+        first, pgcore.kernels.reward_to_go(first.rewards, 0.9, ends=first.ends, bootstrap_values=bootstrap)
+    )
     assert_close(model.critic.state()["weights"], fitted.state()["weights"], 1e-12)
     policy, both = model.policy.copy(), Batch.concatenate([second, first])
     for _ in range(2):
@@ -129,11 +131,11 @@ def test_the_share_of_weight_is_that_of_the_forms_own_weights():
         model.policy.params = policy.params + 0.1
         shares[form] = model.share(batch)
         logs = model.policy.log_prob(batch.obs, batch.actions) - batch.log_probs
-        pieces = logs.reshape(10, 6)
+        segments = logs.reshape(10, 6)
         if form == "trajectory":
-            logs = np.repeat(pieces.sum(axis=1), 6)
+            logs = np.repeat(segments.sum(axis=1), 6)
         elif form != "action_only":
-            logs = np.cumsum(pieces, axis=1).reshape(-1)
+            logs = np.cumsum(segments, axis=1).reshape(-1)
         w = np.exp(logs)
         assert_close(shares[form], w.sum() ** 2 / (w**2).sum() / 60, 1e-12)
     assert shares["trajectory"] < shares["past_only"] < shares["action_only"]
@@ -175,9 +177,9 @@ def test_demonstrations_that_nothing_can_be_learned_from_are_refused():
         with pytest.raises(ValueError, match=f"demonstrations: expected finite {name}"):
             make(demonstrations=batch.replace(**{name: bad}))
     open_ended = batch.replace(terminated=np.zeros(60, bool))
-    with pytest.raises(ValueError, match="demonstrations: expected tail_obs for truncated pieces"):
+    with pytest.raises(ValueError, match="demonstrations: expected bootstrap_obs for truncated segments"):
         make(demonstrations=open_ended, critic=Critic())
-    model = make(demonstrations=open_ended)  # a baseline that asks for no tails
+    model = make(demonstrations=open_ended)  # a baseline that asks for no bootstrap values
     assert step_of(model, cut(played(model.policy)))[2]["n_batches"] == 2
 
 
@@ -209,7 +211,7 @@ def test_a_replay_keeps_whole_batches():
     again.load_state(replay.state())
     assert len(again.batches) == 2
     for one, other in zip(again.batches, replay.batches, strict=True):
-        for name in ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs"):
+        for name in ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     again.load_state({})
     assert not again.batches

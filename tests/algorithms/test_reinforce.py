@@ -37,7 +37,7 @@ def play(rng, lengths=(3, 1, 5), terminated=True):
         rng.normal(size=steps),
         ends,
         terminated=ends & terminated,
-        tail_obs=rng.normal(size=(len(lengths), 4)),
+        bootstrap_obs=rng.normal(size=(len(lengths), 4)),
     )
 
 
@@ -46,12 +46,12 @@ def direct_gradient(model, batch, weight):
     scores = model.policy.scores(batch.obs, batch.actions)
     total = np.zeros(model.policy.num_params)
     row = 0
-    for i, length in enumerate(batch.piece_lengths):
+    for i, length in enumerate(batch.segment_lengths):
         rewards = batch.rewards[row : row + length]
         for t in range(length):
             total += scores[row + t] * weight(i, t, rewards)
         row += length
-    return total / batch.num_episodes
+    return total / batch.num_segments
 
 
 def step_of(model, batch):
@@ -90,7 +90,7 @@ def test_discounted_states_carry_gamma_to_the_t(rng):
 
 def test_the_other_episodes_mean_is_subtracted(rng):
     model, batch = make(gamma=1.0, baseline="average_return", form="trajectory"), play(rng)
-    totals = np.add.reduceat(batch.rewards, batch.piece_starts)
+    totals = np.add.reduceat(batch.rewards, batch.segment_starts)
     expected = direct_gradient(model, batch, lambda i, t, rewards: totals[i] - np.delete(totals, i).mean())
     np.testing.assert_allclose(step_of(model, batch)[0], expected, rtol=1e-10, atol=1e-12)
 
@@ -100,7 +100,7 @@ def test_mean_over_steps(rng):
     episodes, steps = make(baseline="none"), make(baseline="none", mean_over="steps")
     np.testing.assert_allclose(
         step_of(steps, batch)[0] * batch.num_steps,
-        step_of(episodes, batch)[0] * batch.num_episodes,
+        step_of(episodes, batch)[0] * batch.num_segments,
         rtol=1e-9,
     )
 
@@ -109,13 +109,13 @@ def test_advantages_are_standardised_over_the_whole_batch(rng):
     model, batch = make(gamma=0.9, baseline="none", normalize_advantage=True), play(rng)
     returns = [
         discounted(batch.rewards[row : end + 1], 0.9)
-        for start, end in zip(batch.piece_starts, batch.piece_ends, strict=True)
+        for start, end in zip(batch.segment_starts, batch.segment_ends, strict=True)
         for row in range(start, end + 1)
     ]
     standard = (returns - np.mean(returns)) / np.std(returns)
     expected = (
         batch.num_steps
-        / batch.num_episodes
+        / batch.num_segments
         * np.mean(model.policy.scores(batch.obs, batch.actions) * standard[:, None], axis=0)
     )
     np.testing.assert_allclose(step_of(model, batch)[0], expected, rtol=1e-6, atol=1e-9)
@@ -138,13 +138,13 @@ def test_a_batch_of_one_has_no_advantage(rng):
 
 
 def test_cut_episodes_count_on_the_critic(rng):
-    """What follows a truncated piece is worth the critic's value of its tail, from before its fit."""
+    """What follows a truncated segment is worth the critic's value of what follows, from before its fit."""
 
     class Known(Constant):
         needs_whole_episodes = False
 
-        def tail_values(self, batch):
-            return batch.scatter_tails(batch.tail_obs[:, 0])
+        def bootstrap_values(self, batch):
+            return batch.scatter_bootstrap_values(batch.bootstrap_obs[:, 0])
 
     batch = play(rng, terminated=False)
     for form in ("reward_to_go", "trajectory"):
@@ -152,7 +152,7 @@ def test_cut_episodes_count_on_the_critic(rng):
 
         def weight(i, t, rewards, form=form):
             start = 0 if form == "trajectory" else t
-            return discounted([*rewards[start:], batch.tail_obs[i, 0]], 0.9)
+            return discounted([*rewards[start:], batch.bootstrap_obs[i, 0]], 0.9)
 
         expected = direct_gradient(model, batch, weight)
         np.testing.assert_allclose(step_of(model, batch)[0], expected, rtol=1e-10, atol=1e-12)
@@ -165,9 +165,9 @@ def test_advantages_are_from_before_the_critics_fit_and_the_fit_is_to_rewards_to
             super().__init__(0.0)
             self.calls = []
 
-        def tail_values(self, batch):
-            self.calls.append("tail_values")
-            return super().tail_values(batch)
+        def bootstrap_values(self, batch):
+            self.calls.append("bootstrap_values")
+            return super().bootstrap_values(batch)
 
         def values(self, batch, returns):
             self.calls.append("values")
@@ -180,11 +180,11 @@ def test_advantages_are_from_before_the_critics_fit_and_the_fit_is_to_rewards_to
 
     model, batch = make(critic=Watch(), gamma=1.0, form=form), play(rng)
     _, logs = step_of(model, batch)
-    assert model.critic.calls == ["tail_values", "values", "tail_values", "fit"]
+    assert model.critic.calls == ["bootstrap_values", "values", "bootstrap_values", "fit"]
     assert logs["value_loss"] == 1.5
     np.testing.assert_allclose(
-        model.critic.targets[: batch.piece_lengths[0]],
-        np.cumsum(batch.rewards[: batch.piece_lengths[0]][::-1])[::-1],
+        model.critic.targets[: batch.segment_lengths[0]],
+        np.cumsum(batch.rewards[: batch.segment_lengths[0]][::-1])[::-1],
     )
 
 
@@ -211,7 +211,7 @@ def test_the_first_collected_batch_gives_the_direct_formula():
     step = (model.policy.params - model.before) / 1e-6
     model.policy.params = model.before
     batch = model.batch
-    assert batch.piece_lengths.tolist() == [200, 200, 200]
+    assert batch.segment_lengths.tolist() == [200, 200, 200]
     returns = np.zeros((3, 201))
     for t in reversed(range(200)):
         returns[:, t] = batch.rewards.reshape(3, 200)[:, t] + 0.9 * returns[:, t + 1]

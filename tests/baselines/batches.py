@@ -11,7 +11,7 @@ from pgcore import Batch
 
 
 def batch_of(lengths: Sequence[int], *, truncated: Sequence[int] = (), dim: int = 2, seed: int = 0) -> Batch:
-    """Random observations in pieces of given lengths; those with numbers in ``truncated`` don't terminate."""
+    """Random observations in segments of given lengths; those in ``truncated`` don't terminate."""
     rng = np.random.default_rng(seed)
     num_rows = sum(lengths)
     ends = np.zeros(num_rows, bool)
@@ -19,19 +19,19 @@ def batch_of(lengths: Sequence[int], *, truncated: Sequence[int] = (), dim: int 
     ends[last] = True
     terminated = ends.copy()
     terminated[last[list(truncated)]] = False
-    tail_obs = rng.normal(size=(len(lengths), dim))
+    bootstrap_obs = rng.normal(size=(len(lengths), dim))
     unread = np.setdiff1d(np.arange(len(lengths)), truncated)
-    tail_obs[unread] = np.nan
+    bootstrap_obs[unread] = np.nan
     return Batch(
         rng.normal(size=(num_rows, dim)),
         np.zeros(num_rows),
         rng.normal(size=num_rows),
         ends,
         terminated=terminated,
-        tail_obs=tail_obs,
+        bootstrap_obs=bootstrap_obs,
     )
 
 
 def episodes_of(batch: Batch, values: Any) -> list[np.ndarray]:
     """``values`` (B,) cut into episodes."""
-    return np.split(np.asarray(values), batch.piece_ends[:-1] + 1)
+    return np.split(np.asarray(values), batch.segment_ends[:-1] + 1)

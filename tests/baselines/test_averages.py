@@ -186,10 +186,10 @@ def test_the_plain_mean_over_time_is_biased(num_episodes: int) -> None:
 
 
 @pytest.mark.parametrize("baseline", [Constant(1.0), AverageReturn(), TimeDependent()], ids=repr)
-def test_these_learn_nothing_and_know_no_tails(baseline: Baseline) -> None:
+def test_these_learn_nothing_and_know_no_bootstrap_values(baseline: Baseline) -> None:
     batch = batch_of([3, 2], truncated=[0, 1])
     assert baseline.needs_whole_episodes
-    assert baseline.tail_values(batch).tolist() == [0.0] * 5
+    assert baseline.bootstrap_values(batch).tolist() == [0.0] * 5
     assert baseline.fit(batch, np.ones(5)) == {}
     assert baseline.state() == {}
     baseline.load_state({})

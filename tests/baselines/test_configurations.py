@@ -48,7 +48,7 @@ def learned(baseline: Baseline) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     batch = batch_of([4, 6, 3], truncated=[1, 2])
     targets = np.random.default_rng(0).normal(size=13)
     baseline.fit(batch, targets)
-    return baseline.values(batch, targets), baseline.tail_values(batch), targets
+    return baseline.values(batch, targets), baseline.bootstrap_values(batch), targets
 
 
 @every_baseline
@@ -70,13 +70,15 @@ def test_repr_makes_it_again(baseline: Baseline) -> None:
 
 
 @every_baseline
-def test_values_and_tails_take_the_dtype_that_is_asked_for(baseline: Baseline, dtype: np.dtype) -> None:
+def test_values_and_bootstrap_values_take_the_dtype_that_is_asked_for(
+    baseline: Baseline, dtype: np.dtype
+) -> None:
     batch = batch_of([4, 6], truncated=[1])
     batch = batch.replace(rewards=batch.rewards.astype(dtype))
     fresh = from_config(baseline.config())
     for _ in range(2):  # before and after it has learned
         assert fresh.values(batch, np.ones(10, dtype)).dtype == dtype
-        assert fresh.tail_values(batch).dtype == dtype
+        assert fresh.bootstrap_values(batch).dtype == dtype
         fresh.fit(batch, np.ones(10, dtype))
 
 
@@ -114,7 +116,7 @@ def test_no_steps_teach_nothing(baseline: Baseline) -> None:
     empty = Batch(np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0, bool))
     fresh = from_config(baseline.config())
     assert fresh.fit(empty, np.zeros(0)) == {}
-    assert fresh.values(empty, np.zeros(0)).shape == fresh.tail_values(empty).shape == (0,)
+    assert fresh.values(empty, np.zeros(0)).shape == fresh.bootstrap_values(empty).shape == (0,)
     learned(fresh)
     before = fresh.state()
     assert fresh.fit(empty, np.zeros(0)) == {}

@@ -21,14 +21,14 @@ def batches(offset: float) -> tuple[Batch, Batch, np.ndarray, ObservationNormali
     obs = offset + 1e4 * np.spacing(offset) * rng.normal(size=(240, 2))
     ends = np.arange(240) % 8 == 7
     terminated = ends & (np.arange(240) % 16 == 7)
-    tails = obs[ends][::-1]
+    bootstrap = obs[ends][::-1]
     wide = obs.astype(np.longdouble)
     mean, std = wide.mean(axis=0), np.sqrt(wide.var(axis=0) + 1e-8)
-    z, z_tails = (np.asarray((x - mean) / std, np.float64) for x in (wide, tails.astype(np.longdouble)))
-    far = Batch(obs, np.zeros(240), np.zeros(240), ends, terminated=terminated, tail_obs=tails)
+    z, z_after = (np.asarray((x - mean) / std, np.float64) for x in (wide, bootstrap.astype(np.longdouble)))
+    far = Batch(obs, np.zeros(240), np.zeros(240), ends, terminated=terminated, bootstrap_obs=bootstrap)
     normalizer = ObservationNormalizer(2)
     normalizer.update(obs)
-    return far, far.replace(obs=z, tail_obs=z_tails), 3.0 * z[:, 0] - np.abs(z[:, 1]), normalizer
+    return far, far.replace(obs=z, bootstrap_obs=z_after), 3.0 * z[:, 0] - np.abs(z[:, 1]), normalizer
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
@@ -48,7 +48,7 @@ def test_a_baseline_sees_differences_far_from_zero(offset: float, make: Any, tol
         there.fit(far, targets)
         here.fit(near, targets)
     assert_close(there.values(far, targets), here.values(near, targets), tolerance)
-    assert_close(there.tail_values(far), here.tail_values(near), tolerance)
+    assert_close(there.bootstrap_values(far), here.bootstrap_values(near), tolerance)
     explained = 1 - np.var(targets - there.values(far, targets)) / np.var(targets)
     assert explained > 0.3
 

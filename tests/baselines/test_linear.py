@@ -11,7 +11,7 @@ from batches import batch_of, episodes_of
 
 from oracles import assert_close, assert_same_bits
 from pgcore.baselines import LinearFeatures
-from pgcore.batch import Batch
+from pgcore.data.batch import Batch
 from pgcore.policies import ObservationNormalizer
 
 LENGTHS = [40, 3, 75, 1, 150]
@@ -51,19 +51,19 @@ def test_fit(ridge: float) -> None:
     assert measured == {"value_loss": pytest.approx(np.mean((expected - targets) ** 2), rel=1e-8)}
 
 
-def test_tails_are_valued_one_step_after_the_piece() -> None:
+def test_bootstrap_values_are_valued_one_step_after_the_segment() -> None:
     batch, targets = problem()
     baseline = LinearFeatures()
     baseline.fit(batch, targets)
     weights = ridge_solution(feature_rows(batch), targets, 1e-5)
     expected = np.zeros(batch.num_steps)
-    assert batch.tail_obs is not None
-    for piece in (0, 2):
-        row = batch.piece_ends[piece]
-        expected[row] = np.dot(weights, features(batch.tail_obs[piece], LENGTHS[piece]))
-    tails = baseline.tail_values(batch)
-    assert_close(tails, expected, 1e-8)
-    assert np.count_nonzero(tails) == 2
+    assert batch.bootstrap_obs is not None
+    for segment in (0, 2):
+        row = batch.segment_ends[segment]
+        expected[row] = np.dot(weights, features(batch.bootstrap_obs[segment], LENGTHS[segment]))
+    bootstrap = baseline.bootstrap_values(batch)
+    assert_close(bootstrap, expected, 1e-8)
+    assert np.count_nonzero(bootstrap) == 2
 
 
 def test_a_fitted_function_is_found_exactly() -> None:
@@ -83,7 +83,7 @@ def test_a_fitted_function_is_found_exactly() -> None:
 def test_it_is_zero_until_it_is_fitted() -> None:
     batch, targets = problem()
     assert not LinearFeatures().values(batch, targets).any()
-    assert not LinearFeatures().tail_values(batch).any()
+    assert not LinearFeatures().bootstrap_values(batch).any()
 
 
 def test_fits_forget_what_was_before() -> None:
@@ -109,7 +109,7 @@ def test_observations_are_clipped() -> None:
 
 def test_the_normaliser_is_used() -> None:
     batch, targets = problem()
-    scaled = batch.replace(obs=1000.0 * batch.obs + 5e4, tail_obs=1000.0 * batch.tail_obs + 5e4)
+    scaled = batch.replace(obs=1000.0 * batch.obs + 5e4, bootstrap_obs=1000.0 * batch.bootstrap_obs + 5e4)
     baseline = LinearFeatures()
     baseline.normalizer = ObservationNormalizer(3)
     baseline.normalizer.update(scaled.obs)
@@ -117,9 +117,9 @@ def test_the_normaliser_is_used() -> None:
     phi = feature_rows(scaled, baseline.normalizer)
     weights = ridge_solution(phi, targets, 1e-5)
     assert_close(baseline.values(scaled, targets), phi @ weights, 1e-8)
-    tail = scaled.tail_obs[2]
-    expected = np.dot(weights, features(baseline.normalizer.normalize(tail), LENGTHS[2]))
-    assert baseline.tail_values(scaled)[scaled.piece_ends[2]] == pytest.approx(expected, rel=1e-8)
+    bootstrap = scaled.bootstrap_obs[2]
+    expected = np.dot(weights, features(baseline.normalizer.normalize(bootstrap), LENGTHS[2]))
+    assert baseline.bootstrap_values(scaled)[scaled.segment_ends[2]] == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
@@ -135,8 +135,8 @@ def test_any_scale_of_rewards(scale: float) -> None:
 def test_dependent_features(ridge: float) -> None:
     """A constant observation, one that is repeated, and one that is the time: a singular regression."""
     batch = batch_of([50, 50], dim=3)
-    obs = np.stack([np.ones(100), np.ones(100), batch.step_in_piece / 100.0], axis=1)
-    targets = 2.0 + 3.0 * batch.step_in_piece / 100.0
+    obs = np.stack([np.ones(100), np.ones(100), batch.step_in_segment / 100.0], axis=1)
+    targets = 2.0 + 3.0 * batch.step_in_segment / 100.0
     baseline = LinearFeatures(ridge=ridge)
     baseline.fit(batch.replace(obs=obs), targets)
     assert_close(baseline.values(batch.replace(obs=obs), targets), targets, 1e-3)
@@ -155,10 +155,12 @@ def test_observations_of_any_shape_are_flattened() -> None:
     batch, targets = problem()
     one, other = LinearFeatures(), LinearFeatures()
     one.fit(batch, targets)
-    boxed = batch.replace(obs=batch.obs[:, None, :, None], tail_obs=batch.tail_obs[:, None, :, None])
+    boxed = batch.replace(
+        obs=batch.obs[:, None, :, None], bootstrap_obs=batch.bootstrap_obs[:, None, :, None]
+    )
     other.fit(boxed, targets)
     assert_same_bits(one.values(batch, targets), other.values(boxed, targets))
-    assert_same_bits(one.tail_values(batch), other.tail_values(boxed))
+    assert_same_bits(one.bootstrap_values(batch), other.bootstrap_values(boxed))
 
 
 # ---- conditioning ----
@@ -199,7 +201,7 @@ def test_features_that_hardly_vary_next_to_their_size(ridge: float) -> None:
 @pytest.mark.parametrize("offset", [1e3, 1.7e9])
 def test_observations_far_from_zero_are_seen_through_the_normaliser(offset: float) -> None:
     batch, _ = problem()
-    far = batch.replace(obs=offset + batch.obs, tail_obs=offset + batch.tail_obs)
+    far = batch.replace(obs=offset + batch.obs, bootstrap_obs=offset + batch.bootstrap_obs)
     baseline = LinearFeatures()
     baseline.normalizer = ObservationNormalizer(3)
     baseline.normalizer.update(far.obs)
@@ -303,12 +305,14 @@ def test_wrong_states() -> None:
     assert str(caught.value) == "obs: expected 4 numbers in each, as when fitted, got 3"
 
 
-def test_tails_need_their_observations() -> None:
+def test_bootstrap_values_need_their_observations() -> None:
     batch, targets = problem()
     baseline = LinearFeatures()
     baseline.fit(batch, targets)
     with pytest.raises(ValueError) as caught:
-        baseline.tail_values(batch.replace(tail_obs=None))
-    assert str(caught.value) == "tail_obs: expected the observations after 2 truncated pieces, got None"
-    whole = batch_of(LENGTHS, dim=3).replace(tail_obs=None)
-    assert not baseline.tail_values(whole).any()
+        baseline.bootstrap_values(batch.replace(bootstrap_obs=None))
+    assert (
+        str(caught.value) == "bootstrap_obs: expected the observations after 2 truncated segments, got None"
+    )
+    whole = batch_of(LENGTHS, dim=3).replace(bootstrap_obs=None)
+    assert not baseline.bootstrap_values(whole).any()

@@ -280,8 +280,8 @@ def test_values_keep_their_differences(offset: float, scale: float, dtype: np.dt
         (plain.values(batch, targets), far.values(batch, targets)),
     ):
         assert_close(other - offset, one, tolerance)
-    ends = batch.scatter_tails(np.ones(batch.num_episodes)) > 0
-    assert_close(far.tail_values(batch)[ends] - offset, plain.tail_values(batch)[ends], tolerance)
+    ends = batch.scatter_bootstrap_values(np.ones(batch.num_segments)) > 0
+    assert_close(far.bootstrap_values(batch)[ends] - offset, plain.bootstrap_values(batch)[ends], tolerance)
     loss = far.fit(batch, offset + level + scale * targets)["value_loss"]
     error = np.mean((far.values(batch, targets) - offset - level - scale * targets) ** 2)
     assert loss == pytest.approx(error, rel=0.1)
@@ -293,7 +293,7 @@ def test_values_beyond_float32(offset: float) -> None:
     baseline = network(dtype="float32")
     baseline.fit(batch, np.full(len(targets), offset))
     np.testing.assert_array_equal(baseline.values(batch, targets), offset)
-    assert baseline.tail_values(batch)[batch.piece_ends[1]] == offset
+    assert baseline.bootstrap_values(batch)[batch.segment_ends[1]] == offset
 
 
 def test_a_batch_of_one() -> None:
@@ -307,61 +307,67 @@ def test_a_batch_of_one() -> None:
     assert first.values(batch, np.zeros(1)) == pytest.approx([4.0])
 
 
-# ---- values and tails ----
+# ---- values and bootstrap values ----
 
 
 def test_an_untrained_network_has_no_opinion(dtype: np.dtype) -> None:
     batch, targets = problem()
     baseline = network(dtype=dtype)
     assert not baseline.values(batch, targets).any()
-    assert not baseline.tail_values(batch).any()
+    assert not baseline.bootstrap_values(batch).any()
 
 
-def test_tails_are_valued_at_truncated_pieces_only() -> None:
+def test_bootstrap_values_are_valued_at_truncated_segments_only() -> None:
     batch, targets = problem()
     baseline = network()
     baseline.fit(batch, targets)
-    tails = baseline.tail_values(batch)
-    rows = batch.piece_ends[[1, 2]]
-    assert batch.tail_obs is not None
-    assert_close(tails[rows], baseline.predict(batch.tail_obs[[1, 2]]), 1e-14)
-    assert (tails[rows] != 0).all()
-    assert np.count_nonzero(tails) == 2
+    bootstrap = baseline.bootstrap_values(batch)
+    rows = batch.segment_ends[[1, 2]]
+    assert batch.bootstrap_obs is not None
+    assert_close(bootstrap[rows], baseline.predict(batch.bootstrap_obs[[1, 2]]), 1e-14)
+    assert (bootstrap[rows] != 0).all()
+    assert np.count_nonzero(bootstrap) == 2
 
 
-def test_whole_episodes_need_no_tails() -> None:
+def test_whole_episodes_need_no_bootstrap_values() -> None:
     baseline = network()
-    batch = batch_of([3, 4], dim=3).replace(tail_obs=None)
-    assert not baseline.tail_values(batch).any()
-    cut = batch_of([3, 4], truncated=[0], dim=3).replace(tail_obs=None)
+    batch = batch_of([3, 4], dim=3).replace(bootstrap_obs=None)
+    assert not baseline.bootstrap_values(batch).any()
+    cut = batch_of([3, 4], truncated=[0], dim=3).replace(bootstrap_obs=None)
     with pytest.raises(ValueError) as caught:
-        baseline.tail_values(cut)
-    assert str(caught.value) == "tail_obs: expected the observations after 1 truncated pieces, got None"
+        baseline.bootstrap_values(cut)
+    assert (
+        str(caught.value) == "bootstrap_obs: expected the observations after 1 truncated segments, got None"
+    )
 
 
 def test_observations_of_any_shape_are_flattened() -> None:
     batch, targets = problem()
     one, other = network(), network()
     one.fit(batch, targets)
-    boxed = batch.replace(obs=batch.obs[:, None, :, None], tail_obs=batch.tail_obs[:, None, :, None])
+    boxed = batch.replace(
+        obs=batch.obs[:, None, :, None], bootstrap_obs=batch.bootstrap_obs[:, None, :, None]
+    )
     other.fit(boxed, targets)
     assert_same_bits(one.values(batch, targets), other.values(boxed, targets))
-    assert_same_bits(one.tail_values(batch), other.tail_values(boxed))
+    assert_same_bits(one.bootstrap_values(batch), other.bootstrap_values(boxed))
 
 
 def test_the_normaliser_is_used_and_followed() -> None:
     batch, targets = problem()
-    raw = batch.replace(obs=500.0 * batch.obs + 1e4, tail_obs=500.0 * batch.tail_obs + 1e4)
+    raw = batch.replace(obs=500.0 * batch.obs + 1e4, bootstrap_obs=500.0 * batch.bootstrap_obs + 1e4)
     normalizer = ObservationNormalizer(3, clip=1.5)
     inside, outside = network(), network()
     inside.normalizer = normalizer
     for part in np.array_split(raw.obs, 2):
         normalizer.update(part)
-        before = raw.replace(obs=normalizer.normalize(raw.obs), tail_obs=normalizer.normalize(raw.tail_obs))
+        before = raw.replace(
+            obs=normalizer.normalize(raw.obs), bootstrap_obs=normalizer.normalize(raw.bootstrap_obs)
+        )
         inside.fit(raw, targets)
         outside.fit(before, targets)
         assert_close(inside.values(raw, targets), outside.values(before, targets), 1e-12)
-        assert_close(inside.tail_values(raw), outside.tail_values(before), 1e-12)
+        assert_close(inside.bootstrap_values(raw), outside.bootstrap_values(before), 1e-12)
     inside.normalizer = None
     assert_same_bits(inside.values(before, targets), outside.values(before, targets))
 

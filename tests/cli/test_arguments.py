@@ -16,8 +16,8 @@ import pgcore
 from cli.commands import QUICK, TRAIN, command, failure
 from pgcore import plots
 from pgcore.cli import main
-from pgcore.training.datasets import load_batch, save_batch
-from pgcore.training.files import as_path
+from pgcore.io.datasets import load_batch, save_batch
+from pgcore.io.files import as_path
 
 PPO = ["train", "ppo", "--env-id", "CartPole-v1"]
 

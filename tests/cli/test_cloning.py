@@ -11,9 +11,9 @@ import pgcore
 from cli.commands import failure, rows
 from pgcore import REINFORCE, BehaviourCloning, evaluate_policy
 from pgcore.cli import main
+from pgcore.io.datasets import save_batch
 from pgcore.policies import CategoricalPolicy
 from pgcore.rollout import Collector, make_vector_env
-from pgcore.training.datasets import save_batch
 from training.sketch import equal_states
 
 

@@ -148,7 +148,7 @@ def test_errors_name_the_file(tmp_path, capsys, content, message):
 
 def test_a_picture_without_room_names_it(tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    from pgcore.training import files
+    from pgcore.io import files
 
     make_run(tmp_path / "a", 0, [1.0, 2.0])
     out = tmp_path / "x.svg"

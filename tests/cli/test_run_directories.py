@@ -127,7 +127,7 @@ def test_a_second_process_is_refused(tmp_path, capsys):
 def test_workers_do_not_keep_the_lock_of_a_killed_process(tmp_path):
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
-    from pgcore.training.files import FileLock
+    from pgcore.io.files import FileLock
 
     lock = FileLock(tmp_path / "lock")
     assert lock.acquire()
@@ -322,7 +322,9 @@ def test_an_interrupt_before_the_line_does_not_lose_it(tmp_path, monkeypatch):
 
 def fill_the_disk(monkeypatch, call, moment):
     """Let the ``moment``-th call fail, and those before and after it work."""
-    from pgcore.training import CSVLogger, files, loggers
+    from pgcore import loggers
+    from pgcore.io import files
+    from pgcore.training import CSVLogger
 
     count = itertools.count(1)
 

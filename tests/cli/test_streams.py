@@ -20,7 +20,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 import pgcore
 from cli.commands import QUICK, TRAIN
 from pgcore.cli import main
-from pgcore.training import files
+from pgcore.io import files
 
 LONG = [*TRAIN, "--total-timesteps", "100000000", "--eval-episodes", "0"]
 PGCORE = [sys.executable, "-m", "pgcore"]
@@ -39,13 +39,18 @@ def test_signals_to_end_keep_the_model(tmp_path, name):
     if signum is None or os.name == "nt":
         pytest.skip("not on this platform")
     run = tmp_path / "run"
-    with subprocess.Popen(
-        [*PGCORE, *LONG, "--out", str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    # Whatever runs the tests (nohup, a shell's background) may ignore the signal, and children inherit that.
+    obedient = f"signal.signal({signum:d}, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    obedient = "import os, signal, sys; " + obedient
+    command = [sys.executable, "-c", obedient, *PGCORE, *LONG, "--out", str(run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not process.stdout.readline().startswith("steps"):
             pass
         process.send_signal(signum)
-        _, err = process.communicate(timeout=60)
+        try:
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + signum
     assert err.startswith("pgcore: interrupted after ")
     assert pgcore.load(run).num_timesteps > 0
@@ -70,7 +75,7 @@ def on_a_terminal(before, *arguments, **environment):
 
 def test_a_closed_terminal_is_a_signal_and_a_dead_stream(tmp_path):
     run = tmp_path / "run"
-    controlling = "fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    controlling = "signal.signal(signal.SIGHUP, signal.SIG_DFL); fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
     process, leader = on_a_terminal(controlling, *LONG, "--out", str(run))
     with process:
         shown = b""

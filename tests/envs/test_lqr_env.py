@@ -185,7 +185,7 @@ def test_collector_takes_whole_episodes():
     env = make_vector_env(ID, num_envs=4, backend="native", horizon=5)
     policy = GaussianPolicy(1, 1, hidden=(), dtype="float64")
     batch = Collector(env, policy, rng=np.random.default_rng(0), seed=0).collect(10)
-    assert batch.num_episodes == 8
+    assert batch.num_segments == 8
     assert batch.num_truncated == 0
     s, a = batch.obs.reshape(8, 5), batch.actions.reshape(8, 5)
     np.testing.assert_array_equal(s[:, 1:], s[:, :-1] + a[:, :-1])

@@ -126,7 +126,7 @@ def future_of_the_old_policy():
 
 def test_dropping_the_futures_ratios_evaluates_the_old_policys_future():
     policy, batch = linear_policy(*NEW), played(*OLD, HORIZON)
-    states = lqr.state_log_ratios(batch.obs[:, 0], batch.step_in_piece, new=NEW, old=OLD)
+    states = lqr.state_log_ratios(batch.obs[:, 0], batch.step_in_segment, new=NEW, old=OLD)
     biased = future_of_the_old_policy()
     for form, ratios in (("past_only", None), ("marginal", states)):
         found = off_policy_gradient(

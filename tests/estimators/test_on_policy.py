@@ -190,7 +190,7 @@ def gaussian_batch():
         rng.normal(size=60),
         ends,
         terminated=terminated,
-        tail_obs=rng.normal(size=(4, 3)),
+        bootstrap_obs=rng.normal(size=(4, 3)),
     )
     return GaussianPolicy(3, 2, hidden=(5,), dtype="float64", seed=1), batch
 
@@ -206,14 +206,14 @@ def test_it_is_the_score_product_over_the_number_of_episodes(gaussian_batch):
 
 
 @pytest.mark.parametrize("form", ["trajectory", "reward_to_go"])
-def test_truncated_pieces_continue_with_the_baselines_value(gaussian_batch, form):
+def test_truncated_segments_continue_with_the_baselines_value(gaussian_batch, form):
     policy, batch = gaussian_batch
     critic = Fitted3()
-    tails = critic.tail_values(batch)
-    assert np.count_nonzero(tails) == 2
-    returns = reward_to_go(batch.rewards, 0.9, ends=batch.ends, tail_values=tails)
+    bootstrap = critic.bootstrap_values(batch)
+    assert np.count_nonzero(bootstrap) == 2
+    returns = reward_to_go(batch.rewards, 0.9, ends=batch.ends, bootstrap_values=bootstrap)
     if form == "trajectory":
-        returns = np.repeat(returns[batch.piece_starts], batch.piece_lengths)
+        returns = np.repeat(returns[batch.segment_starts], batch.segment_lengths)
     advantages = returns - critic.values(batch, returns)
     expected = policy.score_product(batch.obs, batch.actions, advantages) / 4
     found = policy_gradient(policy, batch, form=form, gamma=0.9, baseline=critic)
@@ -299,11 +299,11 @@ def test_an_empty_batch_and_wrong_weights(gaussian_batch):
 def test_a_baseline_of_ones_own_will_do(gaussian_batch):
     class Ramp(Baseline):
         def values(self, batch, returns):
-            return batch.step_in_piece.astype(returns.dtype)
+            return batch.step_in_segment.astype(returns.dtype)
 
     policy, batch = gaussian_batch
     expected = policy.score_product(
-        batch.obs, batch.actions, reward_to_go(batch.rewards, ends=batch.ends) - batch.step_in_piece
+        batch.obs, batch.actions, reward_to_go(batch.rewards, ends=batch.ends) - batch.step_in_segment
     )
     assert_close(policy_gradient(policy, batch, baseline=Ramp()).gradient, expected / 4, 1e-13)
 
@@ -322,10 +322,10 @@ class Far(Constant):
     def values(self, batch, returns):
         return (1e8 + batch.obs[:, 0]).astype(returns.dtype)
 
-    def tail_values(self, batch):
-        tails = np.zeros(batch.num_episodes)
-        tails[batch.truncated] = 1e8 + batch.tail_obs[batch.truncated, 0]
-        return batch.scatter_tails(tails).astype(batch.rewards.dtype)
+    def bootstrap_values(self, batch):
+        bootstrap = np.zeros(batch.num_segments)
+        bootstrap[batch.truncated] = 1e8 + batch.bootstrap_obs[batch.truncated, 0]
+        return batch.scatter_bootstrap_values(bootstrap).astype(batch.rewards.dtype)
 
 
 @pytest.mark.parametrize("estimate", [policy_gradient, off_policy_gradient], ids=lambda f: f.__name__)
@@ -340,7 +340,7 @@ def test_large_values_keep_their_differences_with_rewards_in_float32(rng, estima
         rewards,
         ends,
         terminated=np.zeros(12, bool),
-        tail_obs=rng.normal(size=(3, 3)),
+        bootstrap_obs=rng.normal(size=(3, 3)),
         log_probs=log_probs,
     )
     options = {"form": "trajectory" if estimate is off_policy_gradient else "reward_to_go", "gamma": 1.0}

@@ -199,6 +199,6 @@ def test_an_episode_without_others_to_learn_from_has_no_baseline(kind):
     """b is 0, not what returns have in common."""
     policy = CategoricalPolicy(1, 2, hidden=())
     batch = Batch([[1.0], [1.0]], [0, 1], [5.0, 3.0], [True, True])
-    one = batch.episode(0)
+    one = batch.segment(0)
     expected = 5.0 * policy.scores(one.obs, one.actions)[0].astype(np.float64)
     assert_close(policy_gradient(policy, one, baseline=kind()).gradient, expected, 1e-6)

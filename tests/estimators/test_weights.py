@@ -28,11 +28,11 @@ TARGET, BEHAVIOUR = make_policy(0), make_policy(1, spread=0.8)
 # ---- weights by explicit loops ----
 
 
-def by_loops(batch, log_rho, form, *, clip, self_normalize, gamma=0.9, states=0.0, tails=None):
+def by_loops(batch, log_rho, form, *, clip, self_normalize, gamma=0.9, states=0.0, bootstrap=None):
     """Weights, effective sizes and largest shares by the definition, W_t and G_t for each step."""
-    tails = np.zeros(batch.num_steps) if tails is None else tails
+    bootstrap = np.zeros(batch.num_steps) if bootstrap is None else bootstrap
     states = np.broadcast_to(states, log_rho.shape)
-    starts, lengths = batch.piece_starts, batch.piece_lengths
+    starts, lengths = batch.segment_starts, batch.segment_lengths
     count, horizon = len(starts), lengths.max()
     rho = [np.exp(log_rho[s : s + n]) for s, n in zip(starts, lengths, strict=True)]
     raw = []
@@ -65,7 +65,7 @@ def by_loops(batch, log_rho, form, *, clip, self_normalize, gamma=0.9, states=0.
             if form == "trajectory":
                 later = np.ones(n)
             future = np.sum(gamma ** np.arange(n - first) * later * rewards[first:])
-            returns.append(future + gamma ** (n - first) * later[-1] * tails[s + n - 1])
+            returns.append(future + gamma ** (n - first) * later[-1] * bootstrap[s + n - 1])
     return np.concatenate(weights), np.array(returns), np.array(sizes), np.array(shares)
 
 
@@ -82,14 +82,14 @@ def gaussian_batch():
         rng.normal(size=30),
         ends,
         terminated=ends & ~np.isin(np.arange(30), [4, 21]),
-        tail_obs=rng.normal(size=(5, 2)),
+        bootstrap_obs=rng.normal(size=(5, 2)),
         log_probs=policy.log_prob(obs, actions) - log_rho,
     )
     return policy, batch, log_rho
 
 
 class Learned(LinearFeatures):
-    """A critic that has learned something, so that values and tails are not zero."""
+    """A critic that has learned something, so that values and bootstrap values are not zero."""
 
     def __init__(self):
         super().__init__()
@@ -104,8 +104,8 @@ def test_weights_and_their_diagnostics(gaussian_batch, form, clip, self_normaliz
     policy, batch, log_rho = gaussian_batch
     states = np.random.default_rng(1).normal(size=30) if form == "marginal" else None
     critic = Learned()
-    tails = critic.tail_values(batch)
-    assert np.count_nonzero(tails) == 2
+    bootstrap = critic.bootstrap_values(batch)
+    assert np.count_nonzero(bootstrap) == 2
     w, returns, sizes, shares = by_loops(
         batch,
         log_rho,
@@ -113,7 +113,7 @@ def test_weights_and_their_diagnostics(gaussian_batch, form, clip, self_normaliz
         clip=clip,
         self_normalize=self_normalize,
         states=0.0 if states is None else states,
-        tails=tails,
+        bootstrap=bootstrap,
     )
     found = off_policy_gradient(
         policy,
@@ -127,7 +127,7 @@ def test_weights_and_their_diagnostics(gaussian_batch, form, clip, self_normaliz
         discount_states=discount_states,
         on_low_ess="ignore",
     )
-    discounts = 0.9**batch.step_in_piece if discount_states and form != "trajectory" else 1.0
+    discounts = 0.9**batch.step_in_segment if discount_states and form != "trajectory" else 1.0
     advantages = returns - critic.values(batch, returns)
     expected = policy.score_product(batch.obs, batch.actions, discounts * w * advantages) / 5
     assert_close(found.gradient, expected, 1e-12)
@@ -153,8 +153,8 @@ def test_the_self_normalised_return_and_its_error(gaussian_batch, per_decision):
     policy, batch, log_rho = gaussian_batch
     form = "past_only" if per_decision else "trajectory"
     w, _, sizes, _ = by_loops(batch, log_rho, form, clip=None, self_normalize=False)
-    starts, lengths = batch.piece_starts, batch.piece_lengths
-    discounted = batch.rewards * 0.9**batch.step_in_piece
+    starts, lengths = batch.segment_starts, batch.segment_lengths
+    discounted = batch.rewards * 0.9**batch.step_in_segment
 
     def value(copies):
         """With each episode counted so many times."""
@@ -221,7 +221,7 @@ def test_normalised_weights_are_compared_in_logs_of_any_size():
     assert_close(found.effective_sample_size, 1.0, 1e-12)
     assert found.standard_error < 1e-12
     gradient = off_policy_gradient(SMALL, batch, form="trajectory", **options)
-    second = policy_gradient(SMALL, batch.episode(1), form="trajectory")
+    second = policy_gradient(SMALL, batch.segment(1), form="trajectory")
     assert_close(gradient.gradient, second.gradient, 1e-12)
     assert_close(gradient.max_weight_share, np.ones(2), 1e-12)
     with pytest.warns(EffectiveSampleSizeWarning):
@@ -472,7 +472,7 @@ def test_importance_weighted_return_with_limited_weights(gaussian_batch, per_dec
     policy, batch, log_rho = gaussian_batch
     form = "past_only" if per_decision else "trajectory"
     w, *_ = by_loops(batch, log_rho, form, clip=1.4, self_normalize=False)
-    expected = np.sum(w * batch.rewards * 0.9**batch.step_in_piece) / batch.num_episodes
+    expected = np.sum(w * batch.rewards * 0.9**batch.step_in_segment) / batch.num_segments
     options = {"gamma": 0.9, "per_decision": per_decision, "on_low_ess": "ignore"}
     found = importance_weighted_return(policy, batch, clip=1.4, **options)
     assert found.value == pytest.approx(expected, rel=1e-12)

@@ -15,18 +15,18 @@ every_function = pytest.mark.parametrize("name", FUNCTIONS)
 def problem(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64, density: float = 0.2
 ) -> dict[str, Any]:
-    """Random arrays with random ends, and tails that are NaN wherever they must not be read."""
+    """Random arrays with random ends, and bootstrap values that are NaN wherever they must not be read."""
     ends = rng.random(shape) < density
-    tails = rng.normal(size=shape).astype(dtype)
+    bootstrap = rng.normal(size=shape).astype(dtype)
     read = ends.copy()
     read[-1:] = True
-    tails[~read] = np.nan
+    bootstrap[~read] = np.nan
     return {
         "rewards": rng.normal(size=shape).astype(dtype),
         "values": rng.normal(size=shape).astype(dtype),
         "log_ratios": (0.3 * rng.normal(size=shape)).astype(dtype),
         "ends": ends,
-        "tail_values": tails,
+        "bootstrap_values": bootstrap,
     }
 
 
@@ -34,7 +34,7 @@ def call(
     lib: ModuleType, name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any
 ) -> tuple[Any, ...]:
     """One of the three functions on a problem; always a tuple of results."""
-    cut = {"ends": p["ends"], "tail_values": p["tail_values"]}
+    cut = {"ends": p["ends"], "bootstrap_values": p["bootstrap_values"]}
     if name == "reward_to_go":
         return (lib.reward_to_go(p["rewards"], gamma, **cut),)
     if name == "gae":

@@ -11,8 +11,8 @@ import pytest
 
 from oracles import assert_same_bits
 from pgcore import Batch
+from pgcore import _arguments as coerce
 from pgcore.kernels import MLP, conjugate_gradient, gae, gaussian_log_prob, reward_to_go
-from pgcore.kernels import _coerce as coerce
 
 WHAT = "expected float32 or float64 (or integers)"
 
@@ -119,9 +119,9 @@ def test_refused_dtypes(rewards: Any, got: str) -> None:
 def test_refused_everywhere() -> None:
     """The argument's own name stands in the message, whichever it is."""
     with pytest.raises(
-        TypeError, match=rf"^tail_values: {WHAT.replace('(', '[(]').replace(')', '[)]')}, got c"
+        TypeError, match=rf"^bootstrap_values: {WHAT.replace('(', '[(]').replace(')', '[)]')}, got c"
     ):
-        reward_to_go([1.0], tail_values=1j)
+        reward_to_go([1.0], bootstrap_values=1j)
     with pytest.raises(TypeError, match=r"^values: expected .*, got object$"):
         gae([1.0], None, 0.9, 0.9)
     with pytest.raises(TypeError, match=r"^mean: expected .*, got complex128$"):
@@ -188,14 +188,14 @@ def test_good_arrays_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pgcore.kernels.scan.core", Spy)
     for dtype in (np.float32, np.float64):
         for shape in ((4,), (4, 3)):
-            r, v, tails = (np.ones(shape, dtype) for _ in range(3))
+            r, v, bootstrap = (np.ones(shape, dtype) for _ in range(3))
             ends = np.ones(shape, bool)
-            for array in (r, v, tails, ends):
+            for array in (r, v, bootstrap, ends):
                 array.flags.writeable = False
-            for given in ([r, v, tails], [Tensor(x) for x in (r, v, tails)]):
+            for given in ([r, v, bootstrap], [Tensor(x) for x in (r, v, bootstrap)]):
                 seen.clear()
-                outputs = gae(given[0], given[1], 0.9, 0.9, ends=ends, tail_values=given[2])
-                for array, reached in zip((r, v, ends, tails, *outputs), seen, strict=True):
+                outputs = gae(given[0], given[1], 0.9, 0.9, ends=ends, bootstrap_values=given[2])
+                for array, reached in zip((r, v, ends, bootstrap, *outputs), seen, strict=True):
                     assert reached.ctypes.data == array.ctypes.data
     # A value of another dtype converts what differs and nothing else.
     seen.clear()
@@ -316,8 +316,8 @@ def test_ends_in_any_form(ends: Any) -> None:
 
 
 def test_empty_lists() -> None:
-    assert reward_to_go([], ends=[], tail_values=[]).shape == (0,)
-    assert reward_to_go([], ends=np.zeros(0, bool), tail_values=1.0).shape == (0,)
+    assert reward_to_go([], ends=[], bootstrap_values=[]).shape == (0,)
+    assert reward_to_go([], ends=np.zeros(0, bool), bootstrap_values=1.0).shape == (0,)
     with pytest.raises(TypeError, match=r"^ends: expected booleans or integers 0 and 1, got float64$"):
         reward_to_go([], ends=np.zeros(0))
 
@@ -347,7 +347,7 @@ class MaskInside:
         lambda: reward_to_go(((MASKED, [1.0, 2.0, 3.0]),)),
         lambda: reward_to_go([[MASKED[1], 1.0]]),
         lambda: reward_to_go(MaskInside()),
-        lambda: reward_to_go(np.ones(3), tail_values=MASKED),
+        lambda: reward_to_go(np.ones(3), bootstrap_values=MASKED),
         lambda: reward_to_go(np.ones(3), ends=np.ma.masked_array([0, 1, 0], mask=[0, 1, 0])),
         lambda: reward_to_go(np.ones(3), ends=list(np.ma.masked_array([0, 1, 0], mask=[0, 1, 0]))),
         lambda: reward_to_go(np.ones(3), out=np.ma.masked_array(np.zeros(3), mask=[1, 0, 0])),
@@ -370,4 +370,4 @@ def test_flags_of_any_byte_become_one(byte: int) -> None:
     assert odd.view(np.uint8).tolist() == [0, byte, 0]
     batch = Batch(np.zeros((3, 1)), [0, 0, 0], np.ones(3), odd)
     assert batch.ends.view(np.uint8).tolist() == [0, 1, 1]
-    assert batch.num_episodes == 2
+    assert batch.num_segments == 2

@@ -31,7 +31,7 @@ def arrays(dtype: Any, large: bool) -> Arrays:
         "rewards": rng.normal(size=(T, N)),
         "values": rng.normal(size=(T, N)),
         "log_ratios": 0.3 * rng.normal(size=(T, N)),
-        "tails": rng.normal(size=(T, N)),
+        "bootstrap": rng.normal(size=(T, N)),
         "column": rng.normal(size=column),
         "actions": rng.normal(size=(B, A)),
         "mean": rng.normal(size=(B, A)),
@@ -67,7 +67,9 @@ def adam(a: Arrays) -> tuple[np.ndarray, ...]:
 
 
 CASES: dict[str, Case] = {
-    "reward_to_go": lambda a: kernels.reward_to_go(a["rewards"], 0.9, ends=a["ends"], tail_values=a["tails"]),
+    "reward_to_go": lambda a: kernels.reward_to_go(
+        a["rewards"], 0.9, ends=a["ends"], bootstrap_values=a["bootstrap"]
+    ),
     "reward_to_go column": lambda a: kernels.reward_to_go(a["column"], 0.99, ends=a["column_ends"]),
     "gae": lambda a: kernels.gae(a["rewards"], a["values"], 0.9, 0.9, ends=a["ends"]),
     "gae column": lambda a: kernels.gae(a["column"], a["column"], 0.99, 0.9),

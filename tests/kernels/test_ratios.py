@@ -21,7 +21,7 @@ every_direction = pytest.mark.parametrize("direction", DIRECTIONS)
 
 
 def weighted(lib: ModuleType, p: dict[str, Any], gamma: float = 0.95) -> Any:
-    cut = {"ends": p["ends"], "tail_values": p["tail_values"]}
+    cut = {"ends": p["ends"], "bootstrap_values": p["bootstrap_values"]}
     return lib.weighted_reward_to_go(p["rewards"], p["log_ratios"], gamma, **cut)
 
 
@@ -90,7 +90,7 @@ def test_future_does_not_subtract_infinities(lib: ModuleType) -> None:
 @every_direction
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("shape", [(60,), (60, 4), (900,)], ids=str)
-def test_cumulative_bad_numbers_stay_in_their_piece(
+def test_cumulative_bad_numbers_stay_in_their_segment(
     lib: ModuleType, direction: str, poison: float, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     x, ends = rng.normal(size=shape), np.zeros(shape, bool)
@@ -142,7 +142,7 @@ def test_weighted_equals_explicit_sums(
     result = weighted(lib, p)
     assert result.dtype == dtype
     expected = oracles.weighted_reward_to_go_sums(
-        p["rewards"], p["log_ratios"], 0.95, p["ends"], p["tail_values"]
+        p["rewards"], p["log_ratios"], 0.95, p["ends"], p["bootstrap_values"]
     )
     assert_close(result, expected)
 
@@ -158,14 +158,14 @@ def test_weighted_equals_reference(
     assert_close(weighted(kernels, p), weighted(reference, wide))
 
 
-def test_weighted_without_ends_and_with_one_row_of_tails(
+def test_weighted_without_ends_and_with_one_row_of_bootstrap_values(
     lib: ModuleType, dtype: np.dtype, rng: np.random.Generator
 ) -> None:
     p = problem(rng, (20, 3), dtype)
     row = rng.normal(size=3).astype(dtype)
-    for tail in (None, row):
-        result = lib.weighted_reward_to_go(p["rewards"], p["log_ratios"], 0.9, tail_values=tail)
-        expected = oracles.weighted_reward_to_go_sums(p["rewards"], p["log_ratios"], 0.9, None, tail)
+    for bootstrap in (None, row):
+        result = lib.weighted_reward_to_go(p["rewards"], p["log_ratios"], 0.9, bootstrap_values=bootstrap)
+        expected = oracles.weighted_reward_to_go_sums(p["rewards"], p["log_ratios"], 0.9, None, bootstrap)
         assert result.dtype == dtype
         assert_close(result, expected)
 
@@ -175,13 +175,13 @@ def test_weighted_with_equal_policies_is_reward_to_go(
     lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     p = problem(rng, shape) | {"log_ratios": np.zeros(shape)}
-    expected = lib.reward_to_go(p["rewards"], 0.95, ends=p["ends"], tail_values=p["tail_values"])
+    expected = lib.reward_to_go(p["rewards"], 0.95, ends=p["ends"], bootstrap_values=p["bootstrap_values"])
     assert_close(weighted(lib, p), expected, 1e-13)
 
 
 def test_weighted_by_past_products(lib: ModuleType, rng: np.random.Generator) -> None:
     """Π_{t'≤t} ρ · G_t = Σ_{k≥t} γ^{k−t} (Π_{t'≤k} ρ) r_k: reward-to-go of rewards weighted by the past."""
-    p = problem(rng, (40, 3)) | {"tail_values": None}
+    p = problem(rng, (40, 3)) | {"bootstrap_values": None}
     past = np.exp(lib.cumulative_log_ratios(p["log_ratios"], ends=p["ends"]))
     expected = lib.reward_to_go(past * p["rewards"], 0.9, ends=p["ends"])
     result = lib.weighted_reward_to_go(p["rewards"], p["log_ratios"], 0.9, ends=p["ends"])
@@ -189,7 +189,7 @@ def test_weighted_by_past_products(lib: ModuleType, rng: np.random.Generator) ->
 
 
 @pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
-def test_weighted_does_not_read_first_ratios_and_inner_tails(
+def test_weighted_does_not_read_first_ratios_and_inner_bootstrap_values(
     lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     p = problem(rng, shape)
@@ -197,20 +197,20 @@ def test_weighted_does_not_read_first_ratios_and_inner_tails(
     first[0] = True
     for filler in (np.nan, np.inf, 1e4):
         odd = {**p, "log_ratios": np.where(first, filler, p["log_ratios"])}
-        odd["tail_values"] = np.where(np.isnan(p["tail_values"]), filler, p["tail_values"])
+        odd["bootstrap_values"] = np.where(np.isnan(p["bootstrap_values"]), filler, p["bootstrap_values"])
         assert_same_bits(weighted(lib, odd), weighted(lib, p))
 
 
 @pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e308])
 @pytest.mark.parametrize("key", ["rewards", "log_ratios"])
-def test_weighted_bad_numbers_stay_in_their_piece(
+def test_weighted_bad_numbers_stay_in_their_segment(
     lib: ModuleType, shape: tuple[int, ...], poison: float, key: str, rng: np.random.Generator
 ) -> None:
     p = problem(rng, shape)
     p["ends"][...] = False
     p["ends"][[19, 39]] = True
-    p["tail_values"] = np.nan_to_num(p["tail_values"])
+    p["bootstrap_values"] = np.nan_to_num(p["bootstrap_values"])
     clean = weighted(lib, p)
     victim: Any = slice(20, 40) if len(shape) == 1 else (slice(20, 40), 1)
     p[key][victim] = poison
@@ -222,14 +222,14 @@ def test_weighted_bad_numbers_stay_in_their_piece(
 
 
 @pytest.mark.parametrize("num_rows", [60, 900])
-def test_weighted_batch_is_the_concatenation_of_its_pieces(
+def test_weighted_batch_is_the_concatenation_of_its_segments(
     lib: ModuleType, num_rows: int, rng: np.random.Generator
 ) -> None:
     p = problem(rng, (num_rows,), density=0.02)
     together = weighted(lib, p)
-    for piece in oracles.pieces(p["ends"], num_rows):
-        alone = weighted(lib, {key: x[piece.start : piece.stop] for key, x in p.items()})
-        assert_close(together[piece.start : piece.stop], alone, 1e-12)
+    for segment in oracles.segments(p["ends"], num_rows):
+        alone = weighted(lib, {key: x[segment.start : segment.stop] for key, x in p.items()})
+        assert_close(together[segment.start : segment.stop], alone, 1e-12)
 
 
 @pytest.mark.parametrize("spread", [0.05, 3.0])
@@ -238,17 +238,17 @@ def test_weighted_long_column(spread: float, rng: np.random.Generator) -> None:
     n, gamma = 100_003, 0.99
     p = problem(rng, (n,), density=1e-3)
     p["log_ratios"] = spread * rng.normal(size=n)
-    r, tails, ends = p["rewards"].tolist(), p["tail_values"].tolist(), p["ends"].tolist()
+    r, bootstrap, ends = p["rewards"].tolist(), p["bootstrap_values"].tolist(), p["ends"].tolist()
     rho = np.exp(p["log_ratios"]).tolist()
     expected = [0.0] * n
     following = 0.0
     ends[-1] = True
     for t in reversed(range(n)):
-        expected[t] = r[t] + gamma * (tails[t] if ends[t] else following)
+        expected[t] = r[t] + gamma * (bootstrap[t] if ends[t] else following)
         following = rho[t] * expected[t]
     result, right = weighted(kernels, p, gamma), np.array(expected)
-    for piece in oracles.pieces(p["ends"], n):
-        rows = slice(piece.start, piece.stop)
+    for segment in oracles.segments(p["ends"], n):
+        rows = slice(segment.start, segment.stop)
         np.testing.assert_allclose(result[rows], right[rows], rtol=1e-9, atol=1e-9)
 
 

@@ -23,12 +23,12 @@ LONG_SHAPES = [(511,), (512,), (1024,), (1025,), (1026,), (1041,), (5003,), (130
 def sums(name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any) -> tuple[Any, ...]:
     """The same by explicit sums."""
     if name == "reward_to_go":
-        return (oracles.reward_to_go_sums(p["rewards"], gamma, p["ends"], p["tail_values"]),)
+        return (oracles.reward_to_go_sums(p["rewards"], gamma, p["ends"], p["bootstrap_values"]),)
     if name == "gae":
         lam = options.get("lam", 0.9)
-        return oracles.gae_sums(p["rewards"], p["values"], gamma, lam, p["ends"], p["tail_values"])
+        return oracles.gae_sums(p["rewards"], p["values"], gamma, lam, p["ends"], p["bootstrap_values"])
     return oracles.vtrace_sums(
-        p["rewards"], p["values"], p["log_ratios"], gamma, p["ends"], p["tail_values"], **options
+        p["rewards"], p["values"], p["log_ratios"], gamma, p["ends"], p["bootstrap_values"], **options
     )
 
 
@@ -74,8 +74,8 @@ def test_float32_is_close_to_float64(
 
 @every_function
 @pytest.mark.parametrize("shape", [(23, 4), (23,)], ids=str)
-@pytest.mark.parametrize("given", [(), ("ends",), ("tail_values",)], ids=str)
-def test_without_ends_or_tails(
+@pytest.mark.parametrize("given", [(), ("ends",), ("bootstrap_values",)], ids=str)
+def test_without_ends_or_bootstrap_values(
     lib: ModuleType,
     name: str,
     shape: tuple[int, ...],
@@ -84,7 +84,7 @@ def test_without_ends_or_tails(
     rng: np.random.Generator,
 ) -> None:
     p = problem(rng, shape, dtype)
-    for key in {"ends", "tail_values"} - set(given):
+    for key in {"ends", "bootstrap_values"} - set(given):
         p[key] = None
     for result, expected in zip(call(lib, name, p), sums(name, p), strict=True):
         assert result.dtype == dtype
@@ -93,12 +93,12 @@ def test_without_ends_or_tails(
 
 @every_function
 @pytest.mark.parametrize("shape", [(900,), (600, 2)], ids=str)
-@pytest.mark.parametrize("given", [(), ("ends",), ("tail_values",)], ids=str)
-def test_without_ends_or_tails_in_long_columns(
+@pytest.mark.parametrize("given", [(), ("ends",), ("bootstrap_values",)], ids=str)
+def test_without_ends_or_bootstrap_values_in_long_columns(
     name: str, shape: tuple[int, ...], given: tuple[str, ...], rng: np.random.Generator
 ) -> None:
     p = problem(rng, shape, density=0.01)
-    for key in {"ends", "tail_values"} - set(given):
+    for key in {"ends", "bootstrap_values"} - set(given):
         p[key] = None
     for result, expected in zip(call(kernels, name, p), call(reference, name, p), strict=True):
         assert_close(result, expected)
@@ -106,15 +106,17 @@ def test_without_ends_or_tails_in_long_columns(
 
 @every_function
 @pytest.mark.parametrize("shape", [(12,), (12, 3), (700,), (1,), (1, 3), (0,), (0, 2)], ids=str)
-def test_one_row_of_tails_belongs_to_the_last_row(
+def test_one_row_of_bootstrap_values_belongs_to_the_last_row(
     lib: ModuleType, name: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     p = problem(rng, shape)
     row = rng.normal(size=shape[1:])
-    tails = np.zeros(shape)
-    tails[-1:] = row
+    bootstrap = np.zeros(shape)
+    bootstrap[-1:] = row
     for last_only, full in zip(
-        call(lib, name, {**p, "tail_values": row}), call(lib, name, {**p, "tail_values": tails}), strict=True
+        call(lib, name, {**p, "bootstrap_values": row}),
+        call(lib, name, {**p, "bootstrap_values": bootstrap}),
+        strict=True,
     ):
         assert_same_bits(last_only, full)
 
@@ -137,15 +139,17 @@ def test_vtrace_limits(
 
 
 def test_worked_example(lib: ModuleType) -> None:
-    """Two pieces by hand: the first terminates, the second is cut with a value of 8."""
-    rewards, ends, tails = [1.0, 2.0, 4.0], [False, True, False], [np.nan, 0.0, 8.0]
-    returns = lib.reward_to_go(rewards, 0.5, ends=ends, tail_values=tails)
+    """Two segments by hand: the first terminates, the second is cut with a value of 8."""
+    rewards, ends, bootstrap = [1.0, 2.0, 4.0], [False, True, False], [np.nan, 0.0, 8.0]
+    returns = lib.reward_to_go(rewards, 0.5, ends=ends, bootstrap_values=bootstrap)
     np.testing.assert_array_equal(returns, [2.0, 2.0, 8.0])
-    advantages, targets = lib.gae(rewards, [1.0, 1.0, 1.0], 0.5, 0.5, ends=ends, tail_values=tails)
+    advantages, targets = lib.gae(rewards, [1.0, 1.0, 1.0], 0.5, 0.5, ends=ends, bootstrap_values=bootstrap)
     np.testing.assert_array_equal(advantages, [0.75, 1.0, 7.0])
     np.testing.assert_array_equal(targets, [1.75, 2.0, 8.0])
     half = np.log([0.5, 1.0, 0.5])
-    targets, advantages = lib.vtrace(rewards, [1.0, 1.0, 1.0], half, 0.5, ends=ends, tail_values=tails)
+    advantages, targets = lib.vtrace(
+        rewards, [1.0, 1.0, 1.0], half, 0.5, ends=ends, bootstrap_values=bootstrap
+    )
     np.testing.assert_allclose(targets, [1.5, 2.0, 4.5], rtol=1e-15)
     np.testing.assert_allclose(advantages, [0.5, 1.0, 3.5], rtol=1e-15)
 
@@ -171,7 +175,7 @@ def test_gae_with_lambda_zero_is_the_temporal_difference(
     p = problem(rng, shape)
     ends = p["ends"].copy()
     ends[-1] = True
-    following = np.where(ends, p["tail_values"], np.roll(p["values"], -1, axis=0))
+    following = np.where(ends, p["bootstrap_values"], np.roll(p["values"], -1, axis=0))
     advantages, _ = call(lib, "gae", p, 0.97, lam=0.0)
     assert_close(advantages, p["rewards"] + 0.97 * following - p["values"], 1e-12)
 
@@ -181,7 +185,7 @@ def test_vtrace_with_equal_policies_is_the_lambda_one_return(
     lib: ModuleType, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     p = problem(rng, shape) | {"log_ratios": np.zeros(shape)}
-    targets, advantages = call(lib, "vtrace", p)
+    advantages, targets = call(lib, "vtrace", p)
     (returns,) = call(lib, "reward_to_go", p)
     assert_close(targets, returns, 1e-12)
     assert_close(advantages, returns - p["values"], 1e-12)
@@ -195,34 +199,34 @@ def test_gamma_zero_and_negative(lib: ModuleType, name: str, rng: np.random.Gene
             assert_close(result, expected)
 
 
-# ---- pieces do not see one another ----
+# ---- segments do not see one another ----
 
 
 @every_function
 @pytest.mark.parametrize("num_rows", [60, 900])
-def test_batch_is_the_concatenation_of_its_pieces(
+def test_batch_is_the_concatenation_of_its_segments(
     lib: ModuleType, name: str, num_rows: int, rng: np.random.Generator
 ) -> None:
     p = problem(rng, (num_rows,), density=0.02)
     together = call(lib, name, p)
-    for piece in oracles.pieces(p["ends"], num_rows):
-        alone = {key: x[piece.start : piece.stop] for key, x in p.items()}
+    for segment in oracles.segments(p["ends"], num_rows):
+        alone = {key: x[segment.start : segment.stop] for key, x in p.items()}
         for whole, part in zip(together, call(lib, name, alone), strict=True):
-            assert_close(whole[piece.start : piece.stop], part, 1e-12)
+            assert_close(whole[segment.start : segment.stop], part, 1e-12)
 
 
 @every_function
 @pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e308])
-def test_bad_numbers_stay_in_their_piece(
+def test_bad_numbers_stay_in_their_segment(
     lib: ModuleType, name: str, shape: tuple[int, ...], poison: float, rng: np.random.Generator
 ) -> None:
-    """A bad number in a piece changes nothing in others, be they before it, after it or beside it."""
+    """A bad number in a segment changes nothing in others, be they before it, after it or beside it."""
     p = problem(rng, shape)
     ends = np.zeros(shape, bool)
     ends[[19, 39]] = True
-    p |= {"ends": ends, "tail_values": np.where(ends, p["tail_values"], np.nan)}
-    p["tail_values"] = np.nan_to_num(p["tail_values"])
+    p |= {"ends": ends, "bootstrap_values": np.where(ends, p["bootstrap_values"], np.nan)}
+    p["bootstrap_values"] = np.nan_to_num(p["bootstrap_values"])
     clean = call(lib, name, p)
     victims: list[Any] = [slice(20, 40)] if len(shape) == 1 else [(slice(20, 40), 2)]
     for key in ("rewards", "values", "log_ratios"):
@@ -238,23 +242,23 @@ def test_bad_numbers_stay_in_their_piece(
 
 @every_function
 @pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
-def test_unread_tails_do_not_matter(
+def test_unread_bootstrap_values_do_not_matter(
     lib: ModuleType, name: str, shape: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     p = problem(rng, shape)
-    unread = np.isnan(p["tail_values"])
+    unread = np.isnan(p["bootstrap_values"])
     for filler in (0.0, np.inf, 1e300):
-        filled = {**p, "tail_values": np.where(unread, filler, p["tail_values"])}
+        filled = {**p, "bootstrap_values": np.where(unread, filler, p["bootstrap_values"])}
         for result, expected in zip(call(lib, name, filled), call(lib, name, p), strict=True):
             assert_same_bits(result, expected)
 
 
 @every_function
-def test_nan_flows_to_the_start_of_its_piece(lib: ModuleType, name: str, rng: np.random.Generator) -> None:
+def test_nan_flows_to_the_start_of_its_segment(lib: ModuleType, name: str, rng: np.random.Generator) -> None:
     for num_rows in (60, 900):
         p = problem(rng, (num_rows,), density=0.0)
         p["ends"][29] = True
-        p["tail_values"][29] = 0.0
+        p["bootstrap_values"][29] = 0.0
         p["rewards"][num_rows // 2] = np.nan
         for result in call(lib, name, p):
             bad = np.isnan(result)
@@ -274,7 +278,7 @@ def test_infinite_ratios_are_clipped(lib: ModuleType, dtype: np.dtype, rng: np.r
 
 
 def test_nan_ratios_are_not_clipped_away(lib: ModuleType) -> None:
-    targets, advantages = lib.vtrace([1.0, 1.0], [0.0, 0.0], [0.0, np.nan], 0.9)
+    advantages, targets = lib.vtrace([1.0, 1.0], [0.0, 0.0], [0.0, np.nan], 0.9)
     assert np.isnan(targets).all()
     assert np.isnan(advantages).tolist() == [True, True]
 
@@ -298,7 +302,7 @@ def small_problems(draw: st.DrawFn) -> dict[str, Any]:
         "values": array(floats).astype(float),
         "log_ratios": array(st.floats(-3, 3)).astype(float),
         "ends": array(st.booleans()).astype(bool),
-        "tail_values": array(floats).astype(float),
+        "bootstrap_values": array(floats).astype(float),
     }
 
 
@@ -311,8 +315,8 @@ def test_any_small_problem(name: str, p: dict[str, Any], gamma: float) -> None:
 
 
 @given(p=small_problems(), scale=st.floats(-10, 10), gamma=st.floats(-1, 1))
-def test_linear_in_rewards_and_tails(p: dict[str, Any], scale: float, gamma: float) -> None:
-    scaled = {**p, "rewards": scale * p["rewards"], "tail_values": scale * p["tail_values"]}
+def test_linear_in_rewards_and_bootstrap_values(p: dict[str, Any], scale: float, gamma: float) -> None:
+    scaled = {**p, "rewards": scale * p["rewards"], "bootstrap_values": scale * p["bootstrap_values"]}
     np.testing.assert_allclose(
         call(kernels, "reward_to_go", scaled, gamma)[0],
         scale * call(kernels, "reward_to_go", p, gamma)[0],

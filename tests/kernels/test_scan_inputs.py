@@ -49,11 +49,11 @@ def test_ends_as_integers(rng: np.random.Generator) -> None:
         assert_same_bits(reward_to_go(p["rewards"], 0.9, ends=p["ends"].astype(kind)), expected)
 
 
-def test_tail_as_a_plain_number_keeps_the_dtype(lib: ModuleType) -> None:
+def test_bootstrap_value_as_a_plain_number_keeps_the_dtype(lib: ModuleType) -> None:
     ones = np.ones(3, np.float32)
-    assert_same_bits(lib.reward_to_go(ones, tail_values=2.0), np.array([5, 4, 3], np.float32))
-    assert lib.gae(ones, ones, 0.9, 0.9, tail_values=1)[0].dtype == np.float32
-    assert lib.reward_to_go(ones, tail_values=np.float64(2.0)).dtype == np.float64
+    assert_same_bits(lib.reward_to_go(ones, bootstrap_values=2.0), np.array([5, 4, 3], np.float32))
+    assert lib.gae(ones, ones, 0.9, 0.9, bootstrap_values=1)[0].dtype == np.float32
+    assert lib.reward_to_go(ones, bootstrap_values=np.float64(2.0)).dtype == np.float64
 
 
 def test_out() -> None:
@@ -64,9 +64,9 @@ def test_out() -> None:
 
 @pytest.mark.parametrize("num_rows", [6, 3000])
 def test_out_may_share_memory_with_inputs(num_rows: int, rng: np.random.Generator) -> None:
-    """In place, shifted by one row in either direction, and over the tails: always the right numbers."""
+    """In place, shifted by a row either way, over the bootstrap values: always the right numbers."""
     p = problem(rng, (num_rows,))
-    cut = {"ends": p["ends"], "tail_values": np.nan_to_num(p["tail_values"])}
+    cut = {"ends": p["ends"], "bootstrap_values": np.nan_to_num(p["bootstrap_values"])}
     expected = reward_to_go(p["rewards"], 0.9, **cut)
     for offset_in, offset_out in ((0, 0), (0, 1), (1, 0), (3, 0)):
         memory = np.empty(num_rows + 3)
@@ -76,18 +76,19 @@ def test_out_may_share_memory_with_inputs(num_rows: int, rng: np.random.Generato
         result = reward_to_go(source, 0.9, **cut, out=target)
         assert result is target
         assert_same_bits(result, expected)
-    for offset_tail, offset_out in ((0, 0), (1, 0), (0, 1)):
+    for offset_bootstrap, offset_out in ((0, 0), (1, 0), (0, 1)):
         memory = np.empty(num_rows + 1)
-        tails = memory[offset_tail : offset_tail + num_rows]
-        tails[...] = cut["tail_values"]
+        bootstrap = memory[offset_bootstrap : offset_bootstrap + num_rows]
+        bootstrap[...] = cut["bootstrap_values"]
         target = memory[offset_out : offset_out + num_rows]
-        reward_to_go(p["rewards"], 0.9, ends=p["ends"], tail_values=tails, out=target)
+        reward_to_go(p["rewards"], 0.9, ends=p["ends"], bootstrap_values=bootstrap, out=target)
         assert_same_bits(target, expected)
     memory = np.empty(num_rows)
     ends = memory.view(bool)[-num_rows:]
     ends[...] = p["ends"]
     assert_same_bits(
-        reward_to_go(p["rewards"], 0.9, ends=ends, tail_values=cut["tail_values"], out=memory), expected
+        reward_to_go(p["rewards"], 0.9, ends=ends, bootstrap_values=cut["bootstrap_values"], out=memory),
+        expected,
     )
 
 
@@ -128,16 +129,16 @@ ONES = np.ones(3)
         (
             reward_to_go,
             (ONES,),
-            {"tail_values": [1.0, 2.0]},
+            {"bootstrap_values": [1.0, 2.0]},
             ValueError,
-            "tail_values: expected shape (3,) or (), got (2,)",
+            "bootstrap_values: expected shape (3,) or (), got (2,)",
         ),
         (
             reward_to_go,
             (np.ones((3, 2)),),
-            {"tail_values": 1.0},
+            {"bootstrap_values": 1.0},
             ValueError,
-            "tail_values: expected shape (3, 2) or (2,), got ()",
+            "bootstrap_values: expected shape (3, 2) or (2,), got ()",
         ),
         (gae, (ONES, [1.0, 2.0], 0.9, 0.9), {}, ValueError, "values: expected shape (3,), got (2,)"),
         (

@@ -18,7 +18,7 @@ LONG = 100_003
 
 def python_loop(name: str, p: dict[str, Any], gamma: float, lam: float = 0.9) -> list[np.ndarray]:
     """The recursions in plain Python floats, which neither block nor reorder anything."""
-    r, v, tails = (p[key].tolist() for key in ("rewards", "values", "tail_values"))
+    r, v, bootstrap = (p[key].tolist() for key in ("rewards", "values", "bootstrap_values"))
     ends = p["ends"].tolist()
     ends[-1] = True
     rho = np.minimum(np.exp(p["log_ratios"]), 1.0).tolist()
@@ -26,17 +26,17 @@ def python_loop(name: str, p: dict[str, Any], gamma: float, lam: float = 0.9) ->
     after, v_after = 0.0, 0.0
     for t in reversed(range(len(r))):
         if name == "reward_to_go":
-            first[t] = r[t] + gamma * (tails[t] if ends[t] else after)
+            first[t] = r[t] + gamma * (bootstrap[t] if ends[t] else after)
             second[t] = first[t]
         elif name == "gae":
-            delta = r[t] + gamma * (tails[t] if ends[t] else v_after) - v[t]
+            delta = r[t] + gamma * (bootstrap[t] if ends[t] else v_after) - v[t]
             first[t] = delta + gamma * lam * (0.0 if ends[t] else after)
             second[t] = first[t] + v[t]
         else:
-            delta = r[t] + gamma * (tails[t] if ends[t] else v_after) - v[t]
-            first[t] = v[t] + rho[t] * delta + gamma * rho[t] * (0.0 if ends[t] else after - v_after)
-            second[t] = rho[t] * (r[t] + gamma * (tails[t] if ends[t] else after) - v[t])
-        after, v_after = first[t], v[t]
+            delta = r[t] + gamma * (bootstrap[t] if ends[t] else v_after) - v[t]
+            first[t] = rho[t] * (r[t] + gamma * (bootstrap[t] if ends[t] else after) - v[t])
+            second[t] = v[t] + rho[t] * delta + gamma * rho[t] * (0.0 if ends[t] else after - v_after)
+        after, v_after = second[t] if name == "vtrace" else first[t], v[t]
     return [np.array(first)] if name == "reward_to_go" else [np.array(first), np.array(second)]
 
 
@@ -58,7 +58,7 @@ def test_long_column_of_equal_rewards(name: str) -> None:
         "values": np.zeros(LONG),
         "log_ratios": np.zeros(LONG),
         "ends": np.zeros(LONG, bool),
-        "tail_values": np.zeros(LONG),
+        "bootstrap_values": np.zeros(LONG),
     }
     expected = 0.1 * np.arange(LONG, 0, -1)
     assert_close(call(kernels, name, p, 1.0, **({"lam": 1.0} if name == "gae" else {}))[0], expected)
@@ -80,8 +80,8 @@ def test_long_column_with_bad_numbers(name: str, gamma: float, rng: np.random.Ge
     with np.errstate(all="ignore"):
         expected = python_loop(name, p, gamma)
     for result, right in zip(call(kernels, name, p, gamma), expected, strict=True):
-        for piece in oracles.pieces(p["ends"], LONG):  # rounding is relative to what a piece holds
-            assert_close(result[piece.start : piece.stop], right[piece.start : piece.stop])
+        for segment in oracles.segments(p["ends"], LONG):  # rounding is relative to what a segment holds
+            assert_close(result[segment.start : segment.stop], right[segment.start : segment.stop])
 
 
 @pytest.mark.parametrize("gamma", [1.0, 1.01, -1.0, 0.5])
@@ -91,7 +91,7 @@ def test_overflow_where_only_a_regrouped_sum_would(gamma: float, num_rows: int) 
     rewards = np.tile([1.0e308, 1.0e308, -1.0e308, -1.0e308], num_rows // 4)
     zeros = np.zeros(num_rows)
     p = {"rewards": rewards, "values": zeros, "log_ratios": zeros}
-    p |= {"ends": zeros.astype(bool), "tail_values": zeros}
+    p |= {"ends": zeros.astype(bool), "bootstrap_values": zeros}
     p["rewards"][-1] = 0.5e308
     (expected,) = python_loop("reward_to_go", p, gamma)
     np.testing.assert_allclose(reward_to_go(rewards, gamma), expected, rtol=1e-12)

@@ -33,7 +33,7 @@ def test_single_precision_does_not_drift(num_columns: int, gamma: float) -> None
         "reward_to_go": reward_to_go(r, gamma),
         "gae": gae(r, zero, gamma, 1.0)[0],
         "gae targets": gae(r, zero, gamma, 1.0)[1],
-        "vtrace": vtrace(r, zero, zero, gamma)[0],
+        "vtrace": vtrace(r, zero, zero, gamma)[1],
         "weighted": weighted_reward_to_go(r, zero, gamma),
     }
     if gamma == 1.0:
@@ -56,7 +56,7 @@ def test_single_precision_agrees_with_double(
     for narrow, exact in (
         (reward_to_go(r, gamma), reference.reward_to_go(wide[0], gamma)),
         (gae(r, v, gamma, 1.0)[1], reference.gae(wide[0], wide[1], gamma, 1.0)[1]),
-        (vtrace(r, v, log_rho, gamma)[0], reference.vtrace(*wide, gamma)[0]),
+        (vtrace(r, v, log_rho, gamma)[1], reference.vtrace(*wide, gamma)[1]),
         (weighted_reward_to_go(r, log_rho, gamma), reference.weighted_reward_to_go(wide[0], wide[2], gamma)),
     ):
         np.testing.assert_allclose(narrow, exact, rtol=2e-5)
@@ -69,28 +69,30 @@ def test_exact_zeros_stay_where_coefficients_grow(
 ) -> None:
     """A perfect critic: every temporal difference is exactly 0, so nothing may be added to its values."""
     v, r = np.full(shape, 5.3, dtype), np.zeros(shape, dtype)
-    tail = np.full(shape[1:], 5.3, dtype)
+    bootstrap = np.full(shape[1:], 5.3, dtype)
     for size in (0.1, 5.0, 100.0):
         log_rho = np.full(shape, size, dtype)
-        targets, advantages = lib.vtrace(r, v, log_rho, 1.0, tail_values=tail, rho_clip=None, c_clip=None)
+        advantages, targets = lib.vtrace(
+            r, v, log_rho, 1.0, bootstrap_values=bootstrap, rho_clip=None, c_clip=None
+        )
         assert_same_bits(targets, v)
         assert_same_bits(advantages, r)
         for result in lib.weighted_reward_to_go(r, log_rho, 1.0), lib.reward_to_go(r, 1.5):
             assert_same_bits(result, r)
-    advantages, targets = lib.gae(r, v, 1.0, 1.7, tail_values=tail)
+    advantages, targets = lib.gae(r, v, 1.0, 1.7, bootstrap_values=bootstrap)
     assert_same_bits(advantages, r)
     assert_same_bits(targets, v)
 
 
 def growing(name: str, lib: ModuleType, p: dict[str, Any], gamma: float) -> np.ndarray:
-    cut = {"ends": p["ends"], "tail_values": p["tails"]}
+    cut = {"ends": p["ends"], "bootstrap_values": p["bootstrap"]}
     if name == "reward_to_go":
         return lib.reward_to_go(p["r"], gamma, **cut)
     if name == "gae":
         return lib.gae(p["r"], p["v"], gamma, 1.3, **cut)[0]
     if name == "weighted":
         return lib.weighted_reward_to_go(p["r"], p["x"], gamma, **cut)
-    return lib.vtrace(p["r"], p["v"], p["x"], gamma, rho_clip=None, c_clip=None, **cut)[0]
+    return lib.vtrace(p["r"], p["v"], p["x"], gamma, rho_clip=None, c_clip=None, **cut)[1]
 
 
 @pytest.mark.parametrize("name", ["reward_to_go", "gae", "vtrace", "weighted"])
@@ -100,7 +102,7 @@ def test_one_column_agrees_with_several_where_coefficients_grow(
     name: str, gamma: float, num_rows: int, rng: np.random.Generator
 ) -> None:
     """Up to overflow, infinity and the NaN of their differences."""
-    p = {key: rng.random(num_rows) for key in ("r", "v", "tails")} | {"x": 0.3 + rng.random(num_rows)}
+    p = {key: rng.random(num_rows) for key in ("r", "v", "bootstrap")} | {"x": 0.3 + rng.random(num_rows)}
     p["ends"] = rng.random(num_rows) < 0.003
     one = growing(name, kernels, p, gamma)
     two = growing(name, kernels, {key: columns(x, 2) for key, x in p.items()}, gamma)
@@ -153,7 +155,7 @@ def test_products_that_leave_the_range_of_floats_and_come_back(
     later = r.copy()
     later[0] = 0
     free = {"rho_clip": None, "c_clip": None}
-    first = lib.vtrace(later, np.zeros_like(r), x, 1.0, ends=ends, **free)[0]
+    first = lib.vtrace(later, np.zeros_like(r), x, 1.0, ends=ends, **free)[1]
     value = first[0] if num_columns == 0 else first[0, 0]
     np.testing.assert_allclose(value, expected - rewards[0], rtol=2e-6)
 
@@ -166,7 +168,7 @@ def test_infinite_coefficients_at_ends_are_not_read(lib: ModuleType, num_rows: i
     ends, x = np.zeros(num_rows, bool), np.zeros(num_rows)
     ends[0], x[0] = True, 1000.0
     r, v, x, ends = (columns(a, num_columns) for a in (r, v, x, ends))
-    targets, advantages = lib.vtrace(r, v, x, 0.9, ends=ends, c_clip=None)
+    advantages, targets = lib.vtrace(r, v, x, 0.9, ends=ends, c_clip=None)
     assert (targets[0] == 1).all()
     assert (advantages[0] == 1).all()
 
@@ -182,13 +184,13 @@ def test_ends_of_any_byte(
 ) -> None:
     flags = rng.random(shape) < 0.2
     odd = np.where(flags, byte, 0).astype(np.uint8).view(bool)
-    r, v, tails = (rng.normal(size=shape).astype(dtype) for _ in range(3))
+    r, v, bootstrap = (rng.normal(size=shape).astype(dtype) for _ in range(3))
     x = 0.1 * v
     for call in (
-        lambda e: (reward_to_go(r, 0.9, ends=e, tail_values=tails),),
-        lambda e: gae(r, v, 1.0, 0.9, ends=e, tail_values=tails),
+        lambda e: (reward_to_go(r, 0.9, ends=e, bootstrap_values=bootstrap),),
+        lambda e: gae(r, v, 1.0, 0.9, ends=e, bootstrap_values=bootstrap),
         lambda e: vtrace(r, v, x, 0.9, ends=e),
-        lambda e: (weighted_reward_to_go(r, x, 1.0, ends=e, tail_values=tails),),
+        lambda e: (weighted_reward_to_go(r, x, 1.0, ends=e, bootstrap_values=bootstrap),),
         *(
             lambda e, d=d: (cumulative_log_ratios(x, ends=e, direction=d),)
             for d in ("past", "future", "trajectory")

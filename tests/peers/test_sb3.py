@@ -10,8 +10,8 @@ import pytest
 
 from oracles import assert_close
 from pgcore import TRPO, Batch, kernels
+from pgcore.algorithms.actor_critic import Advantages
 from pgcore.policies import GaussianPolicy
-from pgcore.training.actor_critic import Advantages
 
 torch = pytest.importorskip("torch")
 sb3_contrib = pytest.importorskip("sb3_contrib")
@@ -99,7 +99,7 @@ def test_gae_gives_the_same_advantages(collected: Any) -> None:
         collected.gamma,
         collected.gae_lambda,
         ends=ends,
-        tail_values=np.where(ends[-1], 0.0, last.numpy().ravel()).astype(np.float32),
+        bootstrap_values=np.where(ends[-1], 0.0, last.numpy().ravel()).astype(np.float32),
     )
     assert ends.any()
     assert_close(advantages, buffer.advantages, 1e-5)

@@ -73,7 +73,7 @@ def test_weights_may_have_no_second_moment():
 def test_the_limits_of_the_forms_without_all_ratios():
     horizon = 5
     _, batch = play(*OLD, horizon, 50_000, np.random.default_rng(1))
-    times = batch.step_in_piece
+    times = batch.step_in_segment
     ratios = lqr.state_log_ratios(batch.obs[:, 0], times, new=NEW, old=OLD)
     for form, states in (("action_only", "behaviour"), ("past_only", "target"), ("marginal", "target")):
         found = off_policy_gradient(

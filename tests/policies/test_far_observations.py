@@ -12,7 +12,8 @@ import pytest
 
 from oracles import assert_close, assert_same_bits, shifted
 from oracles_policies import FAMILIES, METHODS, Problem, problem
-from pgcore.policies import CategoricalPolicy, GaussianPolicy, ObservationNormalizer, Policy, SurrogateAscent
+from pgcore.optim import SurrogateAscent
+from pgcore.policies import CategoricalPolicy, GaussianPolicy, ObservationNormalizer, Policy
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_method = pytest.mark.parametrize("method", METHODS)

@@ -255,18 +255,18 @@ def test_wrong_arguments(function: Callable[[], Any], error: type[Exception], me
         (
             lambda: MultiDiscretePolicy(3, []),
             ValueError,
-            "num_choices: expected at least one number, got none",
+            "nvec: expected at least one number, got none",
         ),
         (
             lambda: MultiDiscretePolicy(3, [2, 0]),
             ValueError,
-            "num_choices: expected an integer >= 1, got 0",
+            "nvec: expected an integer >= 1, got 0",
         ),
-        (lambda: MultiDiscretePolicy(3, [2.5]), TypeError, "num_choices: expected an integer, got float"),
+        (lambda: MultiDiscretePolicy(3, [2.5]), TypeError, "nvec: expected an integer, got float"),
         (
             lambda: MultiDiscretePolicy(3, 2),
             TypeError,
-            "num_choices: expected a sequence of integers, got int",
+            "nvec: expected a sequence of integers, got int",
         ),
         (lambda: MultiBinaryPolicy(3, 0), ValueError, "num_bits: expected an integer >= 1, got 0"),
     ],

@@ -253,7 +253,7 @@ def test_choices_without_probabilities_are_refused(family: str, way: str, dtype:
         assert refusal(spoilt) == f"obs: expected finite numbers, got {text} in row 17, component 1"
 
     clean = policy.params
-    of_outputs = policy.num_params - sum(policy.num_choices)  # biases come last
+    of_outputs = policy.num_params - sum(policy.nvec)  # biases come last
     reason = "the policy's parameters are not finite"
     message = f"logits: expected numbers, got nan in row 0 ({reason})"
     policy.params = np.full(policy.num_params, np.nan)

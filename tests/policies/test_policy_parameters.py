@@ -287,7 +287,7 @@ def test_for_spaces(space: gym.Space[Any], kind: type[Policy], action_shape: tup
         assert policy.num_actions == 5
     if isinstance(space, spaces.MultiDiscrete):
         assert isinstance(policy, MultiDiscretePolicy)
-        assert policy.num_choices == tuple(space.nvec.ravel())
+        assert policy.nvec == tuple(space.nvec.ravel())
     actions, _ = policy.sample(np.zeros((1, 4)), np.random.default_rng(0))
     if kind is not GaussianPolicy:  # whose actions may lie outside the box
         action = actions[0].reshape(space.shape) + getattr(space, "start", 0)

@@ -43,7 +43,7 @@ def certain_policies(distance: float, dtype: np.dtype) -> list[tuple[Any, np.nda
 
 
 def parts(policy: Any, logits: np.ndarray) -> list[np.ndarray]:
-    return np.split(logits, np.cumsum(policy.num_choices)[:-1])
+    return np.split(logits, np.cumsum(policy.nvec)[:-1])
 
 
 @pytest.mark.parametrize("case", range(4))

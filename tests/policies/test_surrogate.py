@@ -15,7 +15,8 @@ import pytest
 
 from oracles import assert_close, assert_same_bits
 from oracles_policies import FAMILIES, GaussianOracle, Problem, problem
-from pgcore.policies import CategoricalPolicy, GaussianPolicy, SurrogateAscent
+from pgcore.optim import SurrogateAscent
+from pgcore.policies import CategoricalPolicy, GaussianPolicy
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -104,12 +105,12 @@ def test_a_pass_is_a_sequence_of_minibatches(family: str) -> None:
     whole, parts = SurrogateAscent(p.policy), SurrogateAscent(p.policy.copy())
     report = whole.epoch(*p.data, p.weights, old, order, batch_size=20, **options)
     assert report.minibatches == 3
-    pieces = [
+    segments = [
         parts.epoch(*p.data, p.weights, old, part, batch_size=99, **options)
         for part in (order[:20], order[20:40], order[40:])
     ]
     assert_same_bits(whole.policy.params, parts.policy.params)
-    means = np.average([r.surrogate for r in pieces], weights=[20, 20, 5])
+    means = np.average([r.surrogate for r in segments], weights=[20, 20, 5])
     assert report.surrogate == pytest.approx(means)
     assert int(whole.state()["step"]) == 3
 

@@ -34,7 +34,7 @@ def rows_per_env(batch: Batch, num_envs: int) -> list[np.ndarray]:
 
 def check_against_truth(batch: Batch, expected: list[list], env: ToyVectorEnv) -> None:
     """All fields of a batch from the transitions that each environment should have made, by plain loops."""
-    tails = []
+    bootstrap = []
     for rows, transitions in zip(rows_per_env(batch, len(expected)), expected, strict=True):
         assert len(rows) == len(transitions)
         for k, (row, transition) in enumerate(zip(rows, transitions, strict=True)):
@@ -44,11 +44,11 @@ def check_against_truth(batch: Batch, expected: list[list], env: ToyVectorEnv) -
             assert batch.terminated[row] == transition.terminated
             assert batch.ends[row] == (done or k == len(rows) - 1)
             if batch.ends[row]:
-                tails.append((0, 0, 0) if transition.terminated else transition.next_obs)
+                bootstrap.append((0, 0, 0) if transition.terminated else transition.next_obs)
             np.testing.assert_array_equal(
                 env.received[tuple(int(x) for x in transition.obs)], batch.actions[row]
             )
-    np.testing.assert_array_equal(batch.tail_obs, tails)
+    np.testing.assert_array_equal(batch.bootstrap_obs, bootstrap)
 
 
 def finished_episodes(transitions) -> list[tuple[float, int]]:
@@ -181,12 +181,12 @@ def test_a_step_with_nothing_but_resets_is_followed_by_another():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_truncation_is_not_termination(mode):
-    """Trap 2: only truncated and cut pieces have a tail, and if both flags are set termination wins."""
+    """Trap 2: only truncated segments have a bootstrap observation; termination wins over truncation."""
     script = [(2, TRUNCATED), (2, BOTH), (2, TERMINATED), (9, TERMINATED)]
     batch = collector_for(ToyVectorEnv([script], mode)).collect(7 + 3 * (mode is AutoresetMode.NEXT_STEP))
-    np.testing.assert_array_equal(batch.piece_lengths, [2, 2, 2, 1])
+    np.testing.assert_array_equal(batch.segment_lengths, [2, 2, 2, 1])
     np.testing.assert_array_equal(batch.truncated, [True, False, False, True])
-    np.testing.assert_array_equal(batch.tail_obs, [[0, 0, 2], [0, 0, 0], [0, 0, 0], [0, 3, 1]])
+    np.testing.assert_array_equal(batch.bootstrap_obs, [[0, 0, 2], [0, 0, 0], [0, 0, 0], [0, 3, 1]])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -64,7 +64,7 @@ class StepLog(gym.vector.VectorWrapper):
 
 def check_against_log(batch: Batch, log: list, num_envs: int, *, discrete: bool) -> None:
     """Rebuild the batch from the log with plain loops."""
-    row = piece = 0
+    row = segment = 0
     for i in range(num_envs):
         real = [entry for entry in log if entry[6][i]]
         for k, (obs, actions, rewards, terminated, truncated, final, _) in enumerate(real):
@@ -77,12 +77,12 @@ def check_against_log(batch: Batch, log: list, num_envs: int, *, discrete: bool)
             assert batch.terminated[row] == terminated[i]
             assert batch.ends[row] == (terminated[i] or truncated[i] or k == len(real) - 1)
             if batch.ends[row]:
-                tail = np.zeros_like(final[i]) if terminated[i] else final[i]
-                np.testing.assert_array_equal(batch.tail_obs[piece], tail.astype(np.float32))
-                piece += 1
+                bootstrap = np.zeros_like(final[i]) if terminated[i] else final[i]
+                np.testing.assert_array_equal(batch.bootstrap_obs[segment], bootstrap.astype(np.float32))
+                segment += 1
             row += 1
     assert row == batch.num_steps
-    assert piece == batch.num_episodes
+    assert segment == batch.num_segments
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_an_environment_that_reuses_its_observation_array():
         SyncVectorEnv([ScriptedEnv], autoreset_mode=AutoresetMode.NEXT_STEP),
     ):
         batch = collector_for(env).collect(6, whole_episodes=True)
-        np.testing.assert_array_equal(batch.piece_lengths, [3, 2, 3])
-        np.testing.assert_array_equal(batch.tail_obs[batch.truncated], expected)
+        np.testing.assert_array_equal(batch.segment_lengths, [3, 2, 3])
+        np.testing.assert_array_equal(batch.bootstrap_obs[batch.truncated], expected)
 
 
 class Structured(gym.Env):
@@ -215,7 +215,7 @@ def test_structured_spaces(mode):
     rows = slice(0, batch.num_steps // 2)
     times = [0, 1, 2, 0, 1, 2] + [0] * (mode is not AutoresetMode.NEXT_STEP)
     np.testing.assert_array_equal(batch.obs[rows], [flat(t) for t in times])
-    np.testing.assert_array_equal(batch.tail_obs[:2], [flat(3), flat(3)])
+    np.testing.assert_array_equal(batch.bootstrap_obs[:2], [flat(3), flat(3)])
     np.testing.assert_array_equal(batch.actions[rows] + 5, envs[0].actions)
 
 
@@ -223,7 +223,7 @@ def test_discrete_and_image_observations():
     frozen = make_vector_env("FrozenLake-v1", num_envs=2)
     batch = collector_for(frozen, FakePolicy(16, num_actions=4)).collect(30)
     np.testing.assert_array_equal(batch.obs.sum(axis=1), 1)
-    np.testing.assert_array_equal(batch.obs[batch.piece_starts[0]], np.eye(16)[0])
+    np.testing.assert_array_equal(batch.obs[batch.segment_starts[0]], np.eye(16)[0])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -53,7 +53,7 @@ def test_batches_do_not_share_memory_with_anything(mode):
         np.testing.assert_array_equal(getattr(first, name), copy)
         assert not np.shares_memory(getattr(first, name), getattr(second, name))
     assert np.isfinite(second.obs).all()
-    assert np.isfinite(second.tail_obs).all()
+    assert np.isfinite(second.bootstrap_obs).all()
 
 
 def test_environments_and_policies_may_reuse_the_action_array():
@@ -100,7 +100,7 @@ def test_dtypes_are_the_policys_but_for_observations(dtype):
     batch = collector_for(env, policy).collect(4)
     for name in ("actions", "log_probs"):
         assert getattr(batch, name).dtype == dtype, name
-    for name in ("obs", "tail_obs"):
+    for name in ("obs", "bootstrap_obs"):
         assert getattr(batch, name).dtype == env.single_observation_space.dtype == np.float64, name
 
 
@@ -221,7 +221,7 @@ def test_an_interrupted_rollout_begins_anew(broken):
 def test_shorter_and_longer_rollouts_follow_each_other():
     env = ToyVectorEnv([[(100, TERMINATED)]] * 2, AutoresetMode.SAME_STEP)
     collector = collector_for(env)
-    seen = [collector.collect(n).episode(0).obs[:, 2] for n in (5, 2, 30, 1, 7)]
+    seen = [collector.collect(n).segment(0).obs[:, 2] for n in (5, 2, 30, 1, 7)]
     np.testing.assert_array_equal(np.concatenate(seen), range(45))
 
 

@@ -25,22 +25,22 @@ def test_endless_episodes_are_truncated_where_they_are_cut(mode):
         batch = collector.collect(4, whole_episodes=True)
     assert len(caught) == 1
     lengths = [3, 11, 5, 14, 2, 12]  # an environment plays 4 + 10 steps at most
-    np.testing.assert_array_equal(batch.piece_lengths, lengths)
+    np.testing.assert_array_equal(batch.segment_lengths, lengths)
     np.testing.assert_array_equal(batch.terminated[batch.ends], [True, False, False, False, False, True])
     np.testing.assert_array_equal(batch.truncated, [False, True, True, True, True, False])
     np.testing.assert_array_equal(
-        batch.tail_obs, [[0, 0, 0], [0, 1, 11], [1, 0, 5], [2, 0, 14], [3, 0, 2], [0, 0, 0]]
+        batch.bootstrap_obs, [[0, 0, 0], [0, 1, 11], [1, 0, 5], [2, 0, 14], [3, 0, 2], [0, 0, 0]]
     )
     assert sorted(collector.episode_lengths) == sorted(lengths)
     again = collector.collect(4, whole_episodes=True)  # in silence: warnings are errors here
-    np.testing.assert_array_equal(again.piece_lengths, lengths)
+    np.testing.assert_array_equal(again.segment_lengths, lengths)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_episodes_that_end_in_time_are_left_alone(mode):
     collector = limited(ToyVectorEnv([[(14, TERMINATED)], [(14, TRUNCATED)], [(3, TERMINATED)]], mode), 10)
     batch = collector.collect(4, whole_episodes=True)
-    np.testing.assert_array_equal(batch.piece_lengths, [14, 14, 3, 3])
+    np.testing.assert_array_equal(batch.segment_lengths, [14, 14, 3, 3])
     np.testing.assert_array_equal(batch.truncated, [False, True, False, False])
     limited(ToyVectorEnv([[ENDLESS]], mode), 3).collect(50)  # not of whole episodes
 

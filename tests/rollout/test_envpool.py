@@ -145,7 +145,7 @@ def test_collecting_leaves_out_its_resets(pools):
     batch = collector.collect(6)
     np.testing.assert_array_equal(batch.obs[:4], [[1, 0], [1, 1], [1, 3], [1, 4]])
     np.testing.assert_array_equal(batch.rewards, 1)
-    np.testing.assert_array_equal(batch.tail_obs, [[1, 2], [1, 5], [1, 2], [1, 5]])
+    np.testing.assert_array_equal(batch.bootstrap_obs, [[1, 2], [1, 5], [1, 2], [1, 5]])
     assert collector.num_env_steps == 8
     assert collector.episode_lengths == [2] * 4
 
@@ -176,7 +176,7 @@ def test_envpool_itself(task, policy, limit):
             env.close()
 
     for one, other in zip(batches(), batches(), strict=True):
-        for name in ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs"):
+        for name in ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
         if task == "CartPole-v1":
             np.testing.assert_array_equal(one.rewards, 1)

@@ -401,7 +401,7 @@ def test_numbers_and_flags_of_any_kind(reward, flag):
     assert not terminated.any()
 
 
-@pytest.mark.parametrize("collected", ["obs", "tail", "reward"])
+@pytest.mark.parametrize("collected", ["obs", "bootstrap", "reward"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("whole_episodes", [False, True])
@@ -409,7 +409,7 @@ def test_what_is_not_finite_is_named(collected, value, mode, whole_episodes):
     class Odd(ToyVectorEnv):
         def step(self, actions):
             obs, rewards, *rest = super().step(actions)
-            if self.num_steps == (6 if collected == "tail" else 3):
+            if self.num_steps == (6 if collected == "bootstrap" else 3):
                 if collected == "reward":
                     rewards[1] = value
                 else:
@@ -418,7 +418,7 @@ def test_what_is_not_finite_is_named(collected, value, mode, whole_episodes):
 
     env = Odd([[(9, "terminated")]] * 2, mode)
     collector = Collector(env, FakePolicy(num_actions=None), rng=np.random.default_rng(0), seed=1)
-    name, step = ("reward", 2) if collected == "reward" else ("obs[2]", 6 if collected == "tail" else 3)
+    name, step = ("reward", 2) if collected == "reward" else ("obs[2]", 6 if collected == "bootstrap" else 3)
     with (
         np.errstate(invalid="ignore"),
         pytest.raises(FaultyEnvironmentError) as caught,

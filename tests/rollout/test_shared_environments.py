@@ -41,7 +41,7 @@ def test_episodes_begin_anew_after_somebody_else(mode, who):
     others(env, collector)[who]()
     batch = collector.collect(6)
     first = 4 if who == "nobody" else 0
-    np.testing.assert_array_equal(batch.episode(0).obs[:, 2], range(first, first + len(batch.episode(0).obs)))
+    np.testing.assert_array_equal(batch.segment(0).obs[:, 2], range(first, first + len(batch.segment(0).obs)))
     if who != "nobody":
         collector.collect(3)
         assert collector.episode_lengths == [9, 9]  # none with steps of somebody else's
@@ -80,7 +80,7 @@ def test_models_notice(kind, who):
     update = model.update
     model.update = lambda batch: batches.append(batch) or update(batch)
     model.learn(8, reset_num_timesteps=False)
-    starts = batches[0].obs[batches[0].piece_starts]
+    starts = batches[0].obs[batches[0].segment_starts]
     assert np.abs(starts).max() <= 0.05  # where CartPole's episodes begin
 
 

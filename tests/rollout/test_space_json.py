@@ -10,7 +10,7 @@ import pytest
 from gymnasium import spaces
 from toy_envs import ACTION_SPACES, OBSERVATION_SPACES
 
-from pgcore.rollout import space_from_json, space_to_json
+from pgcore.io import space_from_json, space_to_json
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ SCRIPTS = [
     [(1, TERMINATED)],
     [(40, TERMINATED)],
 ]
-FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs")
 
 Episode = tuple[int, str]  # how many steps, and how it ends
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import pgcore
-from pgcore.training import CheckpointCallback, callbacks
-from pgcore.training.callbacks import as_callbacks, says_stop
+from pgcore import callbacks
+from pgcore.callbacks import as_callbacks, says_stop
+from pgcore.training import CheckpointCallback
 
 
 def model():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import pgcore
-from pgcore.training import checkpoint
-from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
+from pgcore.io import checkpoint
+from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from training.sketch import refusal
 
 METADATA = {"algorithm": "Sketch", "big": 2**127 + 1, "nested": {"list": [1, 2.5, None]}}

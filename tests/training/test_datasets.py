@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pgcore import Batch
-from pgcore.training import datasets
-from pgcore.training.datasets import Demonstrations, check_fit, load_batch, save_batch
+from pgcore.io import datasets
+from pgcore.io.datasets import Demonstrations, check_fit, load_batch, save_batch
 from training.sketch import refusal
 
-FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs")
 
 
 def recorded(rng, lengths=(3, 1, 5), **fields):
@@ -24,7 +24,7 @@ def recorded(rng, lengths=(3, 1, 5), **fields):
         rng.normal(size=steps),
         flags,
         terminated=flags & (np.arange(steps) != ends[1]),
-        tail_obs=rng.normal(size=(len(lengths), 4)).astype(np.float32),
+        bootstrap_obs=rng.normal(size=(len(lengths), 4)).astype(np.float32),
         log_probs=-rng.random(steps).astype(np.float32),
     )
     return batch.replace(**fields)
@@ -43,7 +43,9 @@ def assert_same(first, second):
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"log_probs": None}, {"tail_obs": None, "log_probs": None}], ids=["all", "some", "few"]
+    "fields",
+    [{}, {"log_probs": None}, {"bootstrap_obs": None, "log_probs": None}],
+    ids=["all", "some", "few"],
 )
 def test_a_batch_comes_back_as_it_was(rng, tmp_path, fields):
     batch = recorded(rng, **fields)
@@ -59,7 +61,7 @@ def test_a_batch_comes_back_as_it_was(rng, tmp_path, fields):
 def test_files_can_be_written_by_hand(tmp_path):
     np.savez(tmp_path / "demos.npz", obs=[[0.0], [1.0]], actions=[1, 0], rewards=[1, 1], ends=[0, 1], more=3)
     batch = load_batch(tmp_path / "demos.npz")
-    assert (batch.num_steps, batch.num_episodes, batch.num_truncated) == (2, 1, 0)
+    assert (batch.num_steps, batch.num_segments, batch.num_truncated) == (2, 1, 0)
 
 
 def test_a_failed_write_leaves_the_old_file(rng, tmp_path, monkeypatch):
@@ -131,7 +133,7 @@ def test_no_single_bit_makes_another_batch_of_it(rng, tmp_path):
     assert num_refused > len(whole) / 2
 
 
-@pytest.mark.parametrize("name", ["terminated", "tail_obs", "log_probs"])
+@pytest.mark.parametrize("name", ["terminated", "bootstrap_obs", "log_probs"])
 def test_lost_arrays_are_noticed(rng, tmp_path, name):
     """What may be missing in a file written by hand was there when this one was written."""
     path = save_batch(tmp_path / "demos.npz", recorded(rng))
@@ -156,7 +158,7 @@ def test_other_sources_are_refused():
     [
         (
             gym.spaces.Discrete(2),
-            {"obs": np.zeros((9, 3)), "tail_obs": None},
+            {"obs": np.zeros((9, 3)), "bootstrap_obs": None},
             "obs of shape (9, 4), got (9, 3)",
         ),
         (gym.spaces.Discrete(2), {"actions": np.zeros((9, 1), int)}, "actions of shape (9,), got (9, 1)"),
@@ -223,7 +225,7 @@ def test_every_epoch_has_every_step_once_in_an_order_of_its_own():
     taken = demonstrations.take(0, 30)
     np.testing.assert_array_equal(taken.obs[:, 0], taken.actions)
     np.testing.assert_array_equal(taken.rewards, taken.actions)
-    assert taken.num_episodes == 30
+    assert taken.num_segments == 30
     epochs = taken.actions.reshape(3, 10)
     np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(10), (3, 1)))
     assert len({tuple(epoch) for epoch in epochs.tolist()}) == 3
@@ -238,17 +240,17 @@ def test_stretches_do_not_depend_on_what_was_asked_before():
     assert Demonstrations(numbered([4, 6]), seed=4).take(0, 40).actions.tolist() != whole.tolist()
 
 
-@pytest.mark.parametrize(("fraction", "pieces"), [(0.25, 2), (0.01, 1), (0.99, 7), (0.5, 4)])
-def test_whole_episodes_are_held_out(fraction, pieces):
+@pytest.mark.parametrize(("fraction", "segments"), [(0.25, 2), (0.01, 1), (0.99, 7), (0.5, 4)])
+def test_whole_episodes_are_held_out(fraction, segments):
     batch = numbered([3, 1, 4, 1, 5, 9, 2, 6])
     demonstrations = Demonstrations(batch, validation_fraction=fraction, seed=0)
     held_out = demonstrations.validation(100).actions
     learned = demonstrations.take(0, 31 - len(held_out)).actions
     assert sorted([*held_out, *learned]) == list(range(31))
     np.testing.assert_array_equal(np.sort(learned), demonstrations.rows)
-    piece = np.repeat(np.arange(8), batch.piece_lengths)
-    assert not set(piece[held_out]) & set(piece[learned])
-    assert len(set(piece[held_out])) == pieces
+    segment = np.repeat(np.arange(8), batch.segment_lengths)
+    assert not set(segment[held_out]) & set(segment[learned])
+    assert len(set(segment[held_out])) == segments
     np.testing.assert_array_equal(demonstrations.validation(1).actions, held_out[:1])
 
 
@@ -326,7 +328,7 @@ def test_minari_datasets_become_batches(tmp_path, monkeypatch, observation_space
     assert_same(batch, datasets.from_minari(dataset, observation_space))
     own = datasets.load("minari:pgcore/test-v0")
     np.testing.assert_allclose(own.obs.sum(axis=1), batch.obs.sum(axis=1), rtol=1e-5)
-    np.testing.assert_array_equal(batch.piece_lengths, lengths)
+    np.testing.assert_array_equal(batch.segment_lengths, lengths)
     np.testing.assert_array_equal(batch.truncated, [False, True, True])
     np.testing.assert_array_equal(batch.rewards, [0, 1, 2, 3, 0, 0, 1, 2])
     double = observation_space.dtype == np.float64
@@ -336,12 +338,12 @@ def test_minari_datasets_become_batches(tmp_path, monkeypatch, observation_space
     action_space.seed(1)
     for e, length in enumerate(lengths):
         flat = [gym.spaces.flatten(observation_space, observation_space.sample()) for _ in range(length + 1)]
-        np.testing.assert_allclose(batch.episode(e).obs, flat[:-1], rtol=1e-6)
-        np.testing.assert_allclose(batch.tail_obs[e], flat[-1], rtol=1e-6)
+        np.testing.assert_allclose(batch.segment(e).obs, flat[:-1], rtol=1e-6)
+        np.testing.assert_allclose(batch.bootstrap_obs[e], flat[-1], rtol=1e-6)
         actions = np.array([action_space.sample() for _ in range(length)])
         start = 4 if isinstance(action_space, gym.spaces.Discrete) else 0
         expected = actions - start if actions.ndim == 1 else actions.reshape(length, -1)
-        np.testing.assert_array_equal(batch.episode(e).actions, expected)
+        np.testing.assert_array_equal(batch.segment(e).actions, expected)
     check_fit(batch, batch.obs.shape[1], action_space)
 
 

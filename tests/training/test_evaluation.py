@@ -6,9 +6,8 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import pgcore
-from pgcore import evaluate_policy
+from pgcore import evaluate_policy, evaluation
 from pgcore.rollout import limits
-from pgcore.training import evaluation
 
 MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import pgcore
-from pgcore.training import files
-from pgcore.training.datasets import save_batch
-from pgcore.training.files import FileLock, naming, remove_leftovers, replacing
+from pgcore.io import files
+from pgcore.io.datasets import save_batch
+from pgcore.io.files import FileLock, naming, remove_leftovers, replacing
 
 
 def full(*_):
@@ -22,7 +22,7 @@ def full(*_):
 
 
 def test_what_a_kill_left_is_removed_by_the_next_write(tmp_path):
-    code = "import os, sys; from pathlib import Path; from pgcore.training.files import replacing\n"
+    code = "import os, sys; from pathlib import Path; from pgcore.io.files import replacing\n"
     code += "with replacing(Path(sys.argv[1])) as file:\n file.write(b'half'); file.flush(); os._exit(137)"
     target = tmp_path / "model.npz"
     for _ in range(3):
@@ -112,7 +112,7 @@ def test_a_lock_has_one_holder(tmp_path):
 
 def test_a_lock_ends_with_its_process(tmp_path):
     path = tmp_path / "lock"
-    code = "import os, sys; from pathlib import Path; from pgcore.training.files import FileLock\n"
+    code = "import os, sys; from pathlib import Path; from pgcore.io.files import FileLock\n"
     code += "assert FileLock(Path(sys.argv[1])).acquire(); os._exit(137)"
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 137
     assert path.exists()

@@ -10,7 +10,8 @@ import re
 import numpy as np
 import pytest
 
-from pgcore.training import ConsoleLogger, CSVLogger, loggers
+from pgcore import loggers
+from pgcore.training import ConsoleLogger, CSVLogger
 
 STEPS = "time/total_timesteps"
 

@@ -10,8 +10,7 @@ import pytest
 from oracles import assert_same_bits
 from oracles_policies import problem
 from pgcore import Batch
-from pgcore.kernels import CGStatus
-from pgcore.training.natural_gradient import (
+from pgcore.algorithms.natural_gradient import (
     LineSearchReason,
     NaturalGradientConfig,
     backtrack,
@@ -19,6 +18,7 @@ from pgcore.training.natural_gradient import (
     natural_gradient,
     subsample,
 )
+from pgcore.kernels import CGStatus
 
 THETA, STEP = np.array([1.0, -2.0]), np.array([1.0, 1.0])
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pgcore.algorithms.ppo import AdaptiveCoefficient
-from pgcore.policies import GaussianPolicy, SurrogateAscent
+from pgcore.optim import SurrogateAscent
+from pgcore.policies import GaussianPolicy
 from pgcore.training import SGD, Adam, clip_norm, make_optimizer, scheduled
 
 

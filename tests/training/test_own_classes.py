@@ -16,10 +16,10 @@ from gymnasium import spaces
 import pgcore
 from pgcore import PPO, REINFORCE
 from pgcore.baselines import Baseline, Constant, ValueNetwork
+from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
 from pgcore.rollout.sync_vector import SyncVectorEnv
 from pgcore.training import Config
-from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
 from training.sketch import BOX, Sketch, Still
 
 
@@ -160,7 +160,7 @@ def test_files_of_earlier_versions_call_classes_by_their_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["os:system", "nowhere:Policy", "pgcore.batch:Batch", "numpy:ndarray", ":", 3, None]
+    "kind", ["os:system", "nowhere:Policy", "pgcore.data.batch:Batch", "numpy:ndarray", ":", 3, None]
 )
 def test_other_names_are_refused(kind):
     for make, shipped in (

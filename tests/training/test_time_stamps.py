@@ -9,11 +9,11 @@ from gymnasium import spaces
 
 import pgcore
 from pgcore import NPG, PPO, REINFORCE, TRPO, Batch, BehaviourCloning, OffPolicyPG
+from pgcore.io import datasets
 from pgcore.policies import CategoricalPolicy, ObservationNormalizer
 from pgcore.rollout import Collector, ObservationAdapter, make_vector_env
+from pgcore.rollout.prediction import Predictor
 from pgcore.rollout.sync_vector import SyncVectorEnv
-from pgcore.training import datasets
-from pgcore.training.prediction import Predictor
 
 NOW = 1_700_000_000.0
 FORMS = ("plain", "dict", "integers")
@@ -84,13 +84,13 @@ def test_a_rollout_keeps_double_precision(form, backend):
         env = gym.vector.SyncVectorEnv(make, autoreset_mode=gym.vector.AutoresetMode.SAME_STEP)
     policy = seen(form)
     batch = Collector(env, policy, rng=np.random.default_rng(0), seed=0).collect(32)
-    assert batch.obs.dtype == batch.tail_obs.dtype == np.float64
+    assert batch.obs.dtype == batch.bootstrap_obs.dtype == np.float64
     assert batch.log_probs.dtype == np.float32
     column, unit = (2 if form == "dict" else 0), (1000 if form == "integers" else 1)
     assert len(np.unique(batch.obs[:, column])) > 90
     assert len(np.unique(batch.log_probs)) > 40
-    tails = batch.tail_obs[batch.truncated]
-    assert (np.abs(tails[:, column] / unit - NOW) <= 1).all()
+    bootstrap = batch.bootstrap_obs[batch.truncated]
+    assert (np.abs(bootstrap[:, column] / unit - NOW) <= 1).all()
     np.testing.assert_array_equal(policy.log_prob(batch.obs, batch.actions), batch.log_probs)
     z = (batch.obs - policy.normalizer.mean) / np.sqrt(
         policy.normalizer.m2 / policy.normalizer.count + policy.normalizer.epsilon

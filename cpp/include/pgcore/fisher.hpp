@@ -29,7 +29,7 @@ class Fisher {
   ~Fisher();
 
   Index num_params() const;
-  Index num_extra() const;
+  Index num_free() const;
   Index num_rows() const;
   Index num_roots() const;
   // Widths of all layers, inputs first.
@@ -41,11 +41,11 @@ class Fisher {
   // out (P,) ← the diagonal of F.
   void diagonal(T* out);
   // out (E, E) ← the block of the parameters that do not belong to the network.
-  void extra_block(T* out);
+  void free_block(T* out);
 
   // For every layer: hidden[l] (B, in) ← h, delta[l] (B·num_roots, out) ← δ, roots of a row side by side. For
-  // the empirical form extra (B, E) ← the scores of the extra parameters.
-  void factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* extra);
+  // the empirical form free_params (B, E) ← the scores of the free parameters.
+  void factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params);
   // For every layer: inputs[l] (in + 1, in + 1) ← mean of (h, 1)(h, 1)ᵀ, outputs[l] (out, out) ← (1/B) Σ δ
   // δᵀ.
   void kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs);

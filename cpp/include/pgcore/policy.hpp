@@ -1,7 +1,7 @@
 // A parameterised distribution over actions: a network, a head, and everything that needs the score ∇ log π.
 //
-// Parameters are one flat vector θ: the network's, then the head's extra ones. Batches are (B, …), row-major.
-// Any number of threads may call at once.
+// Parameters are one flat vector θ: the network's, then the distribution's free ones. Batches are (B, …),
+// row-major. Any number of threads may call at once.
 #pragma once
 
 #include <memory>

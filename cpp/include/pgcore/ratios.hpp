@@ -7,7 +7,7 @@ namespace pgcore::ratios {
 
 enum class Direction { past = 0, future = 1, trajectory = 2 };
 
-// Per piece: past Σ_{t' ≤ t}, future Σ_{t' > t}, trajectory Σ over the piece.
+// Per segment: past Σ_{t' ≤ t}, future Σ_{t' > t}, trajectory Σ over the segment.
 template <class T>
 void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratios, const bool* ends,
                            Direction direction, T* out);
@@ -15,7 +15,7 @@ void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratio
 // G_t = r_t + γ·(tail_t if end else ρ_{t+1} G_{t+1}),  ρ = exp(log ratio).
 template <class T>
 void weighted_reward_to_go(Index num_rows, Index num_columns, const T* rewards, const T* log_ratios,
-                           const scan::Cuts<T>& cuts, double gamma, T* out);
+                           const scan::Segments<T>& segments, double gamma, T* out);
 
 // (Σw)²/Σw² of each column, w = exp(log weight), shifted by the largest. Limits: weights of +∞ share
 // everything equally, no weight at all gives 0, NaN flows.

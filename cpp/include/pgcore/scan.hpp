@@ -6,30 +6,30 @@
 
 namespace pgcore::scan {
 
-// Where pieces end, and what lies beyond each cut.
+// Where segments end, and what lies beyond each cut.
 template <class T>
-struct Cuts {
-  const bool* ends;    // (T, N), or null: only the last row ends
-  const T* tail;       // (T, N), or null: zero
-  const T* last_tail;  // (N,), the tails of the last row, or null: zero
+struct Segments {
+  const bool* ends;         // (T, N), or null: only the last row ends
+  const T* bootstrap;       // (T, N), or null: zero
+  const T* last_bootstrap;  // (N,), the bootstrap values of the last row, or null: zero
 };
 
-// G_t = r_t + γ·(tail_t if end else G_{t+1}).
+// G_t = r_t + γ·(bootstrap_t if end else G_{t+1}).
 template <class T>
-void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Cuts<T>& cuts, double gamma,
-                  T* out);
+void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Segments<T>& segments,
+                  double gamma, T* out);
 
-// δ_t = r_t + γ·(tail_t if end else v_{t+1}) − v_t;  A_t = δ_t + γλ·(0 if end else A_{t+1});  targets = A +
-// v.
+// δ_t = r_t + γ·(bootstrap_t if end else v_{t+1}) − v_t;  A_t = δ_t + γλ·(0 if end else A_{t+1});  targets =
+// A + v.
 template <class T>
-void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Cuts<T>& cuts,
+void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Segments<T>& segments,
          double gamma, double lam, T* advantages, T* value_targets);
 
 // With ρ̄, c̄ = min(clip, exp(log ratio)):  vs_t = v_t + ρ̄_t δ_t + γ c̄_t·(0 if end else vs_{t+1} − v_{t+1});
-// advantage_t = ρ̄_t (r_t + γ·(tail_t if end else vs_{t+1}) − v_t)   (Espeholt et al. 2018, eq. 1).
+// advantage_t = ρ̄_t (r_t + γ·(bootstrap_t if end else vs_{t+1}) − v_t)   (Espeholt et al. 2018, eq. 1).
 template <class T>
 void vtrace(Index num_rows, Index num_columns, const T* rewards, const T* values, const T* log_ratios,
-            const Cuts<T>& cuts, double gamma, double rho_clip, double c_clip, T* value_targets,
-            T* advantages);
+            const Segments<T>& segments, double gamma, double rho_clip, double c_clip, T* advantages,
+            T* value_targets);
 
 }  // namespace pgcore::scan

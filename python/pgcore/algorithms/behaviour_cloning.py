@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
+from pgcore.algorithms.actor_critic import policy_gradient
+from pgcore.io.datasets import Demonstrations, check_fit, load
 from pgcore.training import (
     Algorithm,
     Component,
@@ -20,13 +22,11 @@ from pgcore.training import (
     make_optimizer,
     scheduled,
 )
-from pgcore.training.actor_critic import policy_gradient
 from pgcore.training.config import Range
-from pgcore.training.datasets import Demonstrations, check_fit, load
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
-    from pgcore.training.datasets import DataLike
+    from pgcore.data.batch import Batch
+    from pgcore.io.datasets import DataLike
     from pgcore.training.persistence import EnvLike
 
 __all__ = ["BehaviourCloning", "BehaviourCloningConfig"]
@@ -77,7 +77,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
     env
         As for `pgcore.training.Algorithm`.
     demonstrations
-        A `pgcore.Batch`, a file that `pgcore.training.datasets.save_batch` wrote, or
+        A `pgcore.Batch`, a file that `pgcore.io.datasets.save_batch` wrote, or
         ``"minari:{dataset id}"``. Observations are flat, (B, obs_dim), as a `Collector`'s are. Actions are a
         policy's: (B, A) real numbers, inside a `Box` or not, or choices counted from 0 whatever the space's
         ``start``. Rewards are not read. Not saved with the model: after loading, `set_demonstrations` first.
@@ -152,7 +152,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         return {**super().components(), "optimizer": self.optimizer}
 
     def collect(self) -> Batch:
-        """Take the next ``n_steps`` demonstrated steps, each a piece of its own, and count them."""
+        """Take the next ``n_steps`` demonstrated steps, each a segment of its own, and count them."""
         if self.demonstrations is None:
             raise ValueError("demonstrations: expected some to learn from, got none; call set_demonstrations")
         n_steps = self.config.n_steps

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pgcore.algorithms.natural_gradient import NaturalGradient, NaturalGradientConfig
 from pgcore.training import PositiveFloat, scheduled
-from pgcore.training.natural_gradient import NaturalGradient, NaturalGradientConfig
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
-    from pgcore.training.actor_critic import Advantages, FloatArray
+    from pgcore.algorithms.actor_critic import Advantages, FloatArray
+    from pgcore.data.batch import Batch
 
 __all__ = ["NPG", "NPGConfig"]
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from pgcore.batch import Batch, double_rewards
+from pgcore.algorithms.policy_gradient import BaselineName, PolicyGradient, PolicyGradientConfig
+from pgcore.data.batch import Batch, double_rewards
+from pgcore.data.replay import Replay
 from pgcore.estimators.off_policy import form_log_weights, off_policy_terms
+from pgcore.io.datasets import check_fit, load
 from pgcore.kernels import effective_sample_size
 from pgcore.training import PositiveFloat, PositiveInt
 from pgcore.training.config import UnitInterval
-from pgcore.training.datasets import check_fit, load
-from pgcore.training.policy_gradient import BaselineName, PolicyGradient, PolicyGradientConfig
-from pgcore.training.replay import Replay
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from pgcore.io.datasets import DataLike
+    from pgcore.optim.optimizers import FloatArray
     from pgcore.training import Component
-    from pgcore.training.datasets import DataLike
-    from pgcore.training.optimizers import FloatArray
     from pgcore.training.persistence import EnvLike
 
 __all__ = ["OffPolicyPG", "OffPolicyPGConfig"]
@@ -120,11 +120,11 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         for name in ("rewards", "log_probs"):
             if not np.isfinite(getattr(batch, name)).all():
                 raise ValueError(f"demonstrations: expected finite {name}, got NaN or infinity")
-        if batch.num_truncated and batch.tail_obs is None:
+        if batch.num_truncated and batch.bootstrap_obs is None:
             if not self.critic.needs_whole_episodes:
-                raise ValueError("demonstrations: expected tail_obs for truncated pieces, got none")
+                raise ValueError("demonstrations: expected bootstrap_obs for truncated segments, got none")
             batch = batch.replace(
-                tail_obs=np.zeros((batch.num_episodes, *batch.obs.shape[1:]), batch.obs.dtype)
+                bootstrap_obs=np.zeros((batch.num_segments, *batch.obs.shape[1:]), batch.obs.dtype)
             )
         self.demonstrations = batch
 
@@ -144,7 +144,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         reused = [other for other in earlier if self.share(other) >= cfg.min_ess]
         data = double_rewards(Batch.concatenate([batch, *reused]))
         self.replay.add(batch)
-        tails = self.critic.tail_values(data)
+        bootstrap = self.critic.bootstrap_values(data)
         logs: dict[str, float] = {}
         num_steps = 0
         while True:
@@ -155,7 +155,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
             terms = off_policy_terms(
                 data,
                 log_weights,
-                tails,
+                bootstrap,
                 gamma=cfg.gamma,
                 discount_states=cfg.discount_states,
                 log_mean=log_weights.compare(data).log_mean if cfg.self_normalize else None,

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pgcore.kernels._coerce import state_entries
-from pgcore.policies import SurrogateAscent
-from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
-from pgcore.training.actor_critic import (
+from pgcore._arguments import state_entries
+from pgcore.algorithms.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
     gradient_statistics,
     policy_gradient,
 )
+from pgcore.optim import SurrogateAscent
+from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.algorithms.actor_critic import Advantages
+    from pgcore.data.batch import Batch
     from pgcore.training import Component
-    from pgcore.training.actor_critic import Advantages
 
 __all__ = ["PPO", "PPOConfig"]
 

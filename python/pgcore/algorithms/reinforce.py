@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pgcore.batch import double_rewards
+from pgcore.algorithms.policy_gradient import PolicyGradient, PolicyGradientConfig
+from pgcore.data.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
-from pgcore.training.policy_gradient import PolicyGradient, PolicyGradientConfig
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
 
 __all__ = ["REINFORCE", "REINFORCEConfig"]
 
@@ -47,7 +47,7 @@ class REINFORCE(PolicyGradient[REINFORCEConfig]):
         cfg, batch = self.config, double_rewards(batch)
         terms = on_policy_terms(
             batch,
-            self.critic.tail_values(batch),
+            self.critic.bootstrap_values(batch),
             form=cfg.form,
             gamma=cfg.gamma,
             discount_states=cfg.discount_states,

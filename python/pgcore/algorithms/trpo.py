@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pgcore.training import OpenUnitInterval, PositiveInt, scheduled
-from pgcore.training.natural_gradient import (
+from pgcore.algorithms.natural_gradient import (
     LineSearchReason,
     NaturalGradient,
     NaturalGradientConfig,
     backtrack,
     subsample,
 )
+from pgcore.training import OpenUnitInterval, PositiveInt, scheduled
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
-    from pgcore.training.actor_critic import Advantages, FloatArray
+    from pgcore.algorithms.actor_critic import Advantages, FloatArray
+    from pgcore.data.batch import Batch
 
 __all__ = ["TRPO", "TRPOConfig"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pgcore._arguments import real
 from pgcore.baselines.base import Baseline, FloatArray
-from pgcore.kernels._coerce import real
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
 
 __all__ = ["AverageReturn", "Constant", "TimeDependent"]
 
@@ -90,12 +90,12 @@ class AverageReturn(_Average):
 
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
         """Return the mean return of the other episodes, the same for all steps of an episode."""
-        episode_returns = np.asarray(returns, np.float64)[batch.piece_starts]
+        episode_returns = np.asarray(returns, np.float64)[batch.segment_starts]
         number = len(episode_returns)
         with np.errstate(over="ignore", invalid="ignore"):
             totals = np.full(number, episode_returns.sum())
         averages = self._averages(totals, np.full(number, number), episode_returns)
-        return np.repeat(averages, batch.piece_lengths).astype(returns.dtype, copy=False)
+        return np.repeat(averages, batch.segment_lengths).astype(returns.dtype, copy=False)
 
 
 class TimeDependent(_Average):
@@ -123,7 +123,7 @@ class TimeDependent(_Average):
 
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
         """Return the mean over the other episodes that are alive at the same time."""
-        time = batch.step_in_piece
+        time = batch.step_in_segment
         totals = np.bincount(time, weights=returns)[time]
         counts = np.bincount(time)[time]
         return self._averages(totals, counts, returns).astype(returns.dtype, copy=False)

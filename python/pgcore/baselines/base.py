@@ -1,4 +1,4 @@
-"""`Baseline`: what is subtracted from returns, and the value of what lies beyond a cut piece."""
+"""`Baseline`: what is subtracted from returns, and the value of what lies beyond a truncated segment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore._arguments import check_shape, float_array
 from pgcore._kinds import kind_of, register
-from pgcore.kernels._coerce import check_shape, float_array
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import ObservationNormalizer
 
 __all__ = ["Baseline"]
@@ -29,13 +29,14 @@ class Baseline(ABC):
 
     .. math:: \mathbb E[\nabla\log\pi(a_t\mid s_t)\, b_t] = 0
 
-    Lecture, part 3. The order of use is `tail_values`, `values`, then `fit`: a step is weighed with what the
-    baseline knew before it saw the step's outcome.
+    Lecture, part 3. The order of use is `bootstrap_values`, `values`, then `fit`: a step is weighed with what
+    the baseline knew before it saw the step's outcome.
 
     Attributes
     ----------
     needs_whole_episodes : bool
-        True for baselines that cannot value what follows a truncated piece (their tails are zero).
+        True for baselines that cannot value what follows a truncated segment (their bootstrap values are
+        zero).
     normalizer : ObservationNormalizer or None
         Statistics that observations are standardised with, shared with the policy; ignored by baselines that
         do not look at observations.
@@ -52,8 +53,8 @@ class Baseline(ABC):
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
         """Return b_t for every step, (B,), in the dtype of ``returns`` (B,), which it is subtracted from."""
 
-    def tail_values(self, batch: Batch) -> FloatArray:
-        """Return the value of what follows, (B,): at truncated pieces' last steps, zero elsewhere.
+    def bootstrap_values(self, batch: Batch) -> FloatArray:
+        """Return the value of what follows, (B,): at truncated segments' last steps, zero elsewhere.
 
         It has the dtype of the batch's rewards.
         """
@@ -108,18 +109,19 @@ def checked_targets(batch: Batch, targets: ArrayLike) -> FloatArray:
     return returns
 
 
-def raw_tail_obs(batch: Batch) -> NDArray[Any]:
-    """Return the observations that truncated pieces stop at, one row each; there must be some."""
-    if batch.tail_obs is None:
+def raw_bootstrap_obs(batch: Batch) -> NDArray[Any]:
+    """Return the observations that truncated segments stop at, one row each; there must be some."""
+    if batch.bootstrap_obs is None:
         raise ValueError(
-            f"tail_obs: expected the observations after {batch.num_truncated} truncated pieces, got None"
+            "bootstrap_obs: expected the observations after "
+            f"{batch.num_truncated} truncated segments, got None"
         )
-    tails: NDArray[Any] = batch.tail_obs[batch.truncated].reshape(batch.num_truncated, -1)
-    return tails
+    bootstrap: NDArray[Any] = batch.bootstrap_obs[batch.truncated].reshape(batch.num_truncated, -1)
+    return bootstrap
 
 
-def scattered_tails(batch: Batch, values_of_truncated: FloatArray) -> FloatArray:
-    """Return a value for each truncated piece at its last step, zero elsewhere; shape (B,)."""
-    values = np.zeros(batch.num_episodes, values_of_truncated.dtype)
+def scattered_bootstrap_values(batch: Batch, values_of_truncated: FloatArray) -> FloatArray:
+    """Return a value for each truncated segment at its last step, zero elsewhere; shape (B,)."""
+    values = np.zeros(batch.num_segments, values_of_truncated.dtype)
     values[batch.truncated] = values_of_truncated
-    return batch.scatter_tails(values)
+    return batch.scatter_bootstrap_values(values)

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.baselines.base import Baseline, FloatArray, checked_targets, raw_tail_obs, scattered_tails
-from pgcore.kernels._coerce import real, state_entries
-from pgcore.kernels._spread import rounding
+from pgcore._arguments import real, state_entries
+from pgcore._rounding import rounding
+from pgcore.baselines.base import (
+    Baseline,
+    FloatArray,
+    checked_targets,
+    raw_bootstrap_obs,
+    scattered_bootstrap_values,
+)
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
 
 __all__ = ["LinearFeatures"]
 
@@ -59,14 +65,14 @@ class LinearFeatures(Baseline):
 
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
         """Return the fitted value at every step, (B,)."""
-        return self._predict(batch.obs, batch.step_in_piece).astype(returns.dtype, copy=False)
+        return self._predict(batch.obs, batch.step_in_segment).astype(returns.dtype, copy=False)
 
-    def tail_values(self, batch: Batch) -> FloatArray:
-        """Return the fitted value at the observation each truncated piece stops at."""
+    def bootstrap_values(self, batch: Batch) -> FloatArray:
+        """Return the fitted value at the observation each truncated segment stops at."""
         if batch.num_truncated == 0 or self._weights is None:
-            return super().tail_values(batch)
-        values = self._predict(raw_tail_obs(batch), batch.piece_lengths[batch.truncated])
-        return scattered_tails(batch, values.astype(batch.rewards.dtype, copy=False))
+            return super().bootstrap_values(batch)
+        values = self._predict(raw_bootstrap_obs(batch), batch.segment_lengths[batch.truncated])
+        return scattered_bootstrap_values(batch, values.astype(batch.rewards.dtype, copy=False))
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
         """Fit to a batch's returns, in place of what was fitted before; return their mean squared error.
@@ -83,7 +89,7 @@ class LinearFeatures(Baseline):
         y = checked_targets(batch, targets).astype(np.float64)
         if not len(y):
             return {}
-        features = self._features(batch.obs, batch.step_in_piece)
+        features = self._features(batch.obs, batch.step_in_segment)
         centre = features.mean(axis=0)
         if not np.isfinite(centre).all():
             raise FloatingPointError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pgcore.baselines.base import Baseline, FloatArray
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
 
 __all__ = ["OptimalBaseline", "OptimalPerComponent", "OptimalScalar"]
 

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pgcore._dispatch import core
-from pgcore.baselines.base import Baseline, FloatArray, checked_targets, raw_tail_obs, scattered_tails
-from pgcore.kernels import MLP
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     check_shape,
     float_dtype,
     int_array,
@@ -22,10 +19,19 @@ from pgcore.kernels._coerce import (
     real,
     state_entries,
 )
-from pgcore.kernels._spread import rounding, spread_of
+from pgcore._dispatch import core
+from pgcore._rounding import rounding, spread_of
+from pgcore.baselines.base import (
+    Baseline,
+    FloatArray,
+    checked_targets,
+    raw_bootstrap_obs,
+    scattered_bootstrap_values,
+)
+from pgcore.kernels import MLP
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
 
 __all__ = ["ValueNetwork"]
 
@@ -114,12 +120,12 @@ class ValueNetwork(Baseline):
         """Return v(o_t) for every step, (B,)."""
         return self.predict(batch.obs).astype(returns.dtype, copy=False)
 
-    def tail_values(self, batch: Batch) -> FloatArray:
-        """Return v of the observation each truncated piece stops at."""
+    def bootstrap_values(self, batch: Batch) -> FloatArray:
+        """Return v of the observation each truncated segment stops at."""
         if batch.num_truncated == 0:
-            return super().tail_values(batch)
-        return scattered_tails(
-            batch, self.predict(raw_tail_obs(batch)).astype(batch.rewards.dtype, copy=False)
+            return super().bootstrap_values(batch)
+        return scattered_bootstrap_values(
+            batch, self.predict(raw_bootstrap_obs(batch)).astype(batch.rewards.dtype, copy=False)
         )
 
     def predict(self, obs: NDArray[Any]) -> FloatArray:

@@ -18,8 +18,8 @@ from pgcore.cli.output import say
 from pgcore.cli.parse import parse, require_at_least
 from pgcore.cli.run_directory import RunDirectory
 from pgcore.rollout import make_vector_env
+from pgcore.rollout.seeds import integer_seed
 from pgcore.training import evaluate_policy, load
-from pgcore.training.seeding import integer_seed
 
 if TYPE_CHECKING:
     from pgcore.training import Algorithm

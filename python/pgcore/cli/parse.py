@@ -16,9 +16,9 @@ from typing import Any
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from pgcore._arguments import integer
 from pgcore.cli.errors import CommandError
 from pgcore.cli.output import to_stdout
-from pgcore.kernels._coerce import integer
 
 __all__ = ["option_value", "parse", "require_at_least"]
 

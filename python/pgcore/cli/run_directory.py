@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pgcore.cli.errors import CommandError
-from pgcore.training.files import FileLock, remove_leftovers, replacing
-from pgcore.training.loggers import STEPS, CSVLogger, read_progress
+from pgcore.io.files import FileLock, remove_leftovers, replacing
+from pgcore.loggers import STEPS, CSVLogger, read_progress
 
 __all__ = ["RunDirectory"]
 
@@ -120,8 +120,8 @@ class RunDirectory:
     def require_unused(self) -> None:
         """Refuse a directory in which another process trains; what it wrote there is not what is wrong."""
         lock = FileLock(self.path / _LOCK)
-        if lock.path.exists():
-            with contextlib.suppress(OSError):  # `locked` says so
+        with contextlib.suppress(OSError):  # `locked` says so
+            if lock.path.exists():
                 if not lock.acquire():
                     raise self._in_use(lock)
                 lock.release()

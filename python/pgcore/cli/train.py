@@ -23,9 +23,9 @@ from pgcore.cli.parse import option_value, parse
 from pgcore.cli.run_directory import RunDirectory
 from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
 from pgcore.cli.train_arguments import CloneArguments, ReuseArguments, TrainArguments
+from pgcore.io.files import naming
 from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
 from pgcore.training import Algorithm, CheckpointCallback, ConsoleLogger, CSVLogger, load, make_config
-from pgcore.training.files import naming
 
 __all__ = ["run"]
 

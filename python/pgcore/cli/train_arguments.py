@@ -9,10 +9,10 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 import tyro
 
+from pgcore._arguments import integers
 from pgcore.cli.parse import require_at_least
-from pgcore.kernels._coerce import integers
+from pgcore.io.datasets import MINARI
 from pgcore.training import Config
-from pgcore.training.datasets import MINARI
 
 __all__ = ["CloneArguments", "ReuseArguments", "TrainArguments"]
 

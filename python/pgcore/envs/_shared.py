@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore.kernels._coerce import FLOAT64, float_array, integer, real
+from pgcore._arguments import FLOAT64, float_array, integer, real
 
 Array = NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgcore._arguments import FLOAT64, check_shape, float_array, int_array, real
 from pgcore.envs._shared import Array, pair, policies, policy_with_density, problem
-from pgcore.kernels._coerce import FLOAT64, check_shape, float_array, int_array, real
 
 __all__ = [
     "exact_fisher",

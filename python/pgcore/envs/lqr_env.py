@@ -13,8 +13,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from pgcore._arguments import FLOAT64, bool_array, check_shape, float_array, integer
 from pgcore.envs._shared import Array, generator_for, problem
-from pgcore.kernels._coerce import FLOAT64, bool_array, check_shape, float_array, integer
 
 __all__ = ["LQR", "LQRVector"]
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from pgcore.kernels._coerce import integer
+from pgcore._arguments import integer
 
 __all__ = ["Recall"]
 

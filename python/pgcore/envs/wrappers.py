@@ -29,7 +29,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import TransformObservation
 from numpy.typing import NDArray
 
-from pgcore.kernels._coerce import integers
+from pgcore._arguments import integers
 
 __all__ = ["HideObservations"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.kernels._coerce import real
-from pgcore.kernels._spread import rounding
+from pgcore._arguments import real
+from pgcore._rounding import rounding
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import Policy
 
 __all__ = [
@@ -113,9 +113,9 @@ def chunks(
 ) -> Iterator[slice]:
     """Cut a batch's episodes into runs that need at most so much memory each, or are one episode."""
     max_bytes = real("max_bytes", max_bytes, minimum=0.0, or_infinite=True)
-    cost = np.cumsum(batch.piece_lengths * bytes_per_step + bytes_per_episode)
+    cost = np.cumsum(batch.segment_lengths * bytes_per_step + bytes_per_episode)
     first, spent = 0, 0.0
-    while first < batch.num_episodes:
+    while first < batch.num_segments:
         last = max(first + 1, int(np.searchsorted(cost, spent + max_bytes, side="right")))
         yield slice(first, last)
         first, spent = last, float(cost[last - 1])
@@ -132,7 +132,7 @@ def gradient_rows(policy: Policy, batch: Batch, episodes: slice, *weights: NDArr
 
     Weights may be far beyond the range of the policy's dtype: its kernels get them divided by their largest.
     """
-    rows = slice(batch.piece_starts[episodes.start], batch.piece_ends[episodes.stop - 1] + 1)
+    rows = slice(batch.segment_starts[episodes.start], batch.segment_ends[episodes.stop - 1] + 1)
     obs, actions, ends = flat_obs(batch)[rows], batch.actions[rows], batch.ends[rows]
     result = []
     for weight in weights:

@@ -13,7 +13,7 @@ from pgcore.estimators.estimate import MAX_BYTES, Moments, chunks, flat_obs
 
 if TYPE_CHECKING:
     from pgcore.baselines import OptimalBaseline
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import Policy
 
 __all__ = ["RunningScores", "gpomdp_moments"]
@@ -29,7 +29,7 @@ def gpomdp_moments(scores: RunningScores, baseline: OptimalBaseline, max_bytes: 
     with its running score and no reward: E[z_h] is zero over all episodes, not over those that survive.
     """
     batch, num_params = scores.batch, scores.policy.num_params
-    horizon = int(batch.piece_lengths.max())
+    horizon = int(batch.segment_lengths.max())
     shape = (horizon, num_params if baseline.per_component else 1)
     numerator, denominator = np.zeros(shape), np.zeros(shape)
     runs = list(chunks(batch, 2 * 8 * num_params, 5 * 8 * num_params, max_bytes))
@@ -64,12 +64,12 @@ class RunningScores:
     def times(self, episodes: slice) -> Iterator[tuple[int, Array, Array]]:
         """Yield h, the z_h (n, P) and the r_h (n, 1) of some episodes, up to the batch's longest one."""
         batch = self.batch
-        starts, lengths = batch.piece_starts[episodes], batch.piece_lengths[episodes]
-        rows = slice(starts[0], batch.piece_ends[episodes.stop - 1] + 1)
+        starts, lengths = batch.segment_starts[episodes], batch.segment_lengths[episodes]
+        rows = slice(starts[0], batch.segment_ends[episodes.stop - 1] + 1)
         scores = self.policy.scores(flat_obs(batch)[rows], batch.actions[rows])
         decay = 1.0 if self.discount_states else self.gamma
         running = np.zeros((len(starts), self.policy.num_params))
-        for h in range(int(batch.piece_lengths.max())):
+        for h in range(int(batch.segment_lengths.max())):
             alive = np.flatnonzero(lengths > h)
             at = starts[alive] + h
             if decay != 1.0:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore.batch import double_rewards
+from pgcore._arguments import check_shape, float_array, real
+from pgcore.data.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate
 from pgcore.estimators.on_policy import check_batch, moments_of
 from pgcore.estimators.terms import StepTerms, check_form, on_policy_terms, state_discounts
@@ -25,11 +26,10 @@ from pgcore.estimators.weights import (
     normalized_log_weights,
 )
 from pgcore.kernels import cumulative_log_ratios, weighted_reward_to_go
-from pgcore.kernels._coerce import check_shape, float_array, real
 
 if TYPE_CHECKING:
     from pgcore.baselines import Baseline
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import Policy
 
 __all__ = [
@@ -176,7 +176,7 @@ def off_policy_gradient(
     terms = off_policy_terms(
         batch,
         logs,
-        baseline.tail_values(batch),
+        baseline.bootstrap_values(batch),
         gamma=gamma,
         discount_states=discount_states,
         log_mean=comparison.log_mean if self_normalize else None,
@@ -241,7 +241,7 @@ def form_log_weights(
 def off_policy_terms(
     batch: Batch,
     logs: LogWeights,
-    tail_values: FloatArray,
+    bootstrap_values: FloatArray,
     *,
     gamma: float,
     discount_states: bool = False,
@@ -249,10 +249,14 @@ def off_policy_terms(
 ) -> StepTerms:
     """Return the terms of an off-policy form, W_t γᵗ and G_t in doubles.
 
-    ``logs`` are those of `form_log_weights`, ``tail_values`` those of `on_policy_terms`; ``log_mean``, of
-    ``logs.compare(batch)``, normalises the weights; the other arguments are those of `off_policy_gradient`.
+    ``logs`` are those of `form_log_weights`, ``bootstrap_values`` those of `on_policy_terms`; ``log_mean``,
+    of ``logs.compare(batch)``, normalises the weights; the other arguments are those of
+    `off_policy_gradient`.
     """
-    batch, tails = batch.replace(rewards=batch.rewards.astype(np.float64)), tail_values.astype(np.float64)
+    batch, bootstrap = (
+        batch.replace(rewards=batch.rewards.astype(np.float64)),
+        bootstrap_values.astype(np.float64),
+    )
     if log_mean is None:
         log_weights, weights = bounded_log_weights(logs.weights), importance_weights(logs.weights)
     else:
@@ -261,7 +265,7 @@ def off_policy_terms(
     products = None
     if logs.form == "per_decision":
         cut: dict[str, Any] = {"ends": batch.ends}
-        returns = weighted_reward_to_go(batch.rewards, logs.ratios, gamma, tail_values=tails, **cut)
+        returns = weighted_reward_to_go(batch.rewards, logs.ratios, gamma, bootstrap_values=bootstrap, **cut)
         returns = np.clip(returns, -_MAX_RETURN, _MAX_RETURN)
         terms = StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
         # W_t G_t is Σ_u γ^(u−t) W_u r_u with the weights W_u of whole pasts. Where those that count are not
@@ -273,13 +277,16 @@ def off_policy_terms(
             later[1:] = lacks[:-1] - lacks[1:]
         later[~np.isfinite(later)] = 0.0
         weighed = [
-            np.multiply(weights, x, out=np.zeros_like(x), where=weights > 0) for x in (batch.rewards, tails)
+            np.multiply(weights, x, out=np.zeros_like(x), where=weights > 0)
+            for x in (batch.rewards, bootstrap)
         ]
-        products = weighted_reward_to_go(weighed[0], later, gamma, tail_values=weighed[1], **cut)
+        products = weighted_reward_to_go(weighed[0], later, gamma, bootstrap_values=weighed[1], **cut)
         products = terms.factors * np.clip(products, -_MAX_PRODUCT, _MAX_PRODUCT)
     else:
         counterpart = "trajectory" if logs.form == "trajectory" else "reward_to_go"
-        terms = on_policy_terms(batch, tails, form=counterpart, gamma=gamma, discount_states=discount_states)
+        terms = on_policy_terms(
+            batch, bootstrap, form=counterpart, gamma=gamma, discount_states=discount_states
+        )
     return terms._replace(factors=terms.factors * weights, products=products)
 
 
@@ -304,7 +311,7 @@ def importance_weighted_return(
     Parameters
     ----------
     policy, batch, gamma, clip, ess_threshold, on_low_ess
-        As in `off_policy_gradient`. What follows a truncated piece counts nothing.
+        As in `off_policy_gradient`. What follows a truncated segment counts nothing.
     per_decision
         Weigh each reward by the ratios up to its own step, not by the whole trajectory's.
     self_normalize
@@ -346,7 +353,7 @@ def importance_weighted_return(
     logs = form_log_weights(policy, batch, form, clip=clip)
     comparison = logs.compare(batch)
     check_effective_sample_size(comparison, ess_threshold, on_low_ess)
-    rewards = batch.rewards.astype(np.float64) * np.power(gamma, batch.step_in_piece)
+    rewards = batch.rewards.astype(np.float64) * np.power(gamma, batch.step_in_segment)
     if self_normalize:
         weights = np.exp(normalized_log_weights(logs.weights, batch, comparison.log_mean))
     else:
@@ -357,10 +364,10 @@ def importance_weighted_return(
             weights[exact == np.inf] = np.inf
     weighed = np.multiply(weights, rewards, out=np.zeros_like(rewards), where=rewards != 0)
     with np.errstate(invalid="ignore"):  # infinite rewards, or weights, of both signs
-        terms = np.add.reduceat(weighed, batch.piece_starts)
+        terms = np.add.reduceat(weighed, batch.segment_starts)
     count, value = len(terms), float(terms.mean())
     if self_normalize:
-        terms = _deviations(batch, rewards, weights, logs.weights[batch.piece_ends], comparison.log_mean)
+        terms = _deviations(batch, rewards, weights, logs.weights[batch.segment_ends], comparison.log_mean)
     deviation = math.nan
     if count > 1:
         with np.errstate(invalid="ignore"):
@@ -373,10 +380,10 @@ def _deviations(batch: Batch, rewards: Array, weights: Array, log_last: FloatArr
 
     J_t is the weighted mean at t; an episode that has ended goes on with its last weight and no reward.
     """
-    time = batch.step_in_piece
-    means = np.bincount(time, weights=weights * rewards) / batch.num_episodes
-    terms: Array = np.add.reduceat(weights * (rewards - means[time]), batch.piece_starts)
+    time = batch.step_in_segment
+    means = np.bincount(time, weights=weights * rewards) / batch.num_segments
+    terms: Array = np.add.reduceat(weights * (rewards - means[time]), batch.segment_starts)
     for t in np.flatnonzero(means):
-        ended = np.flatnonzero(batch.piece_lengths <= t)
+        ended = np.flatnonzero(batch.segment_lengths <= t)
         terms[ended] -= np.exp(log_last[ended] - log_mean[t]) * means[t]
     return terms

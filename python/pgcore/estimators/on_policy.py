@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore._arguments import check_shape, float_array, real
 from pgcore.baselines import Baseline, Constant, OptimalBaseline
-from pgcore.batch import double_rewards
+from pgcore.data.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate, Moments, chunks, gradient_rows
 from pgcore.estimators.gpomdp import RunningScores, gpomdp_moments
 from pgcore.estimators.terms import ON_POLICY_FORMS, StepTerms, check_form, on_policy_terms
-from pgcore.kernels._coerce import check_shape, float_array, real
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import Policy
 
 Array = NDArray[np.float64]
@@ -46,8 +46,8 @@ def policy_gradient(
     policy
         π_θ, which made the batch.
     batch
-        At least one episode. Pieces that were truncated continue with ``baseline.tail_values(batch)``, or
-        with 0.
+        At least one episode. Segments that were truncated continue with ``baseline.bootstrap_values(batch)``,
+        or with 0.
     form
         ``"trajectory"``: G_t is the whole return R(τ) = Σ γᵗ r_t; ``"reward_to_go"``: the rewards from t on,
         Σ_{t'≥t} γ^{t'−t} r_t'; ``"gpomdp"``: the same terms summed by reward,
@@ -98,7 +98,7 @@ def policy_gradient(
     gamma = real("gamma", gamma, minimum=0.0)
     baseline = check_batch(batch, baseline)
     batch = double_rewards(batch)
-    tails = baseline.tail_values(batch)
+    bootstrap = baseline.bootstrap_values(batch)
     if form == "gpomdp":
         if isinstance(baseline, OptimalBaseline):
             scores = RunningScores(policy, batch, gamma, discount_states)
@@ -108,7 +108,7 @@ def policy_gradient(
                 "baseline: expected None, OptimalScalar or OptimalPerComponent for form 'gpomdp', which "
                 f"subtracts it from single rewards, got {baseline!r}"
             )
-    terms = on_policy_terms(batch, tails, form=form, gamma=gamma, discount_states=discount_states)
+    terms = on_policy_terms(batch, bootstrap, form=form, gamma=gamma, discount_states=discount_states)
     return GradientEstimate(**moments_of(policy, batch, terms, baseline, max_bytes).statistics())
 
 
@@ -157,7 +157,7 @@ def maximum_likelihood_gradient(
 
 def check_batch(batch: Batch, baseline: Baseline | None) -> Baseline:
     """Refuse an empty batch and what is no baseline; return the baseline, zero for None."""
-    if batch.num_episodes == 0:
+    if batch.num_segments == 0:
         raise ValueError("batch: expected at least one episode, got none")
     if baseline is None:
         return Constant()

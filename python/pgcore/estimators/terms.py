@@ -1,6 +1,7 @@
 """What the forms of the policy gradient make of a batch: a factor and a return for every step.
 
-Algorithms and estimators both begin here, so that there is one truth about time limits, discounts and tails.
+Algorithms and estimators both begin here, so that there is one truth about time limits, discounts and
+bootstrap values.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pgcore.kernels import reward_to_go
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
 
 __all__ = ["ON_POLICY_FORMS", "StepTerms", "check_form", "on_policy_terms", "state_discounts"]
 
@@ -44,17 +45,17 @@ class StepTerms(NamedTuple):
 
 
 def on_policy_terms(
-    batch: Batch, tail_values: FloatArray, *, form: str, gamma: float, discount_states: bool = False
+    batch: Batch, bootstrap_values: FloatArray, *, form: str, gamma: float, discount_states: bool = False
 ) -> StepTerms:
     """Return the terms of an on-policy form.
 
     Parameters
     ----------
     batch
-        Whole episodes or pieces.
-    tail_values
-        Value of what follows a truncated piece, at its last step, shape (B,), as `Baseline.tail_values` has
-        it.
+        Whole episodes or segments.
+    bootstrap_values
+        Value of what follows a truncated segment, at its last step, shape (B,), as
+        `Baseline.bootstrap_values` has it.
     form
         ``"trajectory"``: the whole return R = Σ γᵗ r_t at every step; ``"reward_to_go"`` (and ``"gpomdp"``,
         which sums the same terms in another order): G_t = Σ_{t'≥t} γ^{t'−t} r_t'.
@@ -68,9 +69,9 @@ def on_policy_terms(
     StepTerms
         In the rewards' dtype.
     """
-    returns = reward_to_go(batch.rewards, gamma, ends=batch.ends, tail_values=tail_values)
+    returns = reward_to_go(batch.rewards, gamma, ends=batch.ends, bootstrap_values=bootstrap_values)
     if form == "trajectory":
-        returns = np.repeat(returns[batch.piece_starts], batch.piece_lengths)
+        returns = np.repeat(returns[batch.segment_starts], batch.segment_lengths)
         return StepTerms(np.ones_like(returns), returns)
     return StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
 
@@ -79,7 +80,7 @@ def state_discounts(batch: Batch, gamma: float) -> FloatArray:
     """Return γᵗ for every step, (B,), in the rewards' dtype."""
     if gamma == 1.0:
         return np.ones_like(batch.rewards)
-    discounts: FloatArray = np.power(gamma, batch.step_in_piece).astype(batch.rewards.dtype)
+    discounts: FloatArray = np.power(gamma, batch.step_in_segment).astype(batch.rewards.dtype)
     return discounts
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore._arguments import check_shape, float_array, real
 from pgcore.estimators.estimate import flat_obs
 from pgcore.kernels import cumulative_log_ratios
-from pgcore.kernels._coerce import check_shape, float_array, real
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import Policy
 
 __all__ = [
@@ -94,7 +94,7 @@ def mixture_log_probs(
     policies
         μ_j, at least one.
     batch
-        Whole episodes (or pieces that each policy could have begun with).
+        Whole episodes (or segments that each policy could have begun with).
     proportions
         α_j, shape (len(policies),), positive; scaled to sum 1. Equal by default. Where each policy made
         a known number of episodes, those numbers.
@@ -137,7 +137,7 @@ def mixture_log_probs(
     total: Array = np.logaddexp.reduce(upto, axis=0)
     conditional = total.copy()
     later = np.ones(batch.num_steps, np.bool_)
-    later[batch.piece_starts] = False
+    later[batch.segment_starts] = False
     conditional[later] -= total[np.flatnonzero(later) - 1]
     return conditional
 
@@ -177,11 +177,11 @@ def compare_weights(log_weights: FloatArray, batch: Batch, *, alive_only: bool) 
         Compare only the episodes that last longer than t. Otherwise one that has ended keeps its last weight:
         leaving it out would compare survivors, and a normalised estimate be a mean over them.
     """
-    starts, lengths = batch.piece_starts, batch.piece_lengths
+    starts, lengths = batch.segment_starts, batch.segment_lengths
     horizon = int(lengths.max())
     sizes, shares, log_mean = np.zeros(horizon), np.full(horizon, np.nan), np.full(horizon, -np.inf)
     numbers = np.empty(horizon, np.int64)
-    latest = np.empty(batch.num_episodes)
+    latest = np.empty(batch.num_segments)
     order = np.argsort(lengths, kind="stable")
     num_ended = np.searchsorted(lengths[order], np.arange(horizon), side="right")
     for t in range(horizon):
@@ -202,7 +202,7 @@ def compare_weights(log_weights: FloatArray, batch: Batch, *, alive_only: bool) 
 
 def normalized_log_weights(log_weights: FloatArray, batch: Batch, log_mean: Array) -> Array:
     """Return log W less the log of the mean weight at its time, (B,); −∞ where that mean is 0."""
-    centre = log_mean[batch.step_in_piece]
+    centre = log_mean[batch.step_in_segment]
     nothing: Array = np.full(len(centre), -np.inf)
     return np.subtract(log_weights, centre, out=nothing, where=centre != -np.inf)
 

@@ -7,8 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore._dispatch import core
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     FLOAT32,
     FLOAT64,
     FloatArray,
@@ -18,6 +17,7 @@ from pgcore.kernels._coerce import (
     output,
     real,
 )
+from pgcore._dispatch import core
 
 
 def adam_step(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore._arguments import FloatArray, check_shape, float_array, float_arrays, int_array
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import FloatArray, check_shape, float_array, float_arrays, int_array
 
 
 def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:

@@ -11,8 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore._dispatch import core
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     FloatArray,
     check_shape,
     float_array,
@@ -20,6 +19,7 @@ from pgcore.kernels._coerce import (
     integer,
     real,
 )
+from pgcore._dispatch import core
 
 
 class CGStatus(enum.IntEnum):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgcore._arguments import FloatArray, check_shape, float_array, float_arrays
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import FloatArray, check_shape, float_array, float_arrays
 
 
 def gaussian_log_prob(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from pgcore._arguments import FloatArray, check_shape, float_array, float_dtype, integers, real
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import FloatArray, check_shape, float_array, float_dtype, integers, real
 
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 

@@ -1,4 +1,4 @@
-"""Products of importance ratios along pieces, in logarithms, and how many samples they are worth.
+"""Products of importance ratios along segments, in logarithms, and how many samples they are worth.
 
 With ρ_t = π(a_t|s_t)/μ(a_t|s_t) a product of ratios is a sum of log-ratios: products over hundreds of steps
 leave the range of floats long before their logarithms do. Shapes and ``ends`` are those of `scan`.
@@ -9,18 +9,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore._dispatch import core
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     FloatArray,
     check_shape,
     columns,
-    cuts,
     float_array,
     float_arrays,
     output,
     overlaps,
     real,
+    segment_arrays,
 )
+from pgcore._dispatch import core
 
 _DIRECTIONS = {"past": 0, "future": 1, "trajectory": 2}
 
@@ -32,18 +32,18 @@ def cumulative_log_ratios(
     direction: str = "past",
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Sums of log-ratios inside each piece, at every step: the logs of products of importance ratios.
+    """Sums of log-ratios inside each segment, at every step: the logs of products of importance ratios.
 
-    "past": Σ_{t'≤t} log ρ_{t'}; "future": Σ_{t'>t} log ρ_{t'}; "trajectory": Σ over the whole piece
+    "past": Σ_{t'≤t} log ρ_{t'}; "future": Σ_{t'>t} log ρ_{t'}; "trajectory": Σ over the whole segment
 
     Parameters
     ----------
     log_ratios : (T,) or (T, N)
         log ρ_t = log π(a_t|s_t) − log μ(a_t|s_t).
     ends : like log_ratios, booleans or integers 0 and 1, optional
-        True at the last step of each piece; by default only the last row is one.
+        True at the last step of each segment; by default only the last row is one.
     direction : "past", "future" or "trajectory"
-        Which steps of its piece each step sums over.
+        Which steps of its segment each step sums over.
     out : like log_ratios, of the result's dtype, optional
         Where to write the result; it may be `log_ratios` itself.
 
@@ -75,7 +75,7 @@ def cumulative_log_ratios(
     if code is None:
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
     result = output("out", out, log_rho.shape, log_rho.dtype)
-    end, _ = cuts(ends, None, log_rho.shape)
+    end, _ = segment_arrays(ends, None, log_rho.shape)
     # The kernel reads rows again after it has written others, so what shares memory is computed aside.
     target = np.empty_like(log_rho) if out is not None and overlaps(out, log_rho, end) else result
     log_rho, columns_out = columns("log_ratios", log_rho, target)
@@ -91,24 +91,24 @@ def weighted_reward_to_go(
     gamma: float = 1.0,
     *,
     ends: ArrayLike | None = None,
-    tail_values: ArrayLike | None = None,
+    bootstrap_values: ArrayLike | None = None,
 ) -> FloatArray:
     """Reward-to-go under another policy: every later reward weighted by the ratios between it and now.
 
-    G_t = r_t + γ·(tail_t if end else ρ_{t+1} G_{t+1})
+    G_t = r_t + γ·(bootstrap_t if end else ρ_{t+1} G_{t+1})
 
     Parameters
     ----------
     rewards : (T,) or (T, N)
         Rewards r_t.
     log_ratios : like rewards
-        log ρ_t = log π(a_t|s_t) − log μ(a_t|s_t); those of first steps of pieces are not read.
+        log ρ_t = log π(a_t|s_t) − log μ(a_t|s_t); those of first steps of segments are not read.
     gamma : float
         Discount γ per step; any finite number.
     ends : like rewards, booleans or integers 0 and 1, optional
-        True at the last step of each piece; by default only the last row is one.
-    tail_values : like rewards, or like one row of it, optional
-        Values (under π) that follow the pieces, read only at ends; one row belongs to the last row. 0 by
+        True at the last step of each segment; by default only the last row is one.
+    bootstrap_values : like rewards, or like one row of it, optional
+        Values (under π) that follow the segments, read only at ends; one row belongs to the last row. 0 by
         default.
 
     Returns
@@ -134,15 +134,17 @@ def weighted_reward_to_go(
     >>> weighted_reward_to_go([1.0, 1.0], [0.0, 0.0], 0.5)
     array([1.5, 1. ])
     """
-    r, log_rho, tail = float_arrays(
-        ("rewards", "log_ratios", "tail_values"), (rewards, log_ratios, tail_values), last_optional=True
+    r, log_rho, bootstrap = float_arrays(
+        ("rewards", "log_ratios", "bootstrap_values"),
+        (rewards, log_ratios, bootstrap_values),
+        last_optional=True,
     )
     gamma = real("gamma", gamma)
     check_shape("log_ratios", log_rho, r.shape)
     result: FloatArray = np.empty_like(r)
-    end, tail = cuts(ends, tail, r.shape)
+    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
     r, log_rho, columns_out = columns("rewards", r, log_rho, result)
-    core().weighted_reward_to_go(r, log_rho, end, tail, gamma, columns_out)
+    core().weighted_reward_to_go(r, log_rho, end, bootstrap, gamma, columns_out)
     return result
 
 

@@ -1,8 +1,9 @@
 """Backward recursions over time: reward-to-go, generalised advantages, V-trace.
 
 Time is the first axis, ``(T,)`` or ``(T, N)`` for N parallel columns. ``ends`` is true at the last step
-of every episode piece (the last row always is one), and ``tail_values`` holds, at ends, the value of what
-follows a piece that was cut short: 0 if the episode terminated there. Pieces never influence one another.
+of every episode segment (the last row always is one), and ``bootstrap_values`` holds, at ends, the value of
+what follows a segment that was cut short: 0 if the episode terminated there. Segments never influence one
+another.
 
 In float32 a sum is carried in double where its discount (γ, for `gae` γλ) exceeds 1 − 1/256 in size, so that
 after millions of steps only the result is rounded. With a smaller discount it is carried in float32: what is
@@ -14,17 +15,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore._dispatch import core
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     FloatArray,
     check_shape,
     columns,
-    cuts,
     float_arrays,
     output,
     overlaps,
     real,
+    segment_arrays,
 )
+from pgcore._dispatch import core
 
 
 def reward_to_go(
@@ -32,12 +33,12 @@ def reward_to_go(
     gamma: float = 1.0,
     *,
     ends: ArrayLike | None = None,
-    tail_values: ArrayLike | None = None,
+    bootstrap_values: ArrayLike | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Discounted sum of the rewards from each step to the end of its piece.
+    """Discounted sum of the rewards from each step to the end of its segment.
 
-    G_t = r_t + γ·(tail_t if end else G_{t+1})
+    G_t = r_t + γ·(bootstrap_t if end else G_{t+1})
 
     Parameters
     ----------
@@ -46,9 +47,9 @@ def reward_to_go(
     gamma : float
         Discount γ per step; any finite number.
     ends : like rewards, booleans or integers 0 and 1, optional
-        True at the last step of each piece; by default only the last row is one.
-    tail_values : like rewards, or like one row of it, optional
-        Values that follow the pieces, read only at ends; one row belongs to the last row. 0 by default.
+        True at the last step of each segment; by default only the last row is one.
+    bootstrap_values : like rewards, or like one row of it, optional
+        Values that follow the segments, read only at ends; one row belongs to the last row. 0 by default.
     out : like rewards, of the result's dtype, optional
         Where to write the result; it may be `rewards` itself.
 
@@ -72,17 +73,19 @@ def reward_to_go(
     --------
     >>> reward_to_go([1.0, 2.0, 3.0], 0.5)
     array([2.75, 3.5 , 3.  ])
-    >>> reward_to_go([1.0, 1.0, 1.0], ends=[True, False, False], tail_values=10.0)
+    >>> reward_to_go([1.0, 1.0, 1.0], ends=[True, False, False], bootstrap_values=10.0)
     array([ 1., 12., 11.])
     """
-    r, tail = float_arrays(("rewards", "tail_values"), (rewards, tail_values), last_optional=True)
+    r, bootstrap = float_arrays(
+        ("rewards", "bootstrap_values"), (rewards, bootstrap_values), last_optional=True
+    )
     gamma = real("gamma", gamma)
     result = output("out", out, r.shape, r.dtype)
-    end, tail = cuts(ends, tail, r.shape)
+    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
     # The kernel reads rows again after it has written others, so what shares memory is computed aside.
-    target = np.empty_like(r) if out is not None and overlaps(out, r, end, tail) else result
+    target = np.empty_like(r) if out is not None and overlaps(out, r, end, bootstrap) else result
     r, columns_out = columns("rewards", r, target)
-    core().reward_to_go(r, end, tail, gamma, columns_out)
+    core().reward_to_go(r, end, bootstrap, gamma, columns_out)
     if target is not result:
         result[...] = target
     return result
@@ -95,11 +98,11 @@ def gae(
     lam: float,
     *,
     ends: ArrayLike | None = None,
-    tail_values: ArrayLike | None = None,
+    bootstrap_values: ArrayLike | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Generalised advantage estimation, and the value targets that belong to it.
 
-    δ_t = r_t + γ·(tail_t if end else v_{t+1}) − v_t;
+    δ_t = r_t + γ·(bootstrap_t if end else v_{t+1}) − v_t;
     A_t = δ_t + γλ·(0 if end else A_{t+1});
     targets_t = A_t + v_t
 
@@ -113,9 +116,9 @@ def gae(
         Discount γ and trace decay λ per step; any finite numbers. λ = 0 gives the one-step temporal
         difference, λ = 1 the reward-to-go minus the value.
     ends : like rewards, booleans or integers 0 and 1, optional
-        True at the last step of each piece; by default only the last row is one.
-    tail_values : like rewards, or like one row of it, optional
-        Values that follow the pieces, read only at ends; one row belongs to the last row. 0 by default.
+        True at the last step of each segment; by default only the last row is one.
+    bootstrap_values : like rewards, or like one row of it, optional
+        Values that follow the segments, read only at ends; one row belongs to the last row. 0 by default.
 
     Returns
     -------
@@ -139,15 +142,15 @@ def gae(
     >>> gae([1.0, 1.0], [0.5, 0.5], gamma=1.0, lam=1.0)
     (array([1.5, 0.5]), array([2., 1.]))
     """
-    r, v, tail = float_arrays(
-        ("rewards", "values", "tail_values"), (rewards, values, tail_values), last_optional=True
+    r, v, bootstrap = float_arrays(
+        ("rewards", "values", "bootstrap_values"), (rewards, values, bootstrap_values), last_optional=True
     )
     gamma, lam = real("gamma", gamma), real("lam", lam)
     check_shape("values", v, r.shape)
     advantages, value_targets = np.empty_like(r), np.empty_like(r)
-    end, tail = cuts(ends, tail, r.shape)
+    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
     r, v, *out = columns("rewards", r, v, advantages, value_targets)
-    core().gae(r, v, end, tail, gamma, lam, *out)
+    core().gae(r, v, end, bootstrap, gamma, lam, *out)
     return advantages, value_targets
 
 
@@ -158,15 +161,15 @@ def vtrace(
     gamma: float,
     *,
     ends: ArrayLike | None = None,
-    tail_values: ArrayLike | None = None,
+    bootstrap_values: ArrayLike | None = None,
     rho_clip: float | None = 1.0,
     c_clip: float | None = 1.0,
 ) -> tuple[FloatArray, FloatArray]:
-    """V-trace value targets and policy-gradient advantages from another policy's data.
+    """V-trace: policy-gradient advantages and value targets from another policy's data.
 
-    ρ̄_t = min(rho_clip, ρ_t), c̄_t = min(c_clip, ρ_t), δ_t = r_t + γ·(tail_t if end else v_{t+1}) − v_t;
+    ρ̄_t = min(rho_clip, ρ_t), c̄_t = min(c_clip, ρ_t), δ_t = r_t + γ·(bootstrap_t if end else v_{t+1}) − v_t;
     vs_t = v_t + ρ̄_t δ_t + γ c̄_t·(0 if end else vs_{t+1} − v_{t+1});
-    adv_t = ρ̄_t (r_t + γ·(tail_t if end else vs_{t+1}) − v_t)
+    adv_t = ρ̄_t (r_t + γ·(bootstrap_t if end else vs_{t+1}) − v_t)
 
     Parameters
     ----------
@@ -179,18 +182,18 @@ def vtrace(
     gamma : float
         Discount γ per step; any finite number.
     ends : like rewards, booleans or integers 0 and 1, optional
-        True at the last step of each piece; by default only the last row is one.
-    tail_values : like rewards, or like one row of it, optional
-        Values that follow the pieces, read only at ends; one row belongs to the last row. 0 by default.
+        True at the last step of each segment; by default only the last row is one.
+    bootstrap_values : like rewards, or like one row of it, optional
+        Values that follow the segments, read only at ends; one row belongs to the last row. 0 by default.
     rho_clip, c_clip : float or None
         Upper limits of the ratios, not negative; `None` is no limit.
 
     Returns
     -------
-    value_targets, advantages : (T,) or (T, N)
-        vs_t, and the advantages that multiply ∇ log π in the policy gradient. Ratios, and products of them
-        along a piece, may leave the range of floats where these don't; a temporal difference of exactly 0
-        adds exactly nothing.
+    advantages, value_targets : (T,) or (T, N)
+        The advantages that multiply ∇ log π in the policy gradient, and vs_t: the order of `gae`. Ratios, and
+        products of them along a segment, may leave the range of floats where these don't; a temporal
+        difference of exactly 0 adds exactly nothing.
 
     Raises
     ------
@@ -206,22 +209,22 @@ def vtrace(
     Examples
     --------
     >>> vtrace([1.0, 1.0], [0.5, 0.5], [0.0, 0.0], gamma=1.0)
-    (array([2., 1.]), array([1.5, 0.5]))
+    (array([1.5, 0.5]), array([2., 1.]))
     """
-    r, v, log_rho, tail = float_arrays(
-        ("rewards", "values", "log_ratios", "tail_values"),
-        (rewards, values, log_ratios, tail_values),
+    r, v, log_rho, bootstrap = float_arrays(
+        ("rewards", "values", "log_ratios", "bootstrap_values"),
+        (rewards, values, log_ratios, bootstrap_values),
         last_optional=True,
     )
     gamma = real("gamma", gamma)
     rho_limit, c_limit = _limit("rho_clip", rho_clip), _limit("c_clip", c_clip)
     check_shape("values", v, r.shape)
     check_shape("log_ratios", log_rho, r.shape)
-    value_targets, advantages = np.empty_like(r), np.empty_like(r)
-    end, tail = cuts(ends, tail, r.shape)
-    r, v, log_rho, *out = columns("rewards", r, v, log_rho, value_targets, advantages)
-    core().vtrace(r, v, log_rho, end, tail, gamma, rho_limit, c_limit, *out)
-    return value_targets, advantages
+    advantages, value_targets = np.empty_like(r), np.empty_like(r)
+    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
+    r, v, log_rho, *out = columns("rewards", r, v, log_rho, advantages, value_targets)
+    core().vtrace(r, v, log_rho, end, bootstrap, gamma, rho_limit, c_limit, *out)
+    return advantages, value_targets
 
 
 def _limit(name: str, clip: float | None) -> float:

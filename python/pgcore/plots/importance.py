@@ -329,7 +329,7 @@ def _sampled_gradients(
     policy, found = linear_policy(*target), {form: list[Array]() for form in _FIRST_ORDER}
     for _ in range(_BIAS_GROUPS):
         _, batch = play(*behaviour, _BIAS_HORIZON, max(episodes // _BIAS_GROUPS, 1), rng)
-        ratios = lqr.state_log_ratios(batch.obs[:, 0], batch.step_in_piece, new=target, old=behaviour)
+        ratios = lqr.state_log_ratios(batch.obs[:, 0], batch.step_in_segment, new=target, old=behaviour)
         for form in _FIRST_ORDER:
             estimate = off_policy_gradient(
                 policy,

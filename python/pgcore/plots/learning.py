@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pgcore.loggers import STEPS, number_in, read_progress
 from pgcore.plots.style import COLORS, Line, new_figure, panel_title
 from pgcore.plots.tables import Table
-from pgcore.training.loggers import STEPS, number_in, read_progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgcore.io.files import replacing
 from pgcore.plots.style import styled
 from pgcore.plots.tables import Table
-from pgcore.training.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.batch import Batch
+from pgcore.data.batch import Batch
 from pgcore.envs import lqr
 from pgcore.policies import GaussianPolicy
 
@@ -72,7 +72,7 @@ def play(
     Examples
     --------
     >>> policy, batch = play(-0.5, 1.0, 3, 4, np.random.default_rng(0))
-    >>> batch.num_steps, batch.num_episodes
+    >>> batch.num_steps, batch.num_segments
     (12, 4)
     """
     state = rng.standard_normal(num_episodes)

@@ -26,7 +26,7 @@ from pgcore.plots.simulate import check_finite, exact_policy_gradient, play
 from pgcore.plots.tables import Table
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import GaussianPolicy
 
 __all__ = ["BASELINES", "COMBINATIONS", "SHIFTS", "VarianceStudy", "variance_study"]
@@ -196,7 +196,7 @@ def variance_study(
 
 def _first(batch: Batch, horizon: int) -> Batch:
     """A quarter of the episodes: a shift's effect is so large that they will do."""
-    steps = slice(0, batch.num_episodes // 4 * horizon)
+    steps = slice(0, batch.num_segments // 4 * horizon)
     return type(batch)(batch.obs[steps], batch.actions[steps], batch.rewards[steps], batch.ends[steps])
 
 
@@ -209,7 +209,7 @@ def _make(name: str, form: Form, expected_return: float, other: Batch) -> Baseli
         baseline = LinearFeatures()
         returns = reward_to_go(other.rewards, ends=other.ends)
         if form == "trajectory":
-            returns = np.repeat(returns[other.piece_starts], other.piece_lengths)
+            returns = np.repeat(returns[other.segment_starts], other.segment_lengths)
         baseline.fit(other, returns)
         return baseline
     estimated: dict[str, type[Baseline]] = {
@@ -241,7 +241,7 @@ def _row(
     return (
         *combination,
         float(shift),
-        sum(group.num_episodes for group in groups),
+        sum(group.num_segments for group in groups),
         *np.stack([bias, found.standard_error], axis=1).reshape(-1),
         float(np.max(np.abs(bias) / found.standard_error)),
         variance,

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pgcore._kinds import make
+from pgcore.curvature.fisher import Fisher
 from pgcore.policies.base import Policy
 from pgcore.policies.categorical import CategoricalPolicy, MultiBinaryPolicy, MultiDiscretePolicy
-from pgcore.policies.fisher import Fisher
 from pgcore.policies.gaussian import GaussianPolicy
 from pgcore.policies.normalizer import ObservationNormalizer
-from pgcore.policies.surrogate import SurrogateAscent, SurrogateReport
 
 if TYPE_CHECKING:
     import gymnasium
@@ -24,8 +23,6 @@ __all__ = [
     "MultiDiscretePolicy",
     "ObservationNormalizer",
     "Policy",
-    "SurrogateAscent",
-    "SurrogateReport",
     "for_spaces",
     "from_config",
 ]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore._arguments import FLOAT32, FLOAT64, float_array, output
 from pgcore._dispatch import core
-from pgcore.kernels._coerce import FLOAT32, FLOAT64, float_array, output
 
 __all__ = ["Acting"]
 

@@ -10,10 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pgcore._dispatch import core
-from pgcore._kinds import kind_of, register
-from pgcore.kernels import MLP
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     bool_array,
     check_shape,
     float_array,
@@ -24,8 +21,11 @@ from pgcore.kernels._coerce import (
     observation_array,
     real,
 )
+from pgcore._dispatch import core
+from pgcore._kinds import kind_of, register
+from pgcore.curvature.fisher import Fisher, FisherOrigin
+from pgcore.kernels import MLP
 from pgcore.policies.acting import Acting
-from pgcore.policies.fisher import Fisher, FisherOrigin
 from pgcore.policies.normalizer import ObservationNormalizer
 
 __all__ = ["Policy"]
@@ -53,7 +53,7 @@ class Policy(Acting):
         Shape of one action: ``(A,)``, or ``()`` for a single choice.
     action_dtype : numpy.dtype
         The policy's dtype for real actions, int64 for choices.
-    num_choices : tuple[int, ...] or None
+    nvec : tuple[int, ...] or None
         How many each choice is among; None for real actions.
     num_params : int
         P, the length of ``params``.
@@ -61,7 +61,7 @@ class Policy(Acting):
         Statistics that observations are standardised with.
     """
 
-    num_choices: tuple[int, ...] | None = None
+    nvec: tuple[int, ...] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

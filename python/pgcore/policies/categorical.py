@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from pgcore.kernels._coerce import integer, integers
+from pgcore._arguments import integer, integers
 from pgcore.policies.base import Policy
 
 __all__ = ["CategoricalPolicy", "MultiBinaryPolicy", "MultiDiscretePolicy"]
@@ -59,7 +59,7 @@ class CategoricalPolicy(Policy):
         seed: int = 0,
     ) -> None:
         self.num_actions = K = integer("num_actions", num_actions, minimum=1)
-        self.num_choices = (K,)
+        self.nvec = (K,)
         self.action_dtype = _INT64
         self.action_shape = ()
         super().__init__(
@@ -77,7 +77,7 @@ class MultiDiscretePolicy(Policy):
     ----------
     obs_dim
         Length of an observation.
-    num_choices
+    nvec
         K_d for every choice: the ``nvec`` of `gymnasium.spaces.MultiDiscrete`.
     hidden, activation, dtype, seed
         As for `GaussianPolicy`.
@@ -97,22 +97,22 @@ class MultiDiscretePolicy(Policy):
     def __init__(
         self,
         obs_dim: int,
-        num_choices: Sequence[int],
+        nvec: Sequence[int],
         *,
         hidden: Sequence[int] = (64, 64),
         activation: str = "tanh",
         dtype: DTypeLike = "float32",
         seed: int = 0,
     ) -> None:
-        self.num_choices: tuple[int, ...] = integers("num_choices", num_choices, minimum=1)
-        if not self.num_choices:
-            raise ValueError("num_choices: expected at least one number, got none")
+        self.nvec: tuple[int, ...] = integers("nvec", nvec, minimum=1)
+        if not self.nvec:
+            raise ValueError("nvec: expected at least one number, got none")
         self.action_dtype = _INT64
-        self.action_shape = (len(self.num_choices),)
+        self.action_shape = (len(self.nvec),)
         super().__init__(
             obs_dim,
-            sum(self.num_choices),
-            ("categorical", list(self.num_choices)),
+            sum(self.nvec),
+            ("categorical", list(self.nvec)),
             hidden=hidden,
             activation=activation,
             dtype=dtype,
@@ -120,7 +120,7 @@ class MultiDiscretePolicy(Policy):
         )
 
     def _arguments(self) -> dict[str, Any]:
-        return {**self._network_arguments(), "num_choices": list(self.num_choices)}
+        return {**self._network_arguments(), "nvec": list(self.nvec)}
 
 
 class MultiBinaryPolicy(MultiDiscretePolicy):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pgcore.kernels._coerce import check_shape, float_array, float_dtype, integer, real
+from pgcore._arguments import check_shape, float_array, float_dtype, integer, real
 from pgcore.policies.base import Policy
 
 __all__ = ["GaussianPolicy"]

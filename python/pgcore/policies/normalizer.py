@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pgcore._dispatch import core
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     FLOAT64,
     FloatArray,
     check_shape,
@@ -21,6 +20,7 @@ from pgcore.kernels._coerce import (
     real,
     to_numpy,
 )
+from pgcore._dispatch import core
 
 __all__ = ["ObservationNormalizer"]
 

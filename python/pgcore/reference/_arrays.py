@@ -54,13 +54,13 @@ def end_flags(ends: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool
     return flags
 
 
-def tails(tail_values: ArrayLike | None, like: FloatArray) -> FloatArray:
-    """``tail_values`` in the shape of ``like``: one row stands in the last row, with zeros above it."""
+def full_bootstrap_values(bootstrap_values: ArrayLike | None, like: FloatArray) -> FloatArray:
+    """``bootstrap_values`` in the shape of ``like``: one row stands in the last row, with zeros above it."""
     full = np.zeros_like(like)
-    if tail_values is not None and np.ndim(tail_values) == like.ndim:
-        full[...] = tail_values
-    elif tail_values is not None:
-        full[-1:] = tail_values
+    if bootstrap_values is not None and np.ndim(bootstrap_values) == like.ndim:
+        full[...] = bootstrap_values
+    elif bootstrap_values is not None:
+        full[-1:] = bootstrap_values
     return full
 
 

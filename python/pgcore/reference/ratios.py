@@ -1,4 +1,4 @@
-"""Products of importance ratios along pieces, in logarithms, and how many samples they are worth."""
+"""Products of importance ratios along segments, in logarithms, and how many samples they are worth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pgcore.reference import _scaled
-from pgcore.reference._arrays import FloatArray, cast, deliver, doubles, end_flags, float_arrays, tails
+from pgcore.reference._arrays import (
+    FloatArray,
+    cast,
+    deliver,
+    doubles,
+    end_flags,
+    float_arrays,
+    full_bootstrap_values,
+)
 
 
 def cumulative_log_ratios(
@@ -16,7 +24,7 @@ def cumulative_log_ratios(
     direction: str = "past",
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Sums of log-ratios inside each piece: "past" Σ_{t'≤t}, "future" Σ_{t'>t}, "trajectory" all of them.
+    """Sums of log-ratios inside each segment: "past" Σ_{t'≤t}, "future" Σ_{t'>t}, "trajectory" all of them.
 
     See `pgcore.kernels.cumulative_log_ratios`; source: lecture part 4, the products of ρ_t.
 
@@ -32,18 +40,18 @@ def cumulative_log_ratios(
     sums = np.empty_like(log_rho)
     zero = np.zeros(log_rho.shape[1:], log_rho.dtype)
     if direction == "future":
-        following = zero  # Σ_{t'≥t+1} inside the piece
+        following = zero  # Σ_{t'≥t+1} inside the segment
         for t in reversed(range(len(log_rho))):
             sums[t] = np.where(end[t], zero, following)
             following = log_rho[t] + sums[t]
         return deliver(cast(dtype, sums), out)
 
-    running, piece_starts = zero, np.ones_like(zero, dtype=bool)
+    running, segment_starts = zero, np.ones_like(zero, dtype=bool)
     for t in range(len(log_rho)):
-        running = np.where(piece_starts, zero, running) + log_rho[t]
+        running = np.where(segment_starts, zero, running) + log_rho[t]
         sums[t] = running
-        piece_starts = end[t]
-    if direction == "trajectory":  # every step of a piece takes the past sum of the piece's last step
+        segment_starts = end[t]
+    if direction == "trajectory":  # every step of a segment takes the past sum of the segment's last step
         for t in reversed(range(len(log_rho) - 1)):
             sums[t] = np.where(end[t], sums[t], sums[t + 1])
     return deliver(cast(dtype, sums), out)
@@ -55,24 +63,26 @@ def weighted_reward_to_go(
     gamma: float = 1.0,
     *,
     ends: ArrayLike | None = None,
-    tail_values: ArrayLike | None = None,
+    bootstrap_values: ArrayLike | None = None,
 ) -> FloatArray:
-    """Reward-to-go with each later reward weighted: G_t = r_t + γ·(tail_t if end else ρ_{t+1} G_{t+1}).
+    """Reward-to-go with each later reward weighted: G_t = r_t + γ·(bootstrap_t if end else ρ_{t+1} G_{t+1}).
 
     See `pgcore.kernels.weighted_reward_to_go`; source: lecture part 4; Precup et al. 2000 (per-decision).
 
     >>> weighted_reward_to_go([1.0, 1.0], [0.0, np.log(2.0)])
     array([3., 1.])
     """
-    r, log_rho, tail = float_arrays(rewards, log_ratios, 0.0 if tail_values is None else tail_values)
-    end, tail, dtype = end_flags(ends, r.shape), tails(tail, r), r.dtype
-    r, log_rho, tail = doubles(r, log_rho, tail)
+    r, log_rho, bootstrap = float_arrays(
+        rewards, log_ratios, 0.0 if bootstrap_values is None else bootstrap_values
+    )
+    end, bootstrap, dtype = end_flags(ends, r.shape), full_bootstrap_values(bootstrap, r), r.dtype
+    r, log_rho, bootstrap = doubles(r, log_rho, bootstrap)
     rho, discount = _scaled.exp(log_rho), _scaled.scaled(gamma)
 
     returns = np.empty_like(r)
     weighted = _scaled.scaled(np.zeros(r.shape[1:]))  # ρ_{t+1} G_{t+1}
     for t in reversed(range(len(r))):
-        following = _scaled.where(end[t], _scaled.scaled(tail[t]), weighted)
+        following = _scaled.where(end[t], _scaled.scaled(bootstrap[t]), weighted)
         total = _scaled.plus(_scaled.scaled(r[t]), _scaled.times(discount, following))
         returns[t] = total.to_floats()
         weighted = _scaled.times(_scaled.Scaled(rho.m[t], rho.e[t]), total)

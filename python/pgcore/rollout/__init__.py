@@ -5,7 +5,6 @@ from __future__ import annotations
 from pgcore.rollout.collector import Collector
 from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
 from pgcore.rollout.making import close_vector_env, make_vector_env
-from pgcore.rollout.space_json import space_from_json, space_to_json
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.vector import VectorStepper, autoreset_mode
 
@@ -19,6 +18,4 @@ __all__ = [
     "autoreset_mode",
     "close_vector_env",
     "make_vector_env",
-    "space_from_json",
-    "space_to_json",
 ]

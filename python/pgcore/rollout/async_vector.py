@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.async_vector_env import AsyncState
 
-from pgcore.kernels._coerce import real
+from pgcore._arguments import real
 from pgcore.rollout.faults import (
     FaultyEnvironmentError,
     WorkerError,

@@ -104,8 +104,8 @@ class EpisodeTracker:
     >>> tracker.add(array([1.0, 2.0]), starts=array([0]), ends=array([1]), envs=array([0]),
     ...             done=array([False]))
     (array([], dtype=float64), array([], dtype=int64))
-    >>> two_pieces = array([0, 1])
-    >>> tracker.add(array([4.0, 9.0]), starts=two_pieces, ends=two_pieces, envs=array([0, 0]),
+    >>> two_segments = array([0, 1])
+    >>> tracker.add(array([4.0, 9.0]), starts=two_segments, ends=two_segments, envs=array([0, 0]),
     ...             done=array([True, False]))
     (array([7.]), array([3]))
     """
@@ -128,23 +128,23 @@ class EpisodeTracker:
         envs: NDArray[np.int64],
         done: NDArray[np.bool_],
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Enter a batch's pieces, which lie environment by environment and in time order.
+        """Enter a batch's segments, which lie environment by environment and in time order.
 
         Parameters
         ----------
         rewards
             Of all steps, shape (B,).
         starts, ends
-            First and last row of each piece, shape (E,).
+            First and last row of each segment, shape (E,).
         envs
-            Each piece's environment.
+            Each segment's environment.
         done
-            Whether the episode ended with the piece; if not, the environment's next batch goes on with it.
+            Whether the episode ended with the segment; if not, the environment's next batch goes on with it.
 
         Returns
         -------
         returns, lengths
-            Of the episodes that ended, in the order of their pieces.
+            Of the episodes that ended, in the order of their segments.
         """
         returns, lengths = np.add.reduceat(rewards, starts) if len(starts) else np.zeros(0), ends - starts + 1
         first = np.ones(len(envs), np.bool_)

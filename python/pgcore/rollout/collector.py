@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from pgcore._arguments import integer
 from pgcore._stacklevel import user_stacklevel
-from pgcore.batch import Batch
-from pgcore.kernels._coerce import integer
+from pgcore.data.batch import Batch
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.faults import FaultyEnvironmentError
@@ -49,12 +49,12 @@ class Collector(HoldsEnv):
     """Collects experience: one environment step and one policy call per vector step, one batch per rollout.
 
     The batch lies environment by environment and in time order. It holds transitions only: the steps that a
-    next-step environment spends on resets are left out. A piece that the environment truncated, or that the
-    end of the rollout cut, carries the observation that it stopped at in ``tail_obs`` (rows of terminated
-    pieces are 0). Actions are those that the policy sampled, before any clipping for the environment, and
-    ``log_probs`` are theirs, computed in one pass over the whole batch. Rewards are float64. Observations are
-    raw: flattened, not normalised, and in the environment's own precision (`ObservationAdapter.dtype`),
-    whatever the policy's is. Nothing here moves a normaliser.
+    next-step environment spends on resets are left out. A segment that the environment truncated, or that the
+    end of the rollout cut, carries the observation that it stopped at in ``bootstrap_obs`` (rows of
+    terminated segments are 0). Actions are those that the policy sampled, before any clipping for the
+    environment, and ``log_probs`` are theirs, computed in one pass over the whole batch. Rewards are float64.
+    Observations are raw: flattened, not normalised, and in the environment's own precision
+    (`ObservationAdapter.dtype`), whatever the policy's is. Nothing here moves a normaliser.
 
     The same generator and the same environments give the same batches in every autoreset mode when
     ``whole_episodes`` is true; otherwise a next-step environment has fewer transitions in the same number of
@@ -159,7 +159,7 @@ class Collector(HoldsEnv):
         Returns
         -------
         Batch
-            With ``tail_obs`` and ``log_probs``.
+            With ``bootstrap_obs`` and ``log_probs``.
 
         Raises
         ------
@@ -321,23 +321,23 @@ class Collector(HoldsEnv):
         done = buffer.hand_over("done", length, rows)
         ends = done.copy()
         ends[np.cumsum(num_recorded)[num_recorded > 0] - 1] = True
-        piece_ends = np.flatnonzero(ends)
-        piece_envs, piece_times = np.divmod(piece_ends if rows is None else rows[piece_ends], length)
-        piece_done = done[piece_ends]
+        segment_ends = np.flatnonzero(ends)
+        segment_envs, segment_times = np.divmod(segment_ends if rows is None else rows[segment_ends], length)
+        segment_done = done[segment_ends]
 
         rewards = buffer.hand_over("rewards", length, rows)
-        self._count_episodes(rewards, piece_ends, piece_envs, piece_done, piece_times)
+        self._count_episodes(rewards, segment_ends, segment_envs, segment_done, segment_times)
         terminated = buffer.hand_over("terminated", length, rows)
 
-        tail_obs = np.zeros((len(piece_ends), buffer.obs.shape[2]), buffer.obs.dtype)
-        tail_obs[~piece_done] = buffer.obs[length, piece_envs[~piece_done]]
-        tail_obs[piece_done & ~terminated[piece_ends]] = truncated_obs
-        if (lost := not_finite(tail_obs)) is not None:
-            _, piece, value = lost
-            column = int(np.flatnonzero(~np.isfinite(tail_obs[piece]))[0])
+        bootstrap_obs = np.zeros((len(segment_ends), buffer.obs.shape[2]), buffer.obs.dtype)
+        bootstrap_obs[~segment_done] = buffer.obs[length, segment_envs[~segment_done]]
+        bootstrap_obs[segment_done & ~terminated[segment_ends]] = truncated_obs
+        if (lost := not_finite(bootstrap_obs)) is not None:
+            _, segment, value = lost
+            column = int(np.flatnonzero(~np.isfinite(bootstrap_obs[segment]))[0])
             raise FaultyEnvironmentError(
                 f"{self._stepper.observations.component(column)}: expected a finite number, got {value} in "
-                f"environment {piece_envs[piece]} at step {piece_times[piece] + 1} of the rollout"
+                f"environment {segment_envs[segment]} at step {segment_times[segment] + 1} of the rollout"
             )
 
         actions = buffer.hand_over("actions", length, rows)
@@ -348,7 +348,7 @@ class Collector(HoldsEnv):
             rewards,
             ends,
             terminated=terminated,
-            tail_obs=tail_obs,
+            bootstrap_obs=bootstrap_obs,
             log_probs=self.policy.log_prob(obs, actions),
         )
 
@@ -366,16 +366,16 @@ class Collector(HoldsEnv):
     def _count_episodes(
         self,
         rewards: NDArray[np.float64],
-        piece_ends: NDArray[np.int64],
-        piece_envs: NDArray[np.int64],
-        piece_done: NDArray[np.bool_],
+        segment_ends: NDArray[np.int64],
+        segment_envs: NDArray[np.int64],
+        segment_done: NDArray[np.bool_],
         end_times: NDArray[np.int64],
     ) -> None:
-        starts = np.zeros_like(piece_ends)
-        starts[1:] = piece_ends[:-1] + 1
+        starts = np.zeros_like(segment_ends)
+        starts[1:] = segment_ends[:-1] + 1
         returns, lengths = self._tracker.add(
-            rewards, starts=starts, ends=piece_ends, envs=piece_envs, done=piece_done
+            rewards, starts=starts, ends=segment_ends, envs=segment_envs, done=segment_done
         )
-        order = np.argsort(end_times[piece_done], kind="stable")
+        order = np.argsort(end_times[segment_done], kind="stable")
         self.episode_returns = returns[order].tolist()
         self.episode_lengths = lengths[order].tolist()

@@ -24,7 +24,7 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
     mapped to a smaller one, always to the same.
 
     Where an episode terminates at the very step of its time limit EnvPool reports a truncation only, and the
-    piece counts as truncated.
+    segment counts as truncated.
 
     Parameters
     ----------

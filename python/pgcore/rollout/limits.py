@@ -6,7 +6,7 @@ from typing import Any
 
 from gymnasium.vector import VectorEnv
 
-from pgcore.kernels._coerce import integer
+from pgcore._arguments import integer
 
 __all__ = ["MAX_EPISODE_STEPS", "episode_limit"]
 

@@ -11,7 +11,7 @@ import gymnasium as gym
 from gymnasium.vector import VectorEnv
 from gymnasium.vector.async_vector_env import AsyncState
 
-from pgcore.kernels._coerce import integer
+from pgcore._arguments import integer
 from pgcore.rollout.async_vector import PATIENCE, AsyncVectorEnv, end_workers
 from pgcore.rollout.calls import reset_vector
 from pgcore.rollout.faults import raise_made

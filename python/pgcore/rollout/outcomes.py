@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from pgcore.kernels._coerce import to_numpy
+from pgcore._arguments import to_numpy
 from pgcore.rollout.faults import FaultyEnvironmentError, describe, place, raise_told
 
 __all__ = [

@@ -1,10 +1,10 @@
-"""What a seed of environments may be."""
+"""What a seed may be; and seeds for what takes only some."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["environment_seed", "envpool_seed"]
+__all__ = ["checked_seed", "environment_seed", "envpool_seed", "integer_seed"]
 
 
 def environment_seed(seed: object) -> int:
@@ -31,3 +31,21 @@ def envpool_seed(seed: int, num_envs: int) -> int:
     limit = 2**31 - num_envs
     seed = environment_seed(seed)
     return seed if seed <= limit else int(np.random.SeedSequence(seed).generate_state(1)[0]) % limit
+
+
+def checked_seed(seed: int | None) -> int:
+    """Return ``seed``, or one from the operating system's entropy for None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no integer, or negative.
+    """
+    if seed is None:
+        return integer_seed(np.random.SeedSequence())
+    return environment_seed(seed)
+
+
+def integer_seed(sequence: np.random.SeedSequence) -> int:
+    """Return a seed for what takes only an integer (gymnasium wants it below 2³¹)."""
+    return int(sequence.generate_state(1)[0] >> 1)

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import DTypeLike, NDArray
 
-from pgcore.kernels._coerce import observation_dtype
+from pgcore._arguments import observation_dtype
 
 __all__ = ["ActionAdapter", "ObservationAdapter", "check_fit"]
 
@@ -162,7 +162,7 @@ class ActionAdapter:
         As given.
     action_shape : tuple of int
         Shape of one action on the policy's side.
-    num_choices : tuple of int or None
+    nvec : tuple of int or None
         How many each of the policy's choices is among; None for a `Box`.
 
     Raises
@@ -184,7 +184,7 @@ class ActionAdapter:
         self.space = space
         self._bounds: tuple[Array, Array] | None = None
         self._start: Array | None = None
-        self.num_choices: tuple[int, ...] | None = None
+        self.nvec: tuple[int, ...] | None = None
         if isinstance(space, spaces.Box) and space.dtype.kind == "f":
             self._bounds = space.low.reshape(1, -1), space.high.reshape(1, -1)
             self._env_shape, self._dtype = space.shape, space.dtype
@@ -193,14 +193,14 @@ class ActionAdapter:
             self._start = np.array(space.start)
             self._env_shape, self._dtype = (), np.dtype(space.dtype)
             self.action_shape = ()
-            self.num_choices = (int(space.n),)
+            self.nvec = (int(space.n),)
         elif isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
             if isinstance(space, spaces.MultiDiscrete):
                 self._start = np.asarray(space.start).reshape(-1)
             self._env_shape, self._dtype = space.shape, np.dtype(space.dtype)
             self.action_shape = (math.prod(self._env_shape),)
             nvec = space.nvec if isinstance(space, spaces.MultiDiscrete) else np.full(self._env_shape, 2)
-            self.num_choices = tuple(nvec.ravel().tolist())
+            self.nvec = tuple(nvec.ravel().tolist())
         else:
             require_space("action_space", space)
             raise ValueError(
@@ -250,20 +250,20 @@ class ActionAdapter:
 def check_fit(policy: Any, observations: ObservationAdapter, actions: ActionAdapter) -> None:
     """Raise a `ValueError` unless ``policy`` is one for these spaces.
 
-    One that does not say its ``num_choices`` is taken to make the right ones.
+    One that does not say its ``nvec`` is taken to make the right ones.
     """
-    found = getattr(policy, "num_choices", actions.num_choices)
+    found = getattr(policy, "nvec", actions.nvec)
     for what, expected, got in (
         ("obs_dim", observations.dim, policy.obs_dim),
         ("action_shape", actions.action_shape, tuple(policy.action_shape)),
-        ("actions that are", _kind(actions.num_choices), _kind(found)),
+        ("actions that are", _kind(actions.nvec), _kind(found)),
     ):
         if got != expected:
             raise ValueError(f"policy: expected {what} {expected} to fit the environment, got {got}")
 
 
-def _kind(num_choices: tuple[int, ...] | None) -> str:
-    return "real numbers" if num_choices is None else f"choices among {tuple(num_choices)}"
+def _kind(nvec: tuple[int, ...] | None) -> str:
+    return "real numbers" if nvec is None else f"choices among {tuple(nvec)}"
 
 
 def require_space(name: str, space: object) -> None:

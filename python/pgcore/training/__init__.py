@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from pgcore.training.algorithm import Algorithm
-from pgcore.training.callbacks import Callback, CheckpointCallback, ProgressBar
-from pgcore.training.config import (
-    Config,
-    NonNegativeFloat,
-    OpenUnitInterval,
-    PositiveFloat,
-    PositiveInt,
-    UnitInterval,
-    make_config,
-)
-from pgcore.training.evaluation import evaluate_policy
-from pgcore.training.loggers import ConsoleLogger, CSVLogger
-from pgcore.training.optimizers import (
+from pgcore.callbacks import Callback, CheckpointCallback, ProgressBar
+from pgcore.evaluation import evaluate_policy
+from pgcore.loggers import ConsoleLogger, CSVLogger
+from pgcore.optim.optimizers import (
     SGD,
     Adam,
     Optimizer,
@@ -24,6 +14,16 @@ from pgcore.training.optimizers import (
     clip_norm,
     make_optimizer,
     scheduled,
+)
+from pgcore.training.algorithm import Algorithm
+from pgcore.training.config import (
+    Config,
+    NonNegativeFloat,
+    OpenUnitInterval,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    make_config,
 )
 from pgcore.training.persistence import Component, load
 from pgcore.training.statistics import explained_variance, standardize

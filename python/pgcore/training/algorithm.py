@@ -14,26 +14,26 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from pgcore import policies, presets
+from pgcore._arguments import integer, integers
 from pgcore._kinds import register
 from pgcore.baselines import Baseline
-from pgcore.kernels._coerce import integer, integers
+from pgcore.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import Collector, close_vector_env, make_vector_env
 from pgcore.rollout.copying import HoldsEnv
+from pgcore.rollout.prediction import Predictor
+from pgcore.rollout.seeds import checked_seed, integer_seed
 from pgcore.training import persistence
 from pgcore.training.action_scale import warn_if_out_of_scale
 from pgcore.training.attributes import OF_A_NEW_POLICY, refuse_arguments, refuse_attribute
-from pgcore.training.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.training.config import Config, make_config
 from pgcore.training.interrupts import Interrupts
 from pgcore.training.loop import run
 from pgcore.training.persistence import WINDOW, EnvLike
-from pgcore.training.prediction import Predictor
-from pgcore.training.seeding import checked_seed, integer_seed
 from pgcore.training.statistics import mean_or_nan
 
 if TYPE_CHECKING:
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.training.persistence import Component
 
 __all__ = ["Algorithm"]

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pgcore.callbacks import Callback, call_all
 from pgcore.training import persistence
-from pgcore.training.callbacks import Callback, call_all
 from pgcore.training.interrupts import Interrupts
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from pgcore import baselines, policies
+from pgcore._arguments import integer, integers
 from pgcore._kinds import is_shipped, kind_of, named_parameters
-from pgcore.kernels._coerce import integer, integers
+from pgcore.io import space_from_json, space_to_json
+from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import ObservationNormalizer
-from pgcore.rollout import space_from_json, space_to_json
 from pgcore.rollout.making import checked_backend
-from pgcore.training.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.training.config import Config, make_config
 from pgcore.training.registry import find_algorithm
 

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pgcore.kernels._coerce import check_shape, float_array
-from pgcore.kernels._spread import spread_of
+from pgcore._arguments import check_shape, float_array
+from pgcore._rounding import spread_of
 from pgcore.policies import GaussianPolicy, Policy
 
 __all__ = ["explained_variance", "mean_or_nan", "spread", "standardize"]

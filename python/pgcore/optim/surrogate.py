@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore._dispatch import core
-from pgcore.kernels._coerce import (
+from pgcore._arguments import (
     check_shape,
     float_array,
     int_array,
@@ -22,7 +21,8 @@ from pgcore.kernels._coerce import (
     state_count,
     state_entries,
 )
-from pgcore.kernels._spread import rounding
+from pgcore._dispatch import core
+from pgcore._rounding import rounding
 
 if TYPE_CHECKING:
     from typing import Self
@@ -206,7 +206,7 @@ class SurrogateAscent:
     # Compiled kernels and the lock are made anew. A copy that shared the policy would not be independent.
 
     def _make_kernels(self) -> None:
-        self._kernels = getattr(core(), f"PolicyFit_{self.policy.dtype.name}")(self.policy._core)
+        self._kernels = getattr(core(), f"SurrogateAscent_{self.policy.dtype.name}")(self.policy._core)
         self._lock = threading.Lock()
 
     def __copy__(self) -> Self:

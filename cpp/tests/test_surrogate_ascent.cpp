@@ -6,7 +6,7 @@
 
 #include "check.hpp"
 #include "pgcore/parallel.hpp"
-#include "pgcore/policy_fit.hpp"
+#include "pgcore/surrogate_ascent.hpp"
 
 using namespace pgcore;
 
@@ -63,7 +63,7 @@ struct Problem {
     return sum / rows;
   }
 
-  SurrogateReport pass(PolicyFit<T>& fit, Index batch_size, const SurrogateOptions& options,
+  SurrogateReport pass(SurrogateAscent<T>& fit, Index batch_size, const SurrogateOptions& options,
                        const AdamOptions& adam) {
     return fit.epoch(theta.data(), m.data(), v.data(), step, obs.data(), actions(), advantages.data(),
                      old_log_probs.data(), rows, order.data(), batch_size, options, adam);
@@ -86,7 +86,7 @@ void check_step(const HeadOptions<double>& head, const SurrogateOptions& options
     for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += sign * 1e-6 * direction[i];
     difference += sign * problem.objective(moved, options) / 2e-6;
   }
-  PolicyFit<double> fit(problem.policy);
+  SurrogateAscent<double> fit(problem.policy);
   const auto report = problem.pass(fit, rows, options, along_the_gradient);
   for (std::size_t i = 0; i < before.size(); ++i) {
     along += (problem.theta[i] - before[i]) / 1e-3 * direction[i];
@@ -101,7 +101,7 @@ void check_step(const HeadOptions<double>& head, const SurrogateOptions& options
 template <class T>
 void check_ends(const HeadOptions<T>& head) {
   Problem<T> problem(head, 0.0);
-  PolicyFit<T> fit(problem.policy);
+  SurrogateAscent<T> fit(problem.policy);
   const AdamOptions adam{0.05, 0.9, 0.999, 1e-8};
   CHECK(problem.pass(fit, 64, plain, adam).minibatches == 5 && problem.step == 5);
   auto limited = plain;
@@ -116,7 +116,7 @@ void check_ends(const HeadOptions<T>& head) {
 // Objects of their own on one policy: what they share, they only read.
 void check_threads(const HeadOptions<float>& head) {
   Problem<float> first(head, 0.1), second(head, 0.1);
-  PolicyFit<float> of_first(first.policy), of_second(first.policy);
+  SurrogateAscent<float> of_first(first.policy), of_second(first.policy);
   const AdamOptions adam{0.01, 0.9, 0.999, 1e-8};
   std::thread other([&] { first.pass(of_first, 50, plain, adam); });
   second.pass(of_second, 50, plain, adam);
@@ -128,7 +128,7 @@ void check_threads(const HeadOptions<float>& head) {
 template <class T>
 void check_standardised(const HeadOptions<T>& head, Index count) {
   Policy<T> policy(3, {8}, Activation::tanh, head);
-  PolicyFit<T> fit(policy);
+  SurrogateAscent<T> fit(policy);
   const auto P = static_cast<std::size_t>(policy.num_params());
   const auto theta = testing::normal<T>(policy.num_params(), 1);
   const auto obs = testing::normal<T>(count * 3, 2), real = testing::normal<T>(count * 2, 3);

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from pgcore._rounding import rounding, spread_of
 from pgcore.baselines import ValueNetwork
 from pgcore.baselines.optimal import OptimalBaseline
-from pgcore.batch import double_rewards
+from pgcore.data.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.kernels import gae
-from pgcore.kernels._spread import rounding, spread_of
 from pgcore.training.algorithm import Algorithm, ConfigT
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.side_by_side import side_by_side
@@ -22,7 +22,7 @@ from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
     from pgcore.baselines import Baseline
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.policies import Policy
 
 __all__ = [
@@ -67,12 +67,14 @@ class Advantages(NamedTuple):
 
     @staticmethod
     def of(batch: Batch, critic: Baseline, *, gamma: float, gae_lambda: float) -> Advantages:
-        """Estimate them with a critic that has not seen the batch; its value continues truncated pieces."""
+        """Estimate them with a critic that has not seen the batch; its value continues truncated segments."""
         batch = double_rewards(batch)
-        tails = critic.tail_values(batch)
-        values = critic.values(batch, on_policy_terms(batch, tails, form="reward_to_go", gamma=gamma).returns)
+        bootstrap = critic.bootstrap_values(batch)
+        values = critic.values(
+            batch, on_policy_terms(batch, bootstrap, form="reward_to_go", gamma=gamma).returns
+        )
         advantages, targets = gae(
-            batch.rewards, values, gamma, gae_lambda, ends=batch.ends, tail_values=tails
+            batch.rewards, values, gamma, gae_lambda, ends=batch.ends, bootstrap_values=bootstrap
         )
         return Advantages(advantages, targets, values)
 

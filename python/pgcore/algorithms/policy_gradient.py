@@ -10,14 +10,14 @@ import numpy as np
 
 from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent, ValueNetwork
 from pgcore.kernels import reward_to_go
+from pgcore.optim.optimizers import OptimizerName, ScheduleName, clip_norm, make_optimizer, scheduled
 from pgcore.training.algorithm import Algorithm
 from pgcore.training.config import Config, PositiveFloat, PositiveInt
-from pgcore.training.optimizers import OptimizerName, ScheduleName, clip_norm, make_optimizer, scheduled
 from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
     from pgcore.baselines import Baseline
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.estimators.terms import StepTerms
     from pgcore.training.persistence import Component
 
@@ -114,7 +114,7 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
         else:
             weighted = terms.weighted_advantages(values)
         total = policy.score_product(batch.obs, batch.actions, weighted)
-        mean = total / (batch.num_episodes if cfg.mean_over == "episodes" else batch.num_steps)
+        mean = total / (batch.num_segments if cfg.mean_over == "episodes" else batch.num_steps)
         gradient, norm = clip_norm(mean, cfg.max_grad_norm)
         learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)
         entropy = float(np.mean(policy.entropy(batch.obs)))
@@ -128,7 +128,7 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
         }
 
     def fit_critic(self, batch: Batch) -> dict[str, float]:
-        """Let the baseline learn the rewards-to-go, whatever the form: its value may continue a piece."""
-        tails = self.critic.tail_values(batch)
-        returns = reward_to_go(batch.rewards, self.config.gamma, ends=batch.ends, tail_values=tails)
+        """Let the baseline learn the rewards-to-go, whatever the form: its value may continue a segment."""
+        bootstrap = self.critic.bootstrap_values(batch)
+        returns = reward_to_go(batch.rewards, self.config.gamma, ends=batch.ends, bootstrap_values=bootstrap)
         return self.critic.fit(batch, returns)

@@ -35,7 +35,7 @@ class SampleSpace:
         sizes, num_rows, num_roots = kernels.layer_sizes, kernels.num_rows, kernels.num_roots
         hidden = [np.empty((num_rows, width), dtype) for width in sizes[:-1]]
         delta = [np.empty((num_rows * num_roots, width), dtype) for width in sizes[1:]]
-        extra = np.empty((num_rows, kernels.num_extra), dtype)
+        extra = np.empty((num_rows, kernels.num_free), dtype)
         kernels.factors(hidden, delta, extra)
         one = np.ones((num_rows, 1))
         # (h, 1), shape (B, in + 1), and δ, shape (B, roots, out), of each layer
@@ -44,10 +44,10 @@ class SampleSpace:
             for h, d in zip(hidden, delta, strict=True)
         ]
         self._extra = extra.astype(np.float64) if kind == "empirical" else None
-        self._block = np.zeros((kernels.num_extra,) * 2)
+        self._block = np.zeros((kernels.num_free,) * 2)
         if kind == "exact":
-            block = np.empty((kernels.num_extra,) * 2, dtype)
-            kernels.extra_block(block)
+            block = np.empty((kernels.num_free,) * 2, dtype)
+            kernels.free_block(block)
             self._block = block.astype(np.float64)
         self._num_rows, self._num_roots = num_rows, num_roots
 
@@ -58,14 +58,14 @@ class SampleSpace:
         if not (np.isfinite(gram).all() and np.isfinite(self._block).all()):
             return np.full_like(g, np.nan)
         block = self._block + damping * np.eye(len(self._block))
-        num_extra = len(block)
+        num_free = len(block)
 
         def woodbury(rhs: Float64Array) -> Float64Array:
             y = np.linalg.solve(gram, self._rows_times(rhs).ravel() / self._num_rows)
             rest = self._rows_transposed_times(y.reshape(self._num_rows, self._num_roots))
             x: Float64Array = (rhs - rest) / damping
-            if self._extra is None and num_extra:  # they stand apart
-                x[-num_extra:] = np.linalg.solve(block, rhs[-num_extra:])
+            if self._extra is None and num_free:  # they stand apart
+                x[-num_free:] = np.linalg.solve(block, rhs[-num_free:])
             return x
 
         # With small damping nearly all of the difference cancels: what is missing is solved for again.

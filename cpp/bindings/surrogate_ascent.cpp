@@ -1,4 +1,4 @@
-#include "pgcore/policy_fit.hpp"
+#include "pgcore/surrogate_ascent.hpp"
 
 #include "families.hpp"
 #include "policy_kernels.hpp"
@@ -7,9 +7,9 @@ namespace pgcore::bindings {
 namespace {
 
 template <class T>
-class PolicyFitKernels {
+class SurrogateAscentKernels {
  public:
-  explicit PolicyFitKernels(const PolicyKernels<T>& policy) : policy_(policy), fit_(policy.policy()) {}
+  explicit SurrogateAscentKernels(const PolicyKernels<T>& policy) : policy_(policy), fit_(policy.policy()) {}
 
   // Updates theta, m and v in place; returns (steps taken so far, the report as a dictionary).
   template <class A>
@@ -53,12 +53,12 @@ class PolicyFitKernels {
 
  private:
   const PolicyKernels<T>& policy_;
-  PolicyFit<T> fit_;
+  SurrogateAscent<T> fit_;
 };
 
 template <class T, class A>
-void bind_epoch(py::class_<PolicyFitKernels<T>>& c) {
-  c.def("epoch", &PolicyFitKernels<T>::template epoch<A>, py::arg("theta").noconvert(),
+void bind_epoch(py::class_<SurrogateAscentKernels<T>>& c) {
+  c.def("epoch", &SurrogateAscentKernels<T>::template epoch<A>, py::arg("theta").noconvert(),
         py::arg("m").noconvert(), py::arg("v").noconvert(), py::arg("step"), py::arg("obs").noconvert(),
         py::arg("scaling"), py::arg("actions").noconvert(), py::arg("advantages").noconvert(),
         py::arg("log_probs_old").noconvert(), py::arg("order").noconvert(), py::arg("batch_size"),
@@ -69,7 +69,7 @@ void bind_epoch(py::class_<PolicyFitKernels<T>>& c) {
 
 template <class T>
 void bind(py::module_& m, const char* name) {
-  py::class_<PolicyFitKernels<T>> c(m, name);
+  py::class_<SurrogateAscentKernels<T>> c(m, name);
   c.def(py::init<const PolicyKernels<T>&>(), py::keep_alive<1, 2>(), py::arg("policy"));
   bind_epoch<T, Array<T>>(c);
   bind_epoch<T, Array<std::int64_t>>(c);
@@ -77,9 +77,9 @@ void bind(py::module_& m, const char* name) {
 
 }  // namespace
 
-void bind_policy_fit(py::module_& m) {
-  bind<float>(m, "PolicyFit_float32");
-  bind<double>(m, "PolicyFit_float64");
+void bind_surrogate_ascent(py::module_& m) {
+  bind<float>(m, "SurrogateAscent_float32");
+  bind<double>(m, "SurrogateAscent_float64");
 }
 
 }  // namespace pgcore::bindings

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pgcore.kernels._coerce import integer
+from pgcore._arguments import integer
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

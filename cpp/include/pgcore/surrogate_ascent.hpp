@@ -31,11 +31,11 @@ struct SurrogateReport {
 };
 
 template <class T>
-class PolicyFit {
+class SurrogateAscent {
  public:
   // The policy must outlive it. One epoch at a time.
-  explicit PolicyFit(const Policy<T>& policy);
-  ~PolicyFit();
+  explicit SurrogateAscent(const Policy<T>& policy);
+  ~SurrogateAscent();
 
   // One pass over the `order` of `count` rows; θ takes an Adam step for each minibatch. Advantages are
   // double: their mean may be far larger than what sets them apart.

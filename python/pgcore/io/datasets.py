@@ -13,9 +13,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.batch import FIELDS, Batch
+from pgcore.data.batch import FIELDS, Batch
+from pgcore.io.files import as_path, npz_path, read_members, replacing
 from pgcore.rollout import ActionAdapter, ObservationAdapter
-from pgcore.training.files import as_path, npz_path, read_members, replacing
 
 if TYPE_CHECKING:
     import minari
@@ -71,7 +71,7 @@ def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     --------
     >>> path = save_batch("two_steps", Batch([[1.0], [2.0]], [0, 1], [1.0, 1.0], [False, True]))
     >>> load_batch(path)
-    Batch(num_steps=2, num_episodes=1, num_truncated=0)
+    Batch(num_steps=2, num_segments=1, num_truncated=0)
     """
     target = npz_path(path)
     fields = {name: getattr(batch, name) for name in FIELDS}
@@ -90,7 +90,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
     ----------
     path
         The file, with or without its ``.npz``. It has ``obs``, ``actions``, ``rewards`` and ``ends``, and may
-        have ``terminated``, ``tail_obs`` and ``log_probs``; each means what it means to `Batch`.
+        have ``terminated``, ``bootstrap_obs`` and ``log_probs``; each means what it means to `Batch`.
 
     Returns
     -------
@@ -156,11 +156,11 @@ def load(source: DataLike, observation_space: gym.Space[Any] | None = None) -> B
 
 
 def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any] | None = None) -> Batch:
-    """Return all episodes of a Minari dataset as one batch, a piece each.
+    """Return all episodes of a Minari dataset as one batch, a segment each.
 
     Observations are flattened as a `Collector` does it, `Dict` and `Tuple` spaces too. Actions become those
     of a policy: flat, and for spaces with a ``start`` counted from 0. An episode's last observation is its
-    piece's tail; an episode that was neither terminated nor truncated counts as truncated.
+    segment's bootstrap observation; an episode that was neither terminated nor truncated counts as truncated.
 
     Parameters
     ----------
@@ -177,26 +177,26 @@ def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any]
     """
     space = dataset.observation_space if observation_space is None else observation_space
     flatten = ObservationAdapter(space)
-    pieces = []
+    segments = []
     for episode in dataset.iterate_episodes():
         length = len(episode.rewards)
         if not length:
             continue
         obs = flatten(episode.observations)
         ends = np.arange(length) == length - 1
-        pieces.append(
+        segments.append(
             Batch(
                 obs[:length],
                 _from_env(dataset.action_space, episode.actions),
                 episode.rewards,
                 ends,
                 terminated=ends & np.asarray(episode.terminations, np.bool_),
-                tail_obs=obs[length:],
+                bootstrap_obs=obs[length:],
             )
         )
-    if not pieces:
+    if not segments:
         raise ValueError("dataset: expected at least one step, got none")
-    return Batch.concatenate(pieces)
+    return Batch.concatenate(segments)
 
 
 def check_fit(batch: Batch, obs_dim: int, action_space: gym.Space[Any]) -> None:
@@ -227,13 +227,12 @@ def check_fit(batch: Batch, obs_dim: int, action_space: gym.Space[Any]) -> None:
         return
     if batch.actions.dtype.kind not in "biu":
         raise ValueError(f"demonstrations: expected integers as actions, got {batch.actions.dtype}")
-    num_choices = _num_choices(action_space)
-    good = ((batch.actions >= 0) & (batch.actions < num_choices)).reshape(rows, -1).all(axis=1)
+    nvec = _nvec(action_space)
+    good = ((batch.actions >= 0) & (batch.actions < nvec)).reshape(rows, -1).all(axis=1)
     if not good.all():
         row = int(np.argmin(good))
         raise ValueError(
-            f"demonstrations: expected actions from 0 to {num_choices - 1}, got {batch.actions[row]} "
-            f"in row {row}"
+            f"demonstrations: expected actions from 0 to {nvec - 1}, got {batch.actions[row]} in row {row}"
         )
 
 
@@ -248,8 +247,8 @@ class Demonstrations:
     batch
         All that was recorded, at least one step.
     validation_fraction
-        Share of the episode pieces to hold out, drawn at random; rounded, but at least one and not all of
-        them. (Whole pieces: steps of one episode resemble each other too much to stand on both sides.)
+        Share of the episode segments to hold out, drawn at random; rounded, but at least one and not all of
+        them. (Whole segments: steps of one episode resemble each other too much to stand on both sides.)
     seed
         Of that draw and of the epochs' orders.
 
@@ -263,7 +262,7 @@ class Demonstrations:
     Raises
     ------
     ValueError
-        If ``validation_fraction`` is not 0 and there is one piece only.
+        If ``validation_fraction`` is not 0 and there is one segment only.
 
     Examples
     --------
@@ -274,24 +273,24 @@ class Demonstrations:
     """
 
     def __init__(self, batch: Batch, validation_fraction: float = 0.0, *, seed: int) -> None:
-        pieces = batch.num_episodes
-        if validation_fraction > 0 and pieces < 2:
+        segments = batch.num_segments
+        if validation_fraction > 0 and segments < 2:
             raise ValueError(
                 f"validation_fraction: expected 0 with a single episode, got {validation_fraction}"
             )
         num_held_out = (
-            min(max(round(validation_fraction * pieces), 1), pieces - 1) if validation_fraction else 0
+            min(max(round(validation_fraction * segments), 1), segments - 1) if validation_fraction else 0
         )
         rng = np.random.default_rng(seed)
-        chosen = np.isin(np.arange(pieces), rng.permutation(pieces)[:num_held_out])
-        held_out = np.repeat(chosen, batch.piece_lengths)
+        chosen = np.isin(np.arange(segments), rng.permutation(segments)[:num_held_out])
+        held_out = np.repeat(chosen, batch.segment_lengths)
         self.batch, self.seed = batch, seed
         self.rows = np.flatnonzero(~held_out)
         self._held_out = rng.permutation(np.flatnonzero(held_out))
         self._latest = -1, self.rows
 
     def take(self, start: int, stop: int) -> Batch:
-        """Return steps number ``start`` to ``stop`` − 1 of all epochs, each as a piece of its own."""
+        """Return steps number ``start`` to ``stop`` − 1 of all epochs, each as a segment of its own."""
         stretches = []
         while start < stop:
             epoch, first = divmod(start, len(self.rows))
@@ -357,7 +356,7 @@ def _from_env(space: gym.Space[Any], actions: Any) -> NDArray[Any]:
     return array.reshape(len(array), *ActionAdapter(space).action_shape)
 
 
-def _num_choices(space: gym.Space[Any]) -> Any:
+def _nvec(space: gym.Space[Any]) -> Any:
     """How many values a choice has; an array for several choices."""
     if isinstance(space, gym.spaces.MultiDiscrete):
         return np.asarray(space.nvec).ravel()

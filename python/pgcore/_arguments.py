@@ -224,20 +224,20 @@ def columns(name: str, *arrays: NDArray[Any]) -> Any:
     raise ValueError(f"{name}: expected shape (T,) or (T, N), got {arrays[0].shape}")
 
 
-def cuts(
-    ends: ArrayLike | None, tail_values: FloatArray | None, shape: tuple[int, ...]
+def segment_arrays(
+    ends: ArrayLike | None, bootstrap_values: FloatArray | None, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.bool_] | None, FloatArray | None]:
-    """Return ``ends`` as (T, N) and ``tail_values`` as (T, N), or as (1, N) if only the last row is given."""
+    """Return ``ends`` as (T, N), and ``bootstrap_values`` as (T, N), or (1, N) of the last row alone."""
     flags = None if ends is None else bool_array("ends", ends, shape, any_byte=True)
     if flags is not None and len(shape) == 1:
         flags = flags[:, None]
-    if tail_values is None:
+    if bootstrap_values is None:
         return flags, None
-    if tail_values.shape == shape:
-        return flags, tail_values[:, None] if len(shape) == 1 else tail_values
-    if tail_values.shape == shape[1:]:
-        return flags, tail_values.reshape(1, -1)
-    raise ValueError(f"tail_values: expected shape {shape} or {shape[1:]}, got {tail_values.shape}")
+    if bootstrap_values.shape == shape:
+        return flags, bootstrap_values[:, None] if len(shape) == 1 else bootstrap_values
+    if bootstrap_values.shape == shape[1:]:
+        return flags, bootstrap_values.reshape(1, -1)
+    raise ValueError(f"bootstrap_values: expected shape {shape} or {shape[1:]}, got {bootstrap_values.shape}")
 
 
 def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pgcore.batch import FIELDS, Batch
+from pgcore.data.batch import FIELDS, Batch
 
 __all__ = ["Replay"]
 

@@ -13,14 +13,14 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from pgcore._arguments import integer
 from pgcore._stacklevel import user_stacklevel
-from pgcore.kernels._coerce import integer
 from pgcore.rollout import autoreset_mode, close_vector_env, make_vector_env
 from pgcore.rollout.calls import reset_vector, step_vector
 from pgcore.rollout.faults import FaultyEnvironmentError
 from pgcore.rollout.limits import episode_limit
 from pgcore.rollout.outcomes import not_finite
-from pgcore.training.seeding import checked_seed
+from pgcore.rollout.seeds import checked_seed
 
 __all__ = ["Predicts", "evaluate_policy"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pgcore._version import __version__
-from pgcore.training.files import as_path, npz_path, read_members, replacing
+from pgcore.io.files import as_path, npz_path, read_members, replacing
 
 __all__ = ["CHECKPOINT_NAME", "FORMAT_VERSION", "read_checkpoint", "write_checkpoint"]
 

@@ -1,4 +1,4 @@
-#include "pgcore/policy_fit.hpp"
+#include "pgcore/surrogate_ascent.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@
 namespace pgcore {
 
 template <class T>
-struct PolicyFit<T>::Passes {
+struct SurrogateAscent<T>::Passes {
   static constexpr Index block_rows = Network<T>::block_rows;
 
   explicit Passes(const Policy<T>& policy)
@@ -22,7 +22,7 @@ struct PolicyFit<T>::Passes {
         gradient(num_params),
         real(head.discrete ? 0 : block_rows * head.action_width),
         choice(head.discrete ? block_rows * head.action_width : 0),
-        d_extra(block_rows * head.num_extra),
+        d_free(block_rows * head.num_free),
         log_probs(block_rows),
         entropies(block_rows) {}
 
@@ -42,19 +42,19 @@ struct PolicyFit<T>::Passes {
     double mean = 0, scale = 1;
     if (options.normalize_advantage) standardise(advantages, order, count, options.rounding, mean, scale);
     std::fill_n(gradient.data(), num_params, T(0));
-    const Index O = net.num_outputs(), E = head.num_extra;
+    const Index O = net.num_outputs(), E = head.num_free;
     const double share = 1 / static_cast<double>(count);
     for (Index first = 0; first < count; first += block_rows) {
       const Index rows = std::min(block_rows, count - first);
       const std::int64_t* index = order + first;
       for (Index r = 0; r < rows; ++r) net.load_row(obs, index[r], r, *block);
       net.forward(theta, rows, *block);
-      const T *outputs = block->hidden.back(), *extra = theta + net.num_params();
+      const T *outputs = block->hidden.back(), *free_params = theta + net.num_params();
       const Actions<T> a = gather(actions, index, rows);
       T* d_outputs = block->delta.back();
-      head.log_prob(rows, outputs, extra, a, log_probs.data());
-      head.entropy(rows, outputs, extra, entropies.data());
-      head.score(rows, outputs, extra, a, d_outputs, d_extra.data());
+      head.log_prob(rows, outputs, free_params, a, log_probs.data());
+      head.entropy(rows, outputs, free_params, entropies.data());
+      head.score(rows, outputs, free_params, a, d_outputs, d_free.data());
       for (Index r = 0; r < rows; ++r) {
         const double advantage = (advantages[index[r]] - mean) * scale;
         const double log_ratio =
@@ -71,17 +71,17 @@ struct PolicyFit<T>::Passes {
         if (options.kl_coef != 0) slope -= options.kl_coef * std::expm1(log_ratio);
         const T weight = static_cast<T>(share * slope);
         for (Index j = 0; j < O; ++j) d_outputs[r * O + j] *= weight;
-        for (Index k = 0; k < E; ++k) d_extra.data()[r * E + k] *= weight;
+        for (Index k = 0; k < E; ++k) d_free.data()[r * E + k] *= weight;
       }
       if (options.entropy_coef != 0) {
         head.add_entropy_gradient(rows, outputs, static_cast<T>(share * options.entropy_coef), d_outputs,
-                                  d_extra.data());
+                                  d_free.data());
       }
       net.backward(theta, rows, *block);
       net.add_gradient(rows, *block, gradient.data());
-      T* extra_sum = gradient.data() + net.num_params();
+      T* free_sum = gradient.data() + net.num_params();
       for (Index r = 0; r < rows; ++r) {
-        for (Index k = 0; k < E; ++k) extra_sum[k] += d_extra.data()[r * E + k];
+        for (Index k = 0; k < E; ++k) free_sum[k] += d_free.data()[r * E + k];
       }
     }
   }
@@ -118,19 +118,20 @@ struct PolicyFit<T>::Passes {
   const std::unique_ptr<typename Network<T>::Block> block;
   AlignedBuffer<T> gradient, real;
   AlignedBuffer<std::int64_t> choice;
-  AlignedBuffer<T> d_extra, log_probs, entropies;
+  AlignedBuffer<T> d_free, log_probs, entropies;
 };
 
 template <class T>
-PolicyFit<T>::PolicyFit(const Policy<T>& policy) : passes_(std::make_unique<Passes>(policy)) {}
+SurrogateAscent<T>::SurrogateAscent(const Policy<T>& policy) : passes_(std::make_unique<Passes>(policy)) {}
 template <class T>
-PolicyFit<T>::~PolicyFit() = default;
+SurrogateAscent<T>::~SurrogateAscent() = default;
 
 template <class T>
-SurrogateReport PolicyFit<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs,
-                                    Actions<T> actions, const double* advantages, const T* log_probs_old,
-                                    Index count, const std::int64_t* order, Index batch_size,
-                                    const SurrogateOptions& options, const AdamOptions& adam) {
+SurrogateReport SurrogateAscent<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs,
+                                          Actions<T> actions, const double* advantages,
+                                          const T* log_probs_old, Index count, const std::int64_t* order,
+                                          Index batch_size, const SurrogateOptions& options,
+                                          const AdamOptions& adam) {
   auto& p = *passes_;
   T* gradient = p.gradient.data();
   SurrogateReport total;
@@ -166,7 +167,7 @@ SurrogateReport PolicyFit<T>::epoch(T* theta, T* m, T* v, Index& step, const Inp
   return total;
 }
 
-template class PolicyFit<float>;
-template class PolicyFit<double>;
+template class SurrogateAscent<float>;
+template class SurrogateAscent<double>;
 
 }  // namespace pgcore

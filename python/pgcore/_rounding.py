@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.kernels._coerce import FLOAT64, FloatArray
+from pgcore._arguments import FLOAT64, FloatArray
 
 __all__ = ["Spread", "rounding", "spread_of"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from pgcore._arguments import float_array, state_count, state_entries
 from pgcore.kernels import adam_step
-from pgcore.kernels._coerce import float_array, state_count, state_entries
 
 __all__ = [
     "SGD",

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from pgcore.training.files import as_path, naming, replacing
+from pgcore.io.files import as_path, naming, replacing
 
 if TYPE_CHECKING:
     from rich.live import Live

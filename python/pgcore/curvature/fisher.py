@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pgcore._arguments import FloatArray, check_shape, float_array, integer, real
 from pgcore._dispatch import core
+from pgcore.curvature.sample_space import SampleSpace
 from pgcore.kernels import CGResult, CGStatus
-from pgcore.kernels._coerce import FloatArray, check_shape, float_array, integer, real
 from pgcore.kernels.cg import adapted_operator
-from pgcore.policies.sample_space import SampleSpace
 
 if TYPE_CHECKING:
     from pgcore.policies.base import Policy
@@ -248,9 +248,9 @@ class Fisher:
         samples = SampleSpace(self._core, self.dtype, self.kind)
         return samples.solve(g.astype(np.float64), self.damping).astype(self.dtype)
 
-    def _extra_block(self) -> NDArray[np.float64]:
-        block = np.empty((self._core.num_extra,) * 2, self.dtype)
-        self._core.extra_block(block)
+    def _free_block(self) -> NDArray[np.float64]:
+        block = np.empty((self._core.num_free,) * 2, self.dtype)
+        self._core.free_block(block)
         return block.astype(np.float64)
 
     def _inverse_diagonal(self) -> FloatArray:
@@ -267,7 +267,7 @@ class Fisher:
         outputs = [np.empty((width, width), self.dtype) for width in sizes[1:]]
         self._core.kronecker_factors(inputs, outputs)
         inverse = getattr(core(), f"KroneckerInverse_{self.dtype.name}")()
-        blocks = [*inputs, *outputs, block] if len(block := self._extra_block()) else [*inputs, *outputs]
+        blocks = [*inputs, *outputs, block] if len(block := self._free_block()) else [*inputs, *outputs]
         if not all(np.isfinite(matrix).all() for matrix in blocks):
             return np.full(self.shape[0], np.nan, self.dtype)  # conjugate gradient reports it
         for A, G in zip(inputs, outputs, strict=True):

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pgcore.training.actor_critic import (
+from pgcore.algorithms.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
     gradient_statistics,
     policy_gradient,
 )
+from pgcore.optim.optimizers import ScheduleName, clip_norm
 from pgcore.training.algorithm import ConfigT
 from pgcore.training.config import NonNegativeFloat, PositiveFloat, PositiveInt
-from pgcore.training.optimizers import ScheduleName, clip_norm
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from pgcore.batch import Batch
+    from pgcore.data.batch import Batch
     from pgcore.kernels import CGResult
     from pgcore.policies import Policy
 

@@ -1,4 +1,4 @@
-"""`Batch`: experience as flat arrays, one episode piece after another."""
+"""`Batch`: experience as flat arrays, one episode segment after another."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore.kernels._coerce import bool_array, check_shape, float_array, to_numpy
+from pgcore._arguments import bool_array, check_shape, float_array, to_numpy
 
 __all__ = ["FIELDS", "Batch", "double_rewards"]
 
 Array = NDArray[Any]
-FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "tail_obs", "log_probs")
+FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs")
 """The arrays that make a `Batch`, by their names."""
 
 
 class Batch:
-    """B steps of E episode pieces, each piece contiguous and in time order; checked once, then immutable.
+    """B steps of E episode segments, each segment contiguous and in time order; checked once, then immutable.
 
     Row t holds the observation o_t, the action a_t that was taken there and the reward r_t that followed. A
-    piece is an episode or a part of one: it begins where the last one ended. What comes after its last step
+    segment is an episode or a part of one: it begins where the last one ended. What comes after its last step
     is either nothing (the environment terminated) or more of the same episode that was not recorded (a time
-    limit, or the end of the rollout): then the piece is *truncated*, and ``tail_obs`` holds the observation
-    that it stops at.
+    limit, or the end of the rollout): then the segment is *truncated*, and ``bootstrap_obs`` holds the
+    observation that it stops at.
 
     Parameters
     ----------
@@ -35,26 +35,27 @@ class Batch:
     rewards
         Shape (B,).
     ends
-        Booleans or 0/1 integers, shape (B,): true at the last step of every piece. The last row always counts
-        as an end.
+        Booleans or 0/1 integers, shape (B,): true at the last step of every segment. The last row always
+        counts as an end.
     terminated
-        Like ``ends``: true where a piece ended because the environment terminated; may be true only at ends.
-        By default ``ends`` as given, so a last row that ``ends`` leaves open is a truncation.
-    tail_obs
-        Shape (E, ...): for each piece the observation after its last step. Read only for truncated pieces;
-        rows of the others may hold anything, NaN too. May be left out where nothing will ask for the value of
-        a tail.
+        Like ``ends``: true where a segment ended because the environment terminated; may be true only at
+        ends. By default ``ends`` as given, so a last row that ``ends`` leaves open is a truncation.
+    bootstrap_obs
+        Shape (E, ...): for each segment the observation after its last step. Read only for truncated
+        segments; rows of the others may hold anything, NaN too. May be left out where nothing will ask for
+        the value of a bootstrap value.
     log_probs
         Shape (B,): log π(a_t∣o_t) in nats under the policy that acted.
 
     Attributes
     ----------
-    obs, actions, rewards, ends, terminated, tail_obs, log_probs
-        The arrays as above, C-contiguous and read-only; ``tail_obs`` and ``log_probs`` are None if not given.
-    piece_starts, piece_ends
-        Row numbers of each piece's first and last step, shape (E,).
+    obs, actions, rewards, ends, terminated, bootstrap_obs, log_probs
+        The arrays as above, C-contiguous and read-only; ``bootstrap_obs`` and ``log_probs`` are None if not
+        given.
+    segment_starts, segment_ends
+        Row numbers of each segment's first and last step, shape (E,).
     truncated
-        Shape (E,): which pieces did not terminate.
+        Shape (E,): which segments did not terminate.
 
     Raises
     ------
@@ -72,28 +73,28 @@ class Batch:
     An episode that terminated after two steps, then one step of another that was cut off at observation 7:
 
     >>> batch = Batch(obs=[[1.0], [2.0], [5.0]], actions=[0, 1, 1], rewards=[1, 1, 2], ends=[0, 1, 1],
-    ...               terminated=[0, 1, 0], tail_obs=[[0.0], [7.0]])
+    ...               terminated=[0, 1, 0], bootstrap_obs=[[0.0], [7.0]])
     >>> batch
-    Batch(num_steps=3, num_episodes=2, num_truncated=1)
-    >>> batch.episode(0).rewards
+    Batch(num_steps=3, num_segments=2, num_truncated=1)
+    >>> batch.segment(0).rewards
     array([1., 1.])
-    >>> batch.scatter_tails([10.0, 20.0])  # a value for what follows each piece, where something does
+    >>> batch.scatter_bootstrap_values([10.0, 20.0])  # the value of what follows each segment
     array([ 0.,  0., 20.])
     """
 
-    __slots__ = (*FIELDS, "_step_in_piece", "piece_ends", "piece_starts", "truncated")
+    __slots__ = (*FIELDS, "_step_in_segment", "segment_ends", "segment_starts", "truncated")
 
     obs: Array
     actions: Array
     rewards: NDArray[np.floating[Any]]
     ends: NDArray[np.bool_]
     terminated: NDArray[np.bool_]
-    tail_obs: Array | None
+    bootstrap_obs: Array | None
     log_probs: NDArray[np.floating[Any]] | None
-    piece_starts: NDArray[np.int64]
-    piece_ends: NDArray[np.int64]
+    segment_starts: NDArray[np.int64]
+    segment_ends: NDArray[np.int64]
     truncated: NDArray[np.bool_]
-    _step_in_piece: NDArray[np.int64] | None
+    _step_in_segment: NDArray[np.int64] | None
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class Batch:
         ends: ArrayLike,
         *,
         terminated: ArrayLike | None = None,
-        tail_obs: ArrayLike | None = None,
+        bootstrap_obs: ArrayLike | None = None,
         log_probs: ArrayLike | None = None,
     ) -> None:
         rewards = float_array("rewards", rewards)
@@ -118,12 +119,12 @@ class Batch:
         stray = terminated & ~flags
         if stray.any():
             raise ValueError(f"terminated: expected true only where ends is, got it at row {stray.argmax()}")
-        piece_ends = np.flatnonzero(flags).astype(np.int64, copy=False)
-        piece_starts = np.zeros_like(piece_ends)
-        piece_starts[1:] = piece_ends[:-1] + 1
-        if tail_obs is not None:
-            tail_obs = _real_numbers("tail_obs", tail_obs)
-            check_shape("tail_obs", tail_obs, (len(piece_ends), *obs.shape[1:]))
+        segment_ends = np.flatnonzero(flags).astype(np.int64, copy=False)
+        segment_starts = np.zeros_like(segment_ends)
+        segment_starts[1:] = segment_ends[:-1] + 1
+        if bootstrap_obs is not None:
+            bootstrap_obs = _real_numbers("bootstrap_obs", bootstrap_obs)
+            check_shape("bootstrap_obs", bootstrap_obs, (len(segment_ends), *obs.shape[1:]))
         if log_probs is not None:
             log_probs = float_array("log_probs", log_probs)
             check_shape("log_probs", log_probs, rows)
@@ -133,12 +134,12 @@ class Batch:
         self._set("rewards", rewards)
         self._set("ends", flags)
         self._set("terminated", terminated)
-        self._set("tail_obs", tail_obs)
+        self._set("bootstrap_obs", bootstrap_obs)
         self._set("log_probs", log_probs)
-        self._set("piece_starts", piece_starts)
-        self._set("piece_ends", piece_ends)
-        self._set("truncated", ~terminated[piece_ends])
-        self._set("_step_in_piece", None)
+        self._set("segment_starts", segment_starts)
+        self._set("segment_ends", segment_ends)
+        self._set("truncated", ~terminated[segment_ends])
+        self._set("_step_in_segment", None)
 
     @property
     def num_steps(self) -> int:
@@ -146,48 +147,48 @@ class Batch:
         return len(self.rewards)
 
     @property
-    def num_episodes(self) -> int:
-        """E, the number of episode pieces."""
-        return len(self.piece_ends)
+    def num_segments(self) -> int:
+        """E, the number of episode segments."""
+        return len(self.segment_ends)
 
     @property
     def num_truncated(self) -> int:
-        """How many pieces did not terminate."""
+        """How many segments did not terminate."""
         return int(np.count_nonzero(self.truncated))
 
     @property
-    def piece_lengths(self) -> NDArray[np.int64]:
-        """Steps of each piece, shape (E,)."""
-        return self.piece_ends - self.piece_starts + 1
+    def segment_lengths(self) -> NDArray[np.int64]:
+        """Steps of each segment, shape (E,)."""
+        return self.segment_ends - self.segment_starts + 1
 
     @property
-    def step_in_piece(self) -> NDArray[np.int64]:
-        """For every step its number within its piece, from 0; shape (B,)."""
-        if self._step_in_piece is None:
-            start_of_row = np.repeat(self.piece_starts, self.piece_lengths)
-            self._set("_step_in_piece", np.arange(self.num_steps, dtype=np.int64) - start_of_row)
-        assert self._step_in_piece is not None
-        return self._step_in_piece
+    def step_in_segment(self) -> NDArray[np.int64]:
+        """For every step its number within its segment, from 0; shape (B,)."""
+        if self._step_in_segment is None:
+            start_of_row = np.repeat(self.segment_starts, self.segment_lengths)
+            self._set("_step_in_segment", np.arange(self.num_steps, dtype=np.int64) - start_of_row)
+        assert self._step_in_segment is not None
+        return self._step_in_segment
 
-    def episode(self, i: int) -> Batch:
-        """Return piece ``i`` (negative counts from the last) as a batch that shares this one's memory.
+    def segment(self, i: int) -> Batch:
+        """Return segment ``i`` (negative counts from the last) as a batch that shares this one's memory.
 
         Raises
         ------
         IndexError
-            If there is no such piece.
+            If there is no such segment.
         """
-        if not -self.num_episodes <= i < self.num_episodes:
-            raise IndexError(f"i: expected a piece of {self.num_episodes}, got {i}")
-        i %= self.num_episodes
-        rows = slice(self.piece_starts[i], self.piece_ends[i] + 1)
+        if not -self.num_segments <= i < self.num_segments:
+            raise IndexError(f"i: expected a segment of {self.num_segments}, got {i}")
+        i %= self.num_segments
+        rows = slice(self.segment_starts[i], self.segment_ends[i] + 1)
         return Batch(
             self.obs[rows],
             self.actions[rows],
             self.rewards[rows],
             self.ends[rows],
             terminated=self.terminated[rows],
-            tail_obs=None if self.tail_obs is None else self.tail_obs[i : i + 1],
+            bootstrap_obs=None if self.bootstrap_obs is None else self.bootstrap_obs[i : i + 1],
             log_probs=None if self.log_probs is None else self.log_probs[rows],
         )
 
@@ -203,18 +204,18 @@ class Batch:
 
     @staticmethod
     def concatenate(batches: Sequence[Batch]) -> Batch:
-        """Return the pieces of all ``batches``, in that order, in one batch.
+        """Return the segments of all ``batches``, in that order, in one batch.
 
         Raises
         ------
         ValueError
             If there are none, their arrays don't fit together, or only some have ``log_probs``, or
-            ``tail_obs`` for their truncated pieces.
+            ``bootstrap_obs`` for their truncated segments.
 
         Examples
         --------
         >>> one = Batch([[0.0]], [0], [1.0], [True])
-        >>> Batch.concatenate([one, one, one]).num_episodes
+        >>> Batch.concatenate([one, one, one]).num_segments
         3
         """
         if not batches:
@@ -225,22 +226,22 @@ class Batch:
             np.concatenate([batch.rewards for batch in batches]),
             np.concatenate([batch.ends for batch in batches]),
             terminated=np.concatenate([batch.terminated for batch in batches]),
-            tail_obs=_joined_tails(batches),
+            bootstrap_obs=_joined_bootstrap_obs(batches),
             log_probs=_joined_log_probs(batches),
         )
 
-    def scatter_tails(self, values: ArrayLike) -> NDArray[np.floating[Any]]:
-        """Put a value for each piece's tail where the kernels read ``tail_values``.
+    def scatter_bootstrap_values(self, values: ArrayLike) -> NDArray[np.floating[Any]]:
+        """Put a value for each segment where the kernels read ``bootstrap_values``.
 
         Parameters
         ----------
         values
-            Shape (E,); read only for truncated pieces.
+            Shape (E,); read only for truncated segments.
 
         Returns
         -------
         numpy.ndarray
-            Shape (B,): ``values[e]`` at the last row of each truncated piece e, 0 everywhere else.
+            Shape (B,): ``values[e]`` at the last row of each truncated segment e, 0 everywhere else.
 
         Raises
         ------
@@ -248,14 +249,16 @@ class Batch:
             If ``values`` aren't E real numbers.
         """
         values = float_array("values", values)
-        check_shape("values", values, (self.num_episodes,))
+        check_shape("values", values, (self.num_segments,))
         scattered = np.zeros(self.num_steps, values.dtype)
-        scattered[self.piece_ends[self.truncated]] = values[self.truncated]  # selected: 0 * NaN would be NaN
+        scattered[self.segment_ends[self.truncated]] = values[
+            self.truncated
+        ]  # selected: 0 * NaN would be NaN
         return scattered
 
     def __repr__(self) -> str:
         return (
-            f"Batch(num_steps={self.num_steps}, num_episodes={self.num_episodes}, "
+            f"Batch(num_steps={self.num_steps}, num_segments={self.num_segments}, "
             f"num_truncated={self.num_truncated})"
         )
 
@@ -329,20 +332,20 @@ def _joined_log_probs(batches: Sequence[Batch]) -> Array | None:
     return np.concatenate(log_probs) if log_probs else None
 
 
-def _joined_tails(batches: Sequence[Batch]) -> Array | None:
-    """The tails of all pieces; a batch without truncated pieces needs none of its own."""
-    if all(batch.tail_obs is None for batch in batches):
+def _joined_bootstrap_obs(batches: Sequence[Batch]) -> Array | None:
+    """The observations after all segments; a batch without truncated segments needs none of its own."""
+    if all(batch.bootstrap_obs is None for batch in batches):
         return None
     for i, batch in enumerate(batches):
-        if batch.tail_obs is None and batch.num_truncated:
+        if batch.bootstrap_obs is None and batch.num_truncated:
             raise ValueError(
-                f"tail_obs: expected for the truncated pieces of every batch, got none in batch {i}"
+                f"bootstrap_obs: expected for the truncated segments of every batch, got none in batch {i}"
             )
     return np.concatenate(
         [
-            np.zeros((batch.num_episodes, *batch.obs.shape[1:]), batch.obs.dtype)
-            if batch.tail_obs is None
-            else batch.tail_obs
+            np.zeros((batch.num_segments, *batch.obs.shape[1:]), batch.obs.dtype)
+            if batch.bootstrap_obs is None
+            else batch.bootstrap_obs
             for batch in batches
         ]
     )
