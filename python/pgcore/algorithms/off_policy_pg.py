@@ -19,8 +19,8 @@ from pgcore.training.config import UnitInterval
 if TYPE_CHECKING:
     from typing import Any
 
+    from pgcore._arguments import FloatArray
     from pgcore.io.datasets import DataLike
-    from pgcore.optim.optimizers import FloatArray
     from pgcore.training import Component
     from pgcore.training.persistence import EnvLike
 
