@@ -135,7 +135,7 @@ def _iterate(
 
 
 # Vectors are scaled by powers of two where their size leaves 2^±reach; a residual below the lost part of b is
-# zero. See cpp/src/cg.cpp for all of these.
+# zero. See cpp/src/curvature/cg.cpp for all of these.
 _REACH = {"f": 32, "d": 64}
 _LOST = {"f": 1e-24, "d": 1e-100}
 _TOLERATED_DRIFT = 0.1
