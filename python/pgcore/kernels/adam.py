@@ -91,17 +91,14 @@ def adam_step(
             raise ValueError(f"{other}: expected memory of its own, got that of {name}")
     g = float_array("grad", grad, theta.dtype)
     check_shape("grad", g, theta.shape)
-    core().adam_step(
-        theta,
-        g,
-        m,
-        v,
-        integer("step", step, minimum=1),
+    step = integer("step", step, minimum=1)
+    options = core().AdamOptions(
         real("learning_rate", learning_rate),
         _decay("beta1", beta1),
         _decay("beta2", beta2),
         real("epsilon", epsilon, minimum=0.0),
     )
+    core().adam_step(theta, g, m, v, step, options)
 
 
 def _decay(name: str, value: float) -> float:

@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,9 @@ from pgcore._arguments import (
     real,
 )
 from pgcore._dispatch import core
+
+if TYPE_CHECKING:
+    from pgcore._core import CgReport
 
 
 class CGStatus(enum.IntEnum):
@@ -136,9 +139,20 @@ def conjugate_gradient(
     apply_a = matrix if product is None else adapted_operator("operator", operator, rhs)
     apply_m = None if preconditioner is None else adapted_operator("preconditioner", preconditioner, rhs)
     limit = 10 * n if max_iter is None else integer("max_iter", max_iter, minimum=0)
-    rtol, damping = real("rtol", rtol, minimum=0.0), real("damping", damping, minimum=0.0)
-    x, status, *numbers = core().conjugate_gradient(apply_a, rhs, start, rtol, limit, damping, apply_m)
-    return CGResult(x, CGStatus(status), *numbers)
+    options = core().CgOptions(real("rtol", rtol, minimum=0.0), limit, real("damping", damping, minimum=0.0))
+    return cg_result(*core().conjugate_gradient(apply_a, rhs, start, options, apply_m))
+
+
+def cg_result(x: FloatArray, report: CgReport) -> CGResult:
+    """What a compiled solver returns, as users see it."""
+    return CGResult(
+        x,
+        CGStatus(report.status),
+        report.iterations,
+        report.residual_norm,
+        report.curvature,
+        report.condition,
+    )
 
 
 def _product(operator: Any) -> Callable[[FloatArray], ArrayLike] | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pgcore._arguments import FloatArray, check_shape, float_array, float_dtype, integers, real
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of, core
 
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 
@@ -67,8 +66,8 @@ class MLP:
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
         self.activation = activation
         self.dtype = float_dtype("dtype", dtype)
-        self._core: Any = getattr(core(), f"MLP_{self.dtype.name}")(list(self.sizes), activation)
-        self.num_params: int = self._core.num_params
+        self._core = classes_of(self.dtype).MLP(self.sizes, activation)
+        self.num_params = self._core.num_params
 
     def init(self, seed: int | np.random.Generator, *, final_gain: float = 1.0) -> FloatArray:
         """Draw parameters: orthogonal weights with gain √2 (the last layer's with `final_gain`), zero biases.

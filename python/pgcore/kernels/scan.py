@@ -217,13 +217,13 @@ def vtrace(
         last_optional=True,
     )
     gamma = real("gamma", gamma)
-    rho_limit, c_limit = _limit("rho_clip", rho_clip), _limit("c_clip", c_clip)
+    options = core().VtraceOptions(gamma, _limit("rho_clip", rho_clip), _limit("c_clip", c_clip))
     check_shape("values", v, r.shape)
     check_shape("log_ratios", log_rho, r.shape)
     advantages, value_targets = np.empty_like(r), np.empty_like(r)
     end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
     r, v, log_rho, *out = columns("rewards", r, v, log_rho, advantages, value_targets)
-    core().vtrace(r, v, log_rho, end, bootstrap, gamma, rho_limit, c_limit, *out)
+    core().vtrace(r, v, log_rho, end, bootstrap, options, *out)
     return advantages, value_targets
 
 
