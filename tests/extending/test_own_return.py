@@ -15,8 +15,8 @@ def retrace(rewards, q_values, next_values, log_ratios, gamma, lam, *, ends):
 
     Q^ret_t = Q_t + Σ_{t'≥t} γ^{t'−t} (Π_{t<k≤t'} c_k) (r_{t'} + γ V_{t'+1} − Q_{t'}), c_k = λ min(1, ρ_k)
 
-    `next_values` is V_{t+1} = E_{a∼π} Q(s_{t+1}, a), and 0 where the episode terminates. All arrays are (T,) or
-    (T, N), time first.
+    `next_values` is V_{t+1} = E_{a∼π} Q(s_{t+1}, a), and 0 where the episode terminates. All arrays are (T,)
+    or (T, N), time first.
     """
     differences = rewards + gamma * next_values - q_values
     # The differences are the rewards of a scan whose ratios are the coefficients c.
@@ -85,7 +85,7 @@ def test_on_policy_it_is_the_reward_to_go():
 
 
 def test_the_true_values_are_its_fixed_point():
-    """Two states, two actions, exact Q of π: from μ's data too, every difference is 0 and the targets are Q."""
+    """Two states, two actions, exact Q of π: from μ's data too, the targets are Q."""
     gamma, lam = 0.8, 0.9
     pi = np.array([[0.8, 0.2], [0.3, 0.7]])
     mu = np.array([[0.5, 0.5], [0.6, 0.4]])
