@@ -69,3 +69,18 @@ def test_what_is_wrong_is_seen() -> None:
     assert list(missing_paths(page, "`docs/notation.md` `docs/none.md` `python/pgcore/`")) == [
         "docs/notation.md: docs/none.md"
     ]
+
+
+def test_extensions_are_quoted_from_their_tests() -> None:
+    """A section of the page names a test file, and its code stands there word for word."""
+    sections = re.split(r"^## ", (ROOT / "docs" / "extending.md").read_text(encoding="utf-8"), flags=re.M)[1:]
+    wrong = []
+    for section in sections:
+        title = section.splitlines()[0]
+        files = re.findall(r"`(tests/[\w/]+\.py)`", section)
+        blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+        code = "".join((ROOT / file).read_text(encoding="utf-8") for file in files if (ROOT / file).is_file())
+        if not files or not blocks or any(block not in code for block in blocks):
+            wrong.append(title)
+    assert sections
+    assert wrong == []
