@@ -29,7 +29,7 @@ class MLP:
     activation : "tanh", "relu", "gelu" or "identity"
         σ, of every layer but the last, which is linear; "gelu" is the exact one, u Φ(u).
     dtype : "float32" or "float64"
-        What it computes in; arguments of other real dtypes are cast.
+        The dtype of the computation; arguments of other real dtypes are converted.
 
     Attributes
     ----------
@@ -42,9 +42,9 @@ class MLP:
     Raises
     ------
     TypeError
-        If sizes are no integers, or `dtype` is no other name of float32 or float64.
+        If sizes are no integers, or `dtype` is neither float32 nor float64.
     ValueError
-        If there are less than two sizes, one is below 1, or `activation` is unknown.
+        If there are fewer than two sizes, one is below 1, or `activation` is unknown.
 
     References
     ----------
@@ -77,7 +77,7 @@ class MLP:
         Parameters
         ----------
         seed : int or numpy.random.Generator
-            Where randomness comes from; equal seeds give equal parameters, bit for bit whatever the
+            Source of randomness; equal seeds give equal parameters, bit for bit whatever the
             processor, the threads and NumPy's build, and up to rounding across dtypes.
         final_gain : float
             Gain of the last layer; 0.01 is customary for policies, so that the first actions are near zero.
@@ -236,7 +236,7 @@ class MLP:
         return out
 
     def jvp(self, theta: ArrayLike, x: ArrayLike, tangent: ArrayLike) -> FloatArray:
-        """Jacobian-vector product ∂f(x_i; θ)/∂θ · t: how outputs change along a direction of parameters.
+        """Jacobian-vector product ∂f(x_i; θ)/∂θ · t: the change of the outputs along a parameter direction.
 
         Parameters
         ----------
