@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import pgcore
-from cli.commands import QUICK, TRAIN, command, failure, rows
 from pgcore.cli import main
+from support.commands import QUICK, TRAIN, command, failure, rows
 
 CHANGING = ("time/fps", "time/time_elapsed")
 

@@ -120,9 +120,9 @@ def test_a_file_is_no_directory(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     for call in (RunDirectory(file).read_config, RunDirectory(file).require_free):
-        with pytest.raises(NotADirectoryError, match="^path: expected a (run )?directory, got the file "):
+        with pytest.raises(NotADirectoryError, match=r"^path: expected a (run )?directory, got the file "):
             call()
-    with pytest.raises(OSError, match="^path: expected a directory that can be created, got "):
+    with pytest.raises(OSError, match=r"^path: expected a directory that can be created, got "):
         RunDirectory(file / "run").make()
 
 
