@@ -60,9 +60,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loggers": _FILES,
     "training": _TRAINING,
     "algorithms": _TRAINING,
-    "cli": _EVERYTHING | {"plots"},
+    "lab": _EVERYTHING,
+    "runs": _EVERYTHING,
+    "plots": _EVERYTHING | {"lab", "runs"},
+    "cli": _EVERYTHING | {"lab", "runs", "plots"},
     "__main__": {"cli"},
-    "plots": _EVERYTHING,
     "__init__": _EVERYTHING,
 }
 
