@@ -484,8 +484,11 @@ def test_every_binding_is_built_and_listed() -> None:
 
 
 def test_every_core_source_is_built() -> None:
-    listed = captured(r"set\(PGCORE_CORE_SOURCES ([^)]*)\)", text_of("cmake/Variants.cmake"))
-    assert set(listed.split()) == {path.stem for path in (ROOT / "cpp" / "src").glob("*.cpp")}
+    listed = captured(r"set\(PGCORE_CORE_SOURCES\s+([^)]*)\)", text_of("cmake/Variants.cmake"))
+    source = ROOT / "cpp" / "src"
+    assert set(listed.split()) == {
+        path.relative_to(source).with_suffix("").as_posix() for path in source.rglob("*.cpp")
+    }
 
 
 INTERFACES = sorted((ROOT / "cpp" / "include" / "pgcore").glob("*.hpp"))
