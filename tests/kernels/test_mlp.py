@@ -57,6 +57,7 @@ def all_results(net: Any, p: dict[str, Any]) -> dict[str, Any]:
 # ---- values and derivatives ----
 
 
+@pytest.mark.covering(2)
 @every_activation
 @every_network
 @every_batch
@@ -87,6 +88,7 @@ def test_against_autograd(
     assert_close(results["jvp"], jacobian @ q["tangent"])
 
 
+@pytest.mark.covering(2)
 @every_activation
 @pytest.mark.parametrize(
     "sizes", [[3, 2], [2, 3, 2], [2, 3, 3, 2], [2, 3, 2, 3, 2], [1, 2, 3, 2, 2, 2]], ids=str
@@ -103,6 +105,7 @@ def test_by_finite_differences(
     assert_close(jacobian @ p["tangent"], net.jvp(p["theta"], p["x"], p["tangent"]), 1e-7)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_activation
 @pytest.mark.parametrize(
