@@ -26,7 +26,7 @@ PACKAGE = ROOT / "python" / "pgcore"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The layers: which units each may import besides itself.
-_KERNELS = {"_dispatch", "_arguments", "_rounding", "kernels"}
+_KERNELS = {"_core", "_dispatch", "_arguments", "_rounding", "kernels"}  # _core is a stub, for annotations
 _DATA = _KERNELS | {"_kinds", "_stacklevel", "data"}
 _CURVATURE = _DATA | {"curvature"}
 _MODELS = _CURVATURE | {"policies", "optim", "values", "baselines"}
@@ -39,11 +39,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "_kinds": set(),  # names of classes
     "_stacklevel": set(),
-    "_dispatch": {"_cpu"},  # and, by name, the compiled core of one level
+    "_dispatch": {"_cpu", "_core", "_arguments"},  # and, by name, the compiled core of one level
     "_build_info": {"_dispatch"},
     "_arguments": set(),
     "_rounding": {"_arguments"},
-    "kernels": {"_dispatch", "_arguments"},
+    "kernels": {"_core", "_dispatch", "_arguments"},
     "reference": set(),  # NumPy alone
     "data": _KERNELS,
     "curvature": _DATA,
