@@ -10,10 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 # What the table of words in CHANGELOG.md replaced; it names the old words itself.
-RETIRED = re.compile(
-    r"\b(tail_values|tail_obs|num_choices|num_episodes|floors?|hands? over|handed over|PolicyFit|"
-    r"[KES]\d{1,2})\b"
-)
+WORDS = "tail_values|tail_obs|num_choices|num_episodes|floors?|hands? over|handed over|PolicyFit"
+RETIRED = re.compile(rf"\b({WORDS}|[KES]\d{{1,2}})\b")  # the last are codes of rows, which say nothing
 
 
 def anchors(text: str) -> set[str]:
