@@ -80,6 +80,7 @@ ANNOTATIONS_UPWARDS: set[tuple[str, str]] = {
     ("curvature", "policies"),
     ("loggers", "training"),
     ("optim", "policies"),
+    ("values", "policies"),
 }
 
 # Uses of private names that have no public way yet.
