@@ -11,14 +11,13 @@ from oracles import assert_same_bits
 from oracles_policies import problem
 from pgcore import Batch
 from pgcore.algorithms.natural_gradient import (
-    LineSearchReason,
     NaturalGradientConfig,
-    backtrack,
     cg_logs,
     natural_gradient,
     subsample,
 )
 from pgcore.kernels import CGStatus
+from pgcore.optim.line_search import LineSearchReason, backtrack
 
 THETA, STEP = np.array([1.0, -2.0]), np.array([1.0, 1.0])
 

@@ -24,8 +24,9 @@ from pgcore.cli.run_directory import RunDirectory
 from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
 from pgcore.cli.train_arguments import CloneArguments, ReuseArguments, TrainArguments
 from pgcore.io.files import naming
+from pgcore.loading import load
 from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
-from pgcore.training import Algorithm, CheckpointCallback, ConsoleLogger, CSVLogger, load, make_config
+from pgcore.training import Algorithm, CheckpointCallback, ConsoleLogger, CSVLogger, make_config
 
 __all__ = ["run"]
 
@@ -38,20 +39,22 @@ def run(arguments: list[str]) -> int:
     prog = "pgcore train"
     if not arguments or arguments[0] in ("-h", "--help"):
         say(f"usage: {prog} ALGO --env-id ID [OPTIONS]\n\nALGO is one of: {', '.join(names)}")
+        say("or module:Class, an algorithm of your own")
         say(f"Their options: {prog} ALGO --help")
         return 0
     algorithm, *rest = arguments
-    if algorithm not in names:
-        raise CommandError(f"ALGO: expected one of {', '.join(names)}, got {algorithm!r}")
-    kind: type[Algorithm[Any]] = getattr(algorithms, names[algorithm])
+    try:
+        kind = algorithms.find(algorithm)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
     resuming = "--resume" in rest
     default = _resumed(algorithm, kind, rest) if resuming else _preset(algorithm, kind, rest)
     args: TrainArguments[Any] = parse(
-        _arguments_class(algorithm)[kind.config_class],  # type: ignore[index]  # made at run time, for tyro
+        _arguments_class(kind)[kind.config_class],  # type: ignore[index]  # made at run time, for tyro
         rest,
         prog=f"{prog} {algorithm}",
-        description=f"Train a policy with {names[algorithm]}, evaluate it, keep all in a run directory.",
+        description=f"Train a policy with {kind.__name__}, evaluate it, keep all in a run directory.",
         default=default,
     )
     if resuming:
@@ -59,15 +62,16 @@ def run(arguments: list[str]) -> int:
     return _train(algorithm, kind, args, _changed(args, default))
 
 
-def _arguments_class(algorithm: str) -> type[TrainArguments[Any]]:
-    return {"bc": CloneArguments, "offpolicy": ReuseArguments}.get(algorithm, TrainArguments)
+def _arguments_class(kind: type[Algorithm[Any]]) -> type[TrainArguments[Any]]:
+    known = {"required": CloneArguments, "optional": ReuseArguments, "unused": TrainArguments}
+    return known[kind.demonstrations_are]
 
 
 def _preset(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -> TrainArguments[Any]:
     """Defaults for the environment that ``arguments`` name."""
     env_id = option_value(arguments, "env-id")
     preset = presets.available(algorithm).get(env_id or "")
-    make = _arguments_class(algorithm)
+    make = _arguments_class(kind)
     required: dict[str, Any] = {
         field.name: tyro.MISSING
         for field in dataclasses.fields(make)
@@ -102,7 +106,7 @@ def _resumed(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -
     config.pop("pgcore_version", None)
     try:
         hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
-        return _arguments_class(algorithm)(
+        return _arguments_class(kind)(
             **{**config, "hidden": tuple(config["hidden"])},
             hyperparameters=hyperparameters,
             out=directory.path,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pgcore.data.batch import FIELDS, Batch
+from pgcore.io.earlier import EARLIER_FIELDS, with_todays_fields
 from pgcore.io.files import as_path, npz_path, read_members, replacing
 from pgcore.rollout import ActionAdapter, ObservationAdapter
 
@@ -34,7 +35,7 @@ __all__ = [
 
 DataLike: TypeAlias = "Batch | str | os.PathLike[str]"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MINARI = "minari:"
 """What the name of a Minari dataset begins with, where a file could stand too."""
 
@@ -118,7 +119,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
             raise ValueError(f"no array {missing[0]!r} in it")
         if version > FORMAT_VERSION:
             raise ValueError(f"format version {version}; this pgcore reads up to {FORMAT_VERSION}")
-        return Batch(**arrays)
+        return Batch(**with_todays_fields(arrays))
     except MemoryError:
         raise
     except Exception as error:
@@ -319,7 +320,7 @@ def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     members = read_members(content)
     return {
         name: np.lib.format.read_array(io.BytesIO(members[f"{name}.npy"]), allow_pickle=False)
-        for name in (_VERSION, _CHECKSUMS, *FIELDS)
+        for name in (_VERSION, _CHECKSUMS, *FIELDS, *EARLIER_FIELDS)
         if f"{name}.npy" in members
     }
 

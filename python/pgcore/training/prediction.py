@@ -10,13 +10,12 @@ import gymnasium as gym
 import numpy as np
 from numpy import ndarray
 
-from pgcore.rollout import ActionAdapter, ObservationAdapter
 from pgcore.rollout.faults import describe
 from pgcore.rollout.outcomes import not_finite
-from pgcore.rollout.spaces import check_fit
 
 if TYPE_CHECKING:
     from pgcore.policies import Policy
+    from pgcore.training.spaces import Spaces
 
 __all__ = ["Predictor"]
 
@@ -26,22 +25,16 @@ class Predictor:
 
     Parameters
     ----------
-    observation_space, action_space
+    spaces
         Of one environment.
-
-    Attributes
-    ----------
-    obs_dim : int
-        Length of a flattened observation.
     """
 
-    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+    def __init__(self, spaces: Spaces) -> None:
+        observation_space, action_space = spaces.observation, spaces.action
         self._space = observation_space
-        self._observations = ObservationAdapter(observation_space)
-        self._actions = ActionAdapter(action_space)
-        self.obs_dim = self._observations.dim
+        self._observations, self._actions = spaces.observations, spaces.actions
         self._box_shape = observation_space.shape if isinstance(observation_space, gym.spaces.Box) else None
-        self._is_small = self._box_shape is not None and len(self._box_shape) == 1 and self.obs_dim <= 64
+        self._is_small = self._box_shape is not None and len(self._box_shape) == 1 and spaces.obs_dim <= 64
         self._is_plain_choice = (
             isinstance(action_space, gym.spaces.Discrete)
             and action_space.start == 0
@@ -51,10 +44,6 @@ class Predictor:
         self._bounds: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
             self._bounds = action_space.low[None], action_space.high[None]
-
-    def check_fit(self, policy: Policy) -> None:
-        """Raise a `ValueError` if ``policy`` is not one for these spaces."""
-        check_fit(policy, self._observations, self._actions)
 
     def __call__(self, policy: Policy, obs: Any, rng: np.random.Generator | None) -> np.ndarray[Any, Any]:
         """Return an action for each observation in ``obs``: the mode if ``rng`` is None, else a sample.
