@@ -17,7 +17,7 @@ import pgcore
 from pgcore.io import load_batch, save_batch
 from pgcore.io.checkpoint import FORMAT_VERSION, read_checkpoint
 from pgcore.policies import MultiDiscretePolicy
-from training.sketch import Still
+from support.sketch import Still
 
 DATA = Path(__file__).parents[1] / "data"
 CHECKPOINTS = ["multidiscrete-1.npz", "replay-1.npz"]

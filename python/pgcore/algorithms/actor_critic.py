@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pgcore._rounding import rounding, spread_of
 from pgcore.baselines import ValueNetwork
@@ -22,7 +21,7 @@ from pgcore.training.side_by_side import side_by_side
 from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
-    from pgcore._arguments import FloatArray
+    from pgcore._arguments import AnyArray, FloatArray
     from pgcore.baselines import Baseline
     from pgcore.data.batch import Batch
     from pgcore.policies import Policy
@@ -102,8 +101,8 @@ class Advantages(NamedTuple):
 
 def policy_gradient(
     policy: Policy,
-    obs: NDArray[np.generic],
-    actions: NDArray[np.generic],
+    obs: AnyArray,
+    actions: AnyArray,
     advantages: FloatArray,
     ent_coef: float = 0.0,
 ) -> FloatArray:
@@ -117,8 +116,8 @@ def policy_gradient(
 
 def gradient_statistics(
     policy: Policy,
-    obs: NDArray[np.generic],
-    actions: NDArray[np.generic],
+    obs: AnyArray,
+    actions: AnyArray,
     advantages: FloatArray,
     gradient: FloatArray,
 ) -> dict[str, float]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pgcore._arguments import state_entries
 from pgcore.algorithms.actor_critic import (
@@ -20,6 +19,7 @@ from pgcore.optim import SurrogateAscent
 from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 
 if TYPE_CHECKING:
+    from pgcore._arguments import Arrays
     from pgcore.algorithms.actor_critic import Advantages, CriticOptions
     from pgcore.data.batch import Batch
     from pgcore.training import Component
@@ -184,10 +184,10 @@ class AdaptiveCoefficient:
         elif kl < target / 1.5:
             self.value = max(self.value / 2, 1e-4 * self.initial)
 
-    def state(self) -> dict[str, NDArray[np.generic]]:
+    def state(self) -> Arrays:
         """Return the weight."""
         return {"value": np.array(self.value)}
 
-    def load_state(self, state: dict[str, NDArray[np.generic]]) -> None:
+    def load_state(self, state: Arrays) -> None:
         """Take up a weight that `state` returned; a number below 0 or not finite raises a `ValueError`."""
         self.value = float(state_entries(state, {"value": ()}, not_negative=("value",))["value"])

@@ -12,18 +12,15 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pgcore._arguments import AnyArray, Arrays
 from pgcore._version import __version__
 from pgcore.io.earlier import upgrade_checkpoint
 from pgcore.io.files import as_path, npz_path, read_members, replacing
 
-__all__ = ["CHECKPOINT_NAME", "FORMAT_VERSION", "Arrays", "read_checkpoint", "write_checkpoint"]
-
-Arrays: TypeAlias = "dict[str, NDArray[np.generic]]"
+__all__ = ["CHECKPOINT_NAME", "FORMAT_VERSION", "read_checkpoint", "write_checkpoint"]
 
 FORMAT = "pgcore-checkpoint"
 FORMAT_VERSION = 2
@@ -35,7 +32,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed member date: equal models give equal f
 
 
 def write_checkpoint(
-    path: str | os.PathLike[str], metadata: Mapping[str, object], arrays: Mapping[str, NDArray[np.generic]]
+    path: str | os.PathLike[str], metadata: Mapping[str, object], arrays: Mapping[str, AnyArray]
 ) -> Path:
     """Write ``metadata`` and ``arrays`` to one file, all or nothing.
 
@@ -143,8 +140,8 @@ def _check_members(listed: Mapping[str, int] | None, found: Mapping[str, bytes])
             raise ValueError(f"a file with another member {name} than was written")
 
 
-def _array(member: bytes) -> NDArray[np.generic]:
-    array: NDArray[np.generic] = np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
+def _array(member: bytes) -> AnyArray:
+    array: AnyArray = np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
     return array
 
 

@@ -1,17 +1,16 @@
-"""Recorded experience: a `Batch` in a file, Minari's datasets, and endless epochs over either."""
+"""Recorded experience: a `Batch` in a file, and Minari's datasets."""
 
 from __future__ import annotations
 
 import io
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
 from pgcore.data.batch import FIELDS, Batch
 from pgcore.io.earlier import EARLIER_FIELDS, with_todays_fields
@@ -21,11 +20,13 @@ from pgcore.rollout import ActionAdapter, ObservationAdapter
 if TYPE_CHECKING:
     import minari
 
+    from pgcore._arguments import AnyArray, Arrays, IntArray
+    from pgcore.rollout.types import AnySpace
+
 __all__ = [
     "FORMAT_VERSION",
     "MINARI",
     "DataLike",
-    "Demonstrations",
     "check_fit",
     "from_minari",
     "load",
@@ -76,11 +77,12 @@ def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     """
     target = npz_path(path)
     fields = {name: getattr(batch, name) for name in FIELDS}
-    arrays: dict[str, Any] = {name: array for name, array in fields.items() if array is not None}
+    arrays: Arrays = {name: array for name, array in fields.items() if array is not None}
     arrays[_CHECKSUMS] = _checksums(arrays)
     arrays[_VERSION] = np.array(FORMAT_VERSION)
+    savez: Callable[..., None] = np.savez  # whose keywords are arrays, but for one that is a bool
     with replacing(target) as file:
-        np.savez(file, **arrays)
+        savez(file, **arrays)
     return target
 
 
@@ -127,7 +129,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
         raise ValueError(f"path: expected a file with a batch, got {source} ({reason})") from error
 
 
-def load(source: DataLike, observation_space: gym.Space[Any] | None = None) -> Batch:
+def load(source: DataLike, observation_space: AnySpace | None = None) -> Batch:
     """Return recorded experience, wherever it is.
 
     Parameters
@@ -156,7 +158,7 @@ def load(source: DataLike, observation_space: gym.Space[Any] | None = None) -> B
     raise TypeError(f"demonstrations: expected a Batch, a file or 'minari:<dataset id>', got {source!r}")
 
 
-def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any] | None = None) -> Batch:
+def from_minari(dataset: minari.MinariDataset, observation_space: AnySpace | None = None) -> Batch:
     """Return all episodes of a Minari dataset as one batch, a segment each.
 
     Observations are flattened as a `Collector` does it, `Dict` and `Tuple` spaces too. Actions become those
@@ -200,7 +202,7 @@ def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any]
     return Batch.concatenate(segments)
 
 
-def check_fit(batch: Batch, obs_dim: int, action_space: gym.Space[Any]) -> None:
+def check_fit(batch: Batch, obs_dim: int, action_space: AnySpace) -> None:
     """Raise a `ValueError` unless a policy for these spaces could have met and done what is in ``batch``.
 
     Parameters
@@ -237,84 +239,7 @@ def check_fit(batch: Batch, obs_dim: int, action_space: gym.Space[Any]) -> None:
         )
 
 
-class Demonstrations:
-    """Recorded steps to learn from, shuffled anew in every epoch, and some to validate with.
-
-    Epochs follow each other without end, and any stretch of them can be had at any time: there is no state
-    to save, a run that is resumed asks for what comes next.
-
-    Parameters
-    ----------
-    batch
-        All that was recorded, at least one step.
-    validation_fraction
-        Share of the episode segments to hold out, drawn at random; rounded, but at least one and not all of
-        them. (Whole segments: steps of one episode resemble each other too much to stand on both sides.)
-    seed
-        Of that draw and of the epochs' orders.
-
-    Attributes
-    ----------
-    batch
-        As given.
-    rows
-        Row numbers of the steps to learn from: an epoch, shape (n,).
-
-    Raises
-    ------
-    ValueError
-        If ``validation_fraction`` is not 0 and there is one segment only.
-
-    Examples
-    --------
-    >>> recorded = Batch(np.zeros((3, 1)), actions=[0, 1, 2], rewards=np.ones(3), ends=[False, False, True])
-    >>> demonstrations = Demonstrations(recorded, seed=0)
-    >>> sorted(demonstrations.take(3, 6).actions.tolist())  # the second epoch
-    [0, 1, 2]
-    """
-
-    def __init__(self, batch: Batch, validation_fraction: float = 0.0, *, seed: int) -> None:
-        segments = batch.num_segments
-        if validation_fraction > 0 and segments < 2:
-            raise ValueError(
-                f"validation_fraction: expected 0 with a single episode, got {validation_fraction}"
-            )
-        num_held_out = (
-            min(max(round(validation_fraction * segments), 1), segments - 1) if validation_fraction else 0
-        )
-        rng = np.random.default_rng(seed)
-        chosen = np.isin(np.arange(segments), rng.permutation(segments)[:num_held_out])
-        held_out = np.repeat(chosen, batch.segment_lengths)
-        self.batch, self.seed = batch, seed
-        self.rows = np.flatnonzero(~held_out)
-        self._held_out = rng.permutation(np.flatnonzero(held_out))
-        self._latest = -1, self.rows
-
-    def take(self, start: int, stop: int) -> Batch:
-        """Return steps number ``start`` to ``stop`` − 1 of all epochs, each as a segment of its own."""
-        stretches = []
-        while start < stop:
-            epoch, first = divmod(start, len(self.rows))
-            stretches.append(self._epoch(epoch)[first : first + stop - start])
-            start += len(stretches[-1])
-        return self._steps(np.concatenate(stretches))
-
-    def validation(self, most: int) -> Batch | None:
-        """Return the steps that are held out, at most the first ``most`` of them; None if there are none."""
-        rows = self._held_out[:most]
-        return self._steps(rows) if len(rows) else None
-
-    def _steps(self, rows: NDArray[np.int64]) -> Batch:
-        data = self.batch
-        return Batch(data.obs[rows], data.actions[rows], data.rewards[rows], np.ones(len(rows), np.bool_))
-
-    def _epoch(self, epoch: int) -> NDArray[np.int64]:
-        if self._latest[0] != epoch:
-            self._latest = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-        return self._latest[1]
-
-
-def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+def _read_arrays(content: bytes) -> Arrays:
     if content.startswith(b"\x93NUMPY"):
         raise ValueError("a single array")
     members = read_members(content)
@@ -325,7 +250,7 @@ def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     }
 
 
-def _checksums(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _checksums(arrays: Mapping[str, AnyArray]) -> AnyArray:
     """A line about each array: its name and the checksum of its content."""
     return np.array(
         [f"{name} {zlib.crc32(np.ascontiguousarray(array).tobytes()):08x}" for name, array in arrays.items()]
@@ -349,7 +274,7 @@ def _minari_dataset(dataset_id: str) -> minari.MinariDataset:
         ) from error
 
 
-def _from_env(space: gym.Space[Any], actions: Any) -> NDArray[Any]:
+def _from_env(space: AnySpace, actions: object) -> AnyArray:
     """What `ActionAdapter.to_env` would turn into ``actions``, but for clipping."""
     array = np.asarray(actions)
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
@@ -357,7 +282,7 @@ def _from_env(space: gym.Space[Any], actions: Any) -> NDArray[Any]:
     return array.reshape(len(array), *ActionAdapter(space).action_shape)
 
 
-def _nvec(space: gym.Space[Any]) -> Any:
+def _nvec(space: AnySpace) -> int | IntArray:
     """How many values a choice has; an array for several choices."""
     if isinstance(space, gym.spaces.MultiDiscrete):
         return np.asarray(space.nvec).ravel()

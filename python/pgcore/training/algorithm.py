@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import gymnasium as gym
 import numpy as np
@@ -18,8 +18,9 @@ from pgcore._kinds import register
 from pgcore.baselines import Baseline
 from pgcore.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.policies import ObservationNormalizer, Policy
-from pgcore.rollout import Collector, close_vector_env, make_vector_env
+from pgcore.rollout import LocalSampler, Sampler, close_vector_env, make_vector_env
 from pgcore.rollout.copying import HoldsEnv
+from pgcore.rollout.sampler import AwaitedSampler
 from pgcore.rollout.seeds import checked_seed, integer_seed
 from pgcore.training import persistence
 from pgcore.training.action_scale import warn_if_out_of_scale
@@ -33,8 +34,7 @@ from pgcore.training.spaces import Spaces
 from pgcore.training.state import TrainingState
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pgcore._arguments import AnyArray
     from pgcore.data.batch import Batch
     from pgcore.rollout.types import AnySpace, AnyVectorEnv, EnvLike
     from pgcore.training.persistence import Component
@@ -43,7 +43,7 @@ __all__ = ["Algorithm"]
 
 ConfigT_co = TypeVar("ConfigT_co", bound=Config, covariant=True)
 
-_KEYWORDS = ("policy", "critic", "hidden", "activation", "seed", "num_envs", "backend")
+_KEYWORDS = ("policy", "critic", "hidden", "activation", "seed", "num_envs", "backend", "sampler")
 
 
 class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
@@ -69,6 +69,10 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         Seeds everything random. None draws one, kept in ``model.seed``.
     num_envs, backend
         Of an id: how many copies to step (by default 1), and how ("sync", "async", "native", "envpool").
+    sampler
+        Where experience comes from, a `pgcore.rollout.Sampler`; by default the environment is played in this
+        process. With one, the environment only says what the spaces are. Not saved with the model, but for
+        its state: after loading, `set_sampler` again.
     **hyperparameters
         Fields of the configuration dataclass.
 
@@ -109,7 +113,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
 
     config: ConfigT_co
     env: AnyVectorEnv | None
-    _where_episodes_are_lost = {"_collector": None}  # noqa: RUF012 - never changed
+    _where_episodes_are_lost = {"_has_begun": False}  # noqa: RUF012 - never changed
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -137,6 +141,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         seed: int | None = 0,
         num_envs: int | None = None,
         backend: str | None = None,
+        sampler: Sampler | None = None,
         **hyperparameters: object,
     ) -> None:
         config = make_config(
@@ -167,6 +172,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
                     backend=self.backend,
                 )
             )
+            self.set_sampler(sampler)
             persistence.require_saveable(self)
             warn_if_out_of_scale(self.action_space, self.policy)
         except BaseException:
@@ -208,7 +214,9 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
             self.critic.normalizer = policy.normalizer
         self.progress = 0.0
         self.logs: dict[str, float] = {}
-        self._collector: Collector | None = None
+        self._sampler: Sampler | None = None  # one of the caller's own
+        self._local: LocalSampler | None = None
+        self._has_begun = False  # whether the sampler was told to begin episodes
         self.setup()
         self._is_made = True
 
@@ -288,7 +296,11 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
 
     def components(self) -> dict[str, Component]:
         """Return what has a state to be saved besides the policy's parameters, by a name for each."""
-        parts: dict[str, Component | None] = {"critic": self.critic, "normalizer": self.policy.normalizer}
+        parts: dict[str, Component | None] = {
+            "critic": self.critic,
+            "normalizer": self.policy.normalizer,
+            "sampler": self._sampler,
+        }
         return {name: part for name, part in parts.items() if part is not None}
 
     def default_critic(self, seed: int) -> Baseline | None:
@@ -347,24 +359,49 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         return self
 
     def collect(self) -> Batch:
-        """Play the current policy for one iteration, and count its steps and episodes."""
-        assert self.env is not None
-        if self._collector is None:
-            # Not drawn from the generator: a resumed run makes a new collector where an unbroken one doesn't.
-            seed = integer_seed(np.random.SeedSequence([self.seed, self.num_updates]))
-            self._collector = Collector(self.env, self.policy, rng=self.rng, seed=seed)
-        sampler, cfg = self._collector, self.config
-        batch = sampler.collect(cfg.n_steps, whole_episodes=cfg.whole_episodes)
+        """Get one iteration's experience from the sampler, and count its steps and episodes."""
+        sampler = self.sampler
+        if not self._has_begun:
+            # Not drawn from the generator: a resumed run begins episodes where an unbroken one doesn't.
+            sampler.begin_episodes(integer_seed(np.random.SeedSequence([self.seed, self.num_updates])))
+            self._has_begun = True
+        rollout = sampler.collect(self.policy, self.config.n_steps, whole_episodes=self.config.whole_episodes)
         self.training_state.count(
-            sampler.num_env_steps,
-            episode_returns=sampler.episode_returns,
-            episode_lengths=sampler.episode_lengths,
+            rollout.num_env_steps,
+            episode_returns=rollout.episode_returns,
+            episode_lengths=rollout.episode_lengths,
         )
-        return batch
+        return rollout.batch
+
+    @property
+    def sampler(self) -> Sampler:
+        """Where experience comes from: the one that was given, or one that plays in ``env``."""
+        if self._sampler is not None:
+            return self._sampler
+        if self._local is None:
+            assert self.env is not None
+            self._local = LocalSampler(self.env, rng=self.rng)
+        return self._local
+
+    def set_sampler(self, sampler: Sampler | None) -> None:
+        """Get experience from ``sampler`` from now on; None plays in the environment.
+
+        A loaded model gives it the state that was saved.
+
+        Raises
+        ------
+        TypeError
+            If it lacks a method of `pgcore.rollout.Sampler`.
+        """
+        if sampler is not None and not isinstance(sampler, Sampler):
+            raise TypeError(f"sampler: expected a pgcore.rollout.Sampler or None, got {sampler!r}")
+        if sampler is not None and isinstance(self._sampler, AwaitedSampler):
+            sampler.load_state(self._sampler.state())
+        self._sampler, self._has_begun = sampler, False
 
     def begin_new_episodes(self) -> None:
-        """Let the next `collect` reset the environments instead of continuing their episodes."""
-        self._collector = None
+        """Let the next `collect` begin new episodes instead of continuing the running ones."""
+        self._has_begun = False
 
     def observe(self, batch: Batch) -> None:
         """Merge a batch's observations into the normaliser's statistics, after the update."""
@@ -379,7 +416,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         state: object = None,
         episode_start: object = None,
         deterministic: bool = False,
-    ) -> tuple[NDArray[Any], object]:
+    ) -> tuple[AnyArray, object]:
         """Choose actions, in the action space: clipped to a `Box`, with `Discrete`'s start added.
 
         Parameters
@@ -409,15 +446,21 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         self._keep_env(made, int(made.num_envs))
 
     def close(self) -> None:
-        """Close the environment. The model can still predict and be saved."""
-        if self.env is not None:
-            try:
-                close_vector_env(self.env)
-            finally:
-                self._keep_env(None, self.num_envs)
+        """Close the environment and a sampler. The model can still predict and be saved."""
+        try:
+            if self._sampler is not None:
+                self._sampler.close()
+        finally:
+            if self.env is not None:
+                try:
+                    close_vector_env(self.env)
+                finally:
+                    self._keep_env(None, self.num_envs)
 
     def _keep_env(self, env: AnyVectorEnv | None, num_envs: int) -> None:
-        vars(self).update(env=env, num_envs=num_envs, _collector=None)  # assigning them is refused
+        vars(self).update(
+            env=env, num_envs=num_envs, _local=None, _has_begun=False
+        )  # assigning them is refused
 
     def _made(self, env: EnvLike) -> AnyVectorEnv:
         if isinstance(env, gym.Env | VectorEnv):

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeAlias, TypedDict
 import numpy as np
 
 from pgcore import baselines, policies
-from pgcore._arguments import integer, integers
+from pgcore._arguments import Arrays, integer, integers
 from pgcore._kinds import find_class, is_shipped, kind_of, named_parameters, subclasses
 from pgcore.io import space_from_json, space_to_json
-from pgcore.io.checkpoint import Arrays, read_checkpoint, write_checkpoint
+from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import ObservationNormalizer
 from pgcore.rollout.making import checked_backend
+from pgcore.rollout.sampler import AwaitedSampler
 from pgcore.training.config import Config, make_config
 from pgcore.training.parts import Parts
 from pgcore.training.spaces import Spaces
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from pgcore.baselines import Baseline
     from pgcore.policies import Policy
+    from pgcore.rollout import Sampler
     from pgcore.rollout.types import EnvLike
     from pgcore.training.state import TrainingState
 
@@ -80,6 +82,9 @@ class Model(Protocol):
 
     def components(self) -> dict[str, Component]:
         """Return what else has a state."""
+
+    def set_sampler(self, sampler: Sampler | None, /) -> None:
+        """Get experience from there from now on."""
 
     def set_env(self, env: EnvLike, /) -> None:
         """Learn in this environment from now on."""
@@ -296,6 +301,8 @@ def _remade(kind: type[ModelT], metadata: _Metadata, arrays: Arrays) -> ModelT:
         backend=checked_backend(metadata["backend"]),
     )
     model = kind.from_parts(parts)
+    if any(name.startswith("sampler/") for name in arrays):
+        model.set_sampler(AwaitedSampler())
     model.predict_rng.bit_generator.state = metadata["state"]["predict_rng"]
     restore(model, metadata["state"], arrays)
     expected = set(snapshot(model)[1])
