@@ -29,7 +29,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 _KERNELS = {"_dispatch", "_arguments", "_rounding", "kernels"}
 _DATA = _KERNELS | {"_kinds", "_stacklevel", "data"}
 _CURVATURE = _DATA | {"curvature"}
-_MODELS = _CURVATURE | {"policies", "optim", "baselines"}
+_MODELS = _CURVATURE | {"policies", "optim", "values", "baselines"}
 _EXPERIENCE = _MODELS | {"rollout", "envs"}
 _FILES = _EXPERIENCE | {"io"}
 _TRAINING = _FILES | {"estimators", "presets", "evaluation", "callbacks", "loggers", "training"}
@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "curvature": _DATA,
     "policies": _CURVATURE,
     "optim": _CURVATURE,
-    "baselines": _DATA,
+    "values": _KERNELS | {"_kinds"},
+    "baselines": _DATA | {"values"},
     "rollout": _MODELS,
     "envs": _MODELS,
     "io": _EXPERIENCE,
@@ -109,6 +110,7 @@ NUMERIC_LAYERS = {
     "curvature",
     "optim",
     "policies",
+    "values",
     "baselines",
 }
 OUTSIDE = {"numpy", "threadpoolctl"}

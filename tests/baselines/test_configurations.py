@@ -161,6 +161,6 @@ def test_unknown_kinds(config: dict[str, str]) -> None:
         from_config(config)
     assert str(caught.value) == (
         "kind: expected one of Constant, AverageReturn, TimeDependent, LinearFeatures, ValueNetwork, "
-        "OptimalScalar, OptimalPerComponent, "
+        "OptimalScalar, OptimalPerComponent, ValueBaseline, "
         f"got {config.get('kind')!r}"
     )

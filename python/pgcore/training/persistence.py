@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeAlias, TypedDict
 
 import numpy as np
 
-from pgcore import baselines, policies
+from pgcore import baselines, policies, values
 from pgcore._arguments import Arrays, integer, integers
 from pgcore._kinds import find_class, is_shipped, kind_of, named_parameters, subclasses
+from pgcore.baselines import ValueBaseline
 from pgcore.io import space_from_json, space_to_json
 from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import ObservationNormalizer
@@ -30,7 +31,6 @@ from pgcore.training.state import GeneratorState, SavedTrainingState
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from pgcore.baselines import Baseline
     from pgcore.policies import Policy
     from pgcore.rollout import Sampler
     from pgcore.rollout.types import EnvLike
@@ -182,10 +182,11 @@ def require_saveable(model: Model) -> None:
         if again != space:
             raise ValueError(f"{name}: expected a space that equals {again}, got {type(space)} {space}")
     _require_plain_config(parts.config)
-    if not is_shipped(type(model.policy)):
-        _require_remakeable("policy", model.policy, policies.from_config)
-    if parts.critic is not None and not is_shipped(type(parts.critic)):
+    _require_remakeable("policy", model.policy, policies.from_config)
+    if parts.critic is not None:
         _require_remakeable("critic", parts.critic, baselines.from_config)
+    if isinstance(parts.critic, ValueBaseline):
+        _require_remakeable("critic", parts.critic.function, values.from_config)
     if not is_shipped(type(model)):
         try:
             metadata, arrays = _content(model)
@@ -212,10 +213,16 @@ def _require_plain_config(config: Config) -> None:
             )
 
 
-PartT = TypeVar("PartT", "Policy", "Baseline")
+class _Described(Protocol):
+    def config(self) -> Json: ...
+
+
+PartT = TypeVar("PartT", bound=_Described)
 
 
 def _require_remakeable(name: str, part: PartT, make: Callable[[Json], PartT]) -> None:
+    if is_shipped(type(part)):
+        return
     kind = type(part)
     try:
         config = _as_in_a_file(part.config())
