@@ -19,7 +19,8 @@ import sizes
 from harness import Case, copy_limit
 from pgcore import reference
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
-from pgcore.rollout.prediction import Predictor
+from pgcore.training.prediction import Predictor
+from pgcore.training.spaces import Spaces
 
 
 class PlainGaussian:
@@ -128,7 +129,7 @@ def acting_cases(dtype: np.dtype[Any]) -> Iterator[Case]:
     rng = np.random.default_rng(0)
     env = gym.make("CartPole-v1")
     policy = CategoricalPolicy(4, 2, dtype=dtype)
-    predictor = Predictor(env.observation_space, env.action_space)
+    predictor = Predictor(Spaces(env.observation_space, env.action_space))
     net = reference.MLP((4, 64, 64, 2), dtype=dtype)
     theta = policy.params
     obs = rng.standard_normal((8, 4)).astype(dtype)

@@ -33,7 +33,7 @@ _MODELS = _CURVATURE | {"policies", "optim", "values", "baselines"}
 _EXPERIENCE = _MODELS | {"rollout", "envs"}
 _FILES = _EXPERIENCE | {"io"}
 _TRAINING = _FILES | {"estimators", "presets", "evaluation", "callbacks", "loggers", "training"}
-_EVERYTHING = _TRAINING | {"algorithms", "reference", "_build_info"}
+_EVERYTHING = _TRAINING | {"algorithms", "loading", "reference", "_build_info"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
@@ -58,9 +58,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "presets": set(),  # tables of numbers
     "evaluation": _EXPERIENCE,
     "callbacks": _EXPERIENCE,
-    "loggers": _FILES,
+    "loggers": _FILES | {"callbacks"},
     "training": _TRAINING,
     "algorithms": _TRAINING,
+    "loading": _TRAINING | {"algorithms"},
     "lab": _EVERYTHING,
     "runs": _EVERYTHING,
     "plots": _EVERYTHING | {"lab", "runs"},
@@ -70,15 +71,13 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # Upward references by name, made only when asked for.
-BY_NAME = {("training", "algorithms")}
+BY_NAME: set[tuple[str, str]] = set()
 
 # Upward references of annotations alone, under `if TYPE_CHECKING`.
 ANNOTATIONS_UPWARDS: set[tuple[str, str]] = {
     ("_dispatch", "_arguments"),
     ("baselines", "policies"),
-    ("callbacks", "training"),
     ("curvature", "policies"),
-    ("loggers", "training"),
     ("optim", "policies"),
     ("values", "policies"),
 }
@@ -90,13 +89,6 @@ KNOWN_PRIVATE: set[tuple[str, str]] = {
     ("pgcore.optim.surrogate", "policy._params"),
     ("pgcore.optim.surrogate", "policy._scaling"),
     ("pgcore.optim.surrogate", "self.policy._core"),
-    ("pgcore.training.loop", "model._has_begun"),
-    ("pgcore.training.loop", "model._log"),
-    ("pgcore.training.persistence", "model._build"),
-    ("pgcore.training.persistence", "model._episode_lengths"),
-    ("pgcore.training.persistence", "model._episode_returns"),
-    ("pgcore.training.persistence", "model._predict_rng"),
-    ("pgcore.training.persistence", "model._rng"),
 }
 
 # Private names of other libraries, which offer nothing else.
@@ -261,7 +253,11 @@ def test_the_numeric_layers_need_numpy_alone() -> None:
         ),
         ("baselines", "from pgcore.policies import Policy", ["pgcore.policies.Policy"]),
         ("reference", "from pgcore.kernels import gae", ["pgcore.kernels.gae"]),
-        ("training", "import importlib\nimportlib.import_module('pgcore.algorithms')", []),
+        (
+            "training",
+            "import importlib\nimportlib.import_module('pgcore.algorithms')",
+            ["pgcore.algorithms"],
+        ),
         ("training", "import pgcore.algorithms", ["pgcore.algorithms"]),
         ("rollout", "import importlib\nimportlib.import_module('pgcore.training')", ["pgcore.training"]),
     ],

@@ -21,7 +21,7 @@ import pgcore
 from pgcore import Batch, baselines, envs, estimators, kernels, policies, rollout, training, values
 from pgcore.algorithms.ppo import AdaptiveCoefficient
 from pgcore.data import Demonstrations, Replay
-from pgcore.optim import SurrogateAscent, SurrogateReport
+from pgcore.optim import LineSearch, LineSearchReason, SurrogateAscent, SurrogateReport
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
@@ -324,8 +324,20 @@ CASES: dict[str, Case] = {
     ),
     "pgcore.envs.Recall": env_case(envs.Recall, 1),
     "pgcore.optim.SGD": Case(training.SGD, state_of),
+    "pgcore.optim.LineSearch": Case(
+        lambda: LineSearch(np.ones(2), LineSearchReason.KL, 3, 0.1, 0.2), lambda x: x._asdict()
+    ),
     "pgcore.optim.Adam": Case(
         adam, lambda x: [x.state(), vars(x)], lambda x: x.ascend(np.zeros(3), np.ones(3), 0.1)
+    ),
+    "pgcore.training.Spaces": Case(
+        lambda: training.Spaces(gym.spaces.Box(-1, 1, (2,)), gym.spaces.Discrete(3)),
+        lambda x: [x.observation, x.action, x.obs_dim],
+    ),
+    "pgcore.training.TrainingState": Case(
+        lambda: training.TrainingState(np.random.SeedSequence(1)),
+        state_of,
+        lambda x: [x.count(3, episode_returns=[1.0], episode_lengths=[3]), x.rng.random()],
     ),
     "pgcore.callbacks.CheckpointCallback": Case(
         lambda: training.CheckpointCallback("model.npz", 10), lambda x: [x.path, x.save_freq]
@@ -467,7 +479,7 @@ def one_obs(model: Any) -> np.ndarray:
 def seen_of(model: Any) -> Any:
     scalars, arrays = pgcore.training.persistence.snapshot(model)
     action, _ = model.predict(one_obs(model), deterministic=True)
-    return [scalars, arrays, model.config, np.asarray(action), model._predict_rng.bit_generator.state]
+    return [scalars, arrays, model.config, np.asarray(action), model.predict_rng.bit_generator.state]
 
 
 def learn(model: Any, num_steps: int = 200) -> Any:

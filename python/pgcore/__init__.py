@@ -17,41 +17,37 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pgcore import algorithms  # which imports none of them
 from pgcore._version import __version__
 
 if TYPE_CHECKING:
     from pgcore import baselines, envs, estimators, kernels, policies, reference, rollout
     from pgcore._build_info import build_info
     from pgcore._dispatch import get_num_threads, set_num_threads
-    from pgcore.algorithms import NPG, PPO, REINFORCE, TRPO, BehaviourCloning, OffPolicyPG
+    from pgcore.algorithms import NPG as NPG
+    from pgcore.algorithms import PPO as PPO
+    from pgcore.algorithms import REINFORCE as REINFORCE
+    from pgcore.algorithms import TRPO as TRPO
+    from pgcore.algorithms import BehaviourCloning as BehaviourCloning
+    from pgcore.algorithms import OffPolicyPG as OffPolicyPG
     from pgcore.data import Batch
     from pgcore.evaluation import evaluate_policy
-    from pgcore.training import load
+    from pgcore.loading import load
 
 _HOME = {
     "Batch": "pgcore.data",
-    "BehaviourCloning": "pgcore.algorithms",
-    "NPG": "pgcore.algorithms",
-    "OffPolicyPG": "pgcore.algorithms",
-    "PPO": "pgcore.algorithms",
-    "REINFORCE": "pgcore.algorithms",
-    "TRPO": "pgcore.algorithms",
+    **dict.fromkeys(algorithms.__all__, "pgcore.algorithms"),
     "build_info": "pgcore._build_info",
     "evaluate_policy": "pgcore.evaluation",
     "get_num_threads": "pgcore._dispatch",
-    "load": "pgcore.training",
+    "load": "pgcore.loading",
     "set_num_threads": "pgcore._dispatch",
 }
 _SUBMODULES = ("baselines", "envs", "estimators", "kernels", "policies", "reference", "rollout")
 
-__all__ = [
-    "NPG",
-    "PPO",
-    "REINFORCE",
-    "TRPO",
+__all__ = [  # noqa: PLE0604 - one table of algorithms
+    *algorithms.__all__,
     "Batch",
-    "BehaviourCloning",
-    "OffPolicyPG",
     "__version__",
     "baselines",
     "build_info",

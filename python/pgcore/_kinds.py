@@ -6,10 +6,12 @@ import importlib
 import inspect
 import sys
 import weakref
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
-__all__ = ["find_class", "is_shipped", "kind_of", "make", "named_parameters", "register"]
+__all__ = ["find_class", "is_shipped", "kind_of", "make", "named_parameters", "register", "subclasses"]
+
+ClassT = TypeVar("ClassT")
 
 _defined: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 
@@ -36,6 +38,20 @@ def register(cls: type) -> None:
     """Note a class when it is defined, so that those of scripts and functions are found too."""
     if not is_shipped(cls):
         _defined[kind_of(cls)] = cls
+
+
+def subclasses(cls: type[ClassT]) -> Iterator[type[ClassT]]:
+    """Classes derived from ``cls``, at any remove, in the order of their definition below each.
+
+    >>> class Parent: ...
+    >>> class Child(Parent): ...
+    >>> class Grandchild(Child): ...
+    >>> [found.__name__ for found in subclasses(Parent)]
+    ['Child', 'Grandchild']
+    """
+    for derived in cls.__subclasses__():
+        yield derived
+        yield from subclasses(derived)
 
 
 def find_class(name: str, kind: object, base: type[Any], shipped: Mapping[str, Any]) -> type[Any]:

@@ -16,21 +16,49 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias, TypeVar
 
 from pgcore._arguments import integer
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from pgcore.training.algorithm import Algorithm
+__all__ = [
+    "Callback",
+    "CheckpointCallback",
+    "LearningModel",
+    "ProgressBar",
+    "as_callbacks",
+    "call_all",
+    "says_stop",
+]
 
-__all__ = ["Callback", "CheckpointCallback", "ProgressBar", "as_callbacks", "call_all", "says_stop"]
 
-Callback: TypeAlias = "Callable[[Algorithm[Any]], Any]"
+class LearningModel(Protocol):
+    """What the callbacks and loggers of this package read of a model, and do with it."""
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps so far."""
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations so far."""
+
+    @property
+    def logs(self) -> dict[str, float]:
+        """Numbers of the last iteration."""
+
+    def save(self, path: str | os.PathLike[str], /) -> Path:
+        """Write the model to a file."""
 
 
-def as_callbacks(callback: Callback | Iterable[Callback] | None) -> list[Callback]:
+ModelT = TypeVar("ModelT")
+Callback: TypeAlias = Callable[[ModelT], object]
+"""Takes the model; an answer that `says_stop` ends training."""
+
+
+def as_callbacks(callback: Callback[ModelT] | Iterable[Callback[ModelT]] | None) -> list[Callback[ModelT]]:
     """``None``, one callback or several, as a list.
 
     Raises
@@ -78,7 +106,7 @@ def says_stop(answer: object) -> bool:
         raise TypeError(f"callback: expected None or one boolean to be returned, got {answer!r}") from None
 
 
-def call_all(callbacks: Iterable[Callback], model: Algorithm[Any]) -> bool:
+def call_all(callbacks: Iterable[Callback[ModelT]], model: ModelT) -> bool:
     """Call every callback, whatever the others say or raise, and return whether one of them says stop.
 
     Raises
@@ -115,7 +143,7 @@ class CheckpointCallback:
         self.save_freq = integer("save_freq", save_freq, minimum=1)
         self._saved_at = self._num_iterations = 0
 
-    def __call__(self, model: Algorithm[Any]) -> None:
+    def __call__(self, model: LearningModel) -> None:
         """Save if it is time to."""
         if model.num_iterations <= self._num_iterations or model.num_timesteps < self._saved_at:
             self._saved_at = 0
@@ -155,7 +183,7 @@ class ProgressBar:
             self._task: TaskID = self._progress.add_task("", total=total_timesteps, completed=num_timesteps)
             self._progress.start()
 
-    def __call__(self, model: Algorithm[Any]) -> None:
+    def __call__(self, model: LearningModel) -> None:
         """Move the bar, or write a line."""
         steps, reward = model.num_timesteps, f"reward {model.logs['rollout/ep_rew_mean']:.4g}"
         if self._progress is not None:
@@ -164,7 +192,7 @@ class ProgressBar:
             print(f"{steps:,}/{self._total:,} steps  {reward}", file=sys.stderr, flush=True)
             self._next_line = steps + max(1, self._total // 20)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> NoReturn:
         raise TypeError("ProgressBar: expected to stay with its terminal, got copied or pickled")
 
     def close(self) -> None:

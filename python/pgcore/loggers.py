@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from pgcore.training.algorithm import Algorithm
+    from pgcore.callbacks import LearningModel
 
 __all__ = ["STEPS", "CSVLogger", "ConsoleLogger", "number_in", "read_progress"]
 
@@ -71,12 +71,12 @@ class CSVLogger:
         self._whole = True  # nothing else is in the file
         self._rewrite(columns, kept)
 
-    def __call__(self, model: Algorithm[Any]) -> None:
+    def __call__(self, model: LearningModel) -> None:
         """Write the line of the model's last iteration, unless it is there already."""
         if model.logs and model.logs is not self._done[2]:  # every iteration makes logs of its own
             self.write(model.logs)
 
-    def write(self, row: Mapping[str, Any]) -> None:
+    def write(self, row: Mapping[str, object]) -> None:
         """Write one line; a column that was not there before is added to the whole file.
 
         Parameters
@@ -108,7 +108,7 @@ class CSVLogger:
             self._file.close()
             self._file = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         if self._file is not None:
             raise TypeError(
                 f"CSVLogger: expected a closed one to copy or pickle, got one with {self.path} open; two "
@@ -180,14 +180,14 @@ def _lines(columns: list[str], rows: Iterable[Mapping[str, str]], *, header: boo
     return text.getvalue().encode()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     value = _plain(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return repr(value) if isinstance(value, float) else " ".join(str(value).splitlines())
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A NumPy scalar, or an array of one element, as what Python has for it."""
     if isinstance(value, np.ndarray | np.generic) and value.size == 1:
         value = value.item()
@@ -219,7 +219,7 @@ class ConsoleLogger:
                 self._live = Live(console=console, refresh_per_second=8, transient=False)
                 self._live.start()
 
-    def __call__(self, model: Algorithm[Any]) -> None:
+    def __call__(self, model: LearningModel) -> None:
         """Show the iteration's numbers."""
         self.write(model.logs)
 
@@ -243,7 +243,7 @@ class ConsoleLogger:
             with contextlib.suppress(OSError):  # the terminal is gone
                 live.stop()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> NoReturn:
         raise TypeError("ConsoleLogger: expected to stay with its terminal or stream, got copied or pickled")
 
     def _table(self, logs: Mapping[str, float]) -> Table:
@@ -261,7 +261,7 @@ class ConsoleLogger:
             if group != section and section:
                 table.add_section()
             section = group
-            bar: Any = ""
+            bar: ProgressBar | str = ""
             if name == STEPS:
                 bar = ProgressBar(
                     total=self.total_timesteps, completed=min(value, self.total_timesteps), width=24
@@ -289,7 +289,7 @@ def _plain_line(logs: Mapping[str, float], total_timesteps: int) -> str:
     return "  ".join(parts)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     value = _plain(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"

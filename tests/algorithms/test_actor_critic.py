@@ -13,9 +13,9 @@ import pytest
 import pgcore
 from pgcore import NPG, PPO, TRPO, Batch
 from pgcore.algorithms.actor_critic import Advantages, gradient_statistics, policy_gradient
-from pgcore.algorithms.natural_gradient import LineSearchReason
 from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent, ValueNetwork
 from pgcore.kernels import CGStatus, gae
+from pgcore.optim.line_search import LineSearchReason
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
 from pgcore.training.side_by_side import side_by_side
 

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import pkgutil
+import re
+from pathlib import Path
+
 import pytest
 
+import pgcore
 from pgcore import REINFORCE, algorithms, presets
 from pgcore.training import make_config
 
@@ -39,3 +44,21 @@ def test_unknown_environments_are_named():
     ):
         REINFORCE.from_preset("Nothing-v0")
     assert presets.available("nothing") == {}
+
+
+def test_the_table_of_algorithms_is_what_everything_offers():
+    """One row names a class, its command and its module; type checkers are told of the same classes."""
+    assert len({entry.name for entry in algorithms.TABLE}) == len(algorithms.TABLE)
+    for entry in algorithms.TABLE:
+        kind = getattr(pgcore, entry.name)
+        assert kind is getattr(algorithms, entry.name) is algorithms.find(entry.command)
+        assert (kind.__name__, kind.command) == (entry.name, entry.command)
+        assert kind.__module__ == f"pgcore.algorithms.{entry.module}"
+        assert entry.name in pgcore.__all__
+    assert algorithms.shipped() == {entry.name: getattr(algorithms, entry.name) for entry in algorithms.TABLE}
+    for module in (pgcore, algorithms):
+        text = Path(module.__file__).read_text(encoding="utf-8")
+        told = re.findall(r"^    from pgcore\.algorithms\S* import (\w+) as \1$", text, re.MULTILINE)
+        assert sorted(told) == sorted(algorithms.__all__)
+    shipped = {found.name for found in pkgutil.iter_modules(presets.__path__)}
+    assert shipped <= set(algorithms.COMMANDS)

@@ -16,10 +16,10 @@ import pytest
 import pgcore
 from pgcore import NPG, PPO, REINFORCE, TRPO, Batch, BehaviourCloning, OffPolicyPG
 from pgcore.algorithms import actor_critic
-from pgcore.algorithms.natural_gradient import LineSearchReason
 from pgcore.algorithms.ppo import AdaptiveCoefficient
 from pgcore.baselines import ValueNetwork
 from pgcore.optim import SurrogateAscent
+from pgcore.optim.line_search import LineSearchReason
 from pgcore.policies import CategoricalPolicy
 
 LQR = "pgcore.envs:pgcore/LQR-v0"

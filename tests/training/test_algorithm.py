@@ -146,6 +146,6 @@ def test_gaussian_policies_for_boxes():
 
 def test_importing_an_algorithm_by_name_is_enough():
     """`pgcore.load` must find classes that nothing has imported yet."""
-    code = "from pgcore.training.registry import find_algorithm; print(find_algorithm('REINFORCE').__name__)"
+    code = "from pgcore import algorithms; print(algorithms.find('reinforce').__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "REINFORCE\n"

@@ -208,7 +208,7 @@ def test_newer_versions_are_named(path, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 0)
     with pytest.raises(
         ValueError,
-        match=r"expected a checkpoint of format version 0 or older, got version 1 .*written by pgcore",
+        match=r"expected a checkpoint of format version 0 or older, got version 2 .*written by pgcore",
     ):
         read_checkpoint(path)
 

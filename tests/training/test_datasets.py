@@ -91,8 +91,8 @@ def test_other_files_are_refused_by_name(rng, tmp_path):
     np.savez(path, obs=np.zeros((2, 1)), actions=[0, 1, 1], rewards=[0, 1], ends=[0, 1])
     with pytest.raises(ValueError, match=r"got .*demos.npz \(actions: expected shape \(2, ...\)"):
         load_batch(path)
-    np.savez(path, **{name: [0] for name in FIELDS[:4]}, pgcore_batch_version=2)
-    with pytest.raises(ValueError, match=r"demos.npz \(format version 2; this pgcore reads up to 1\)"):
+    np.savez(path, **{name: [0] for name in FIELDS[:4]}, pgcore_batch_version=3)
+    with pytest.raises(ValueError, match=r"demos.npz \(format version 3; this pgcore reads up to 2\)"):
         load_batch(path)
     np.savez(path, obs=np.array([{}], object), actions=[0], rewards=[0], ends=[1])
     with pytest.raises(ValueError, match=r"^path: expected a file with a batch, got .*demos.npz \(Object"):

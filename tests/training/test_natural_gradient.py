@@ -9,14 +9,13 @@ import pytest
 
 from pgcore import Batch
 from pgcore.algorithms.natural_gradient import (
-    LineSearchReason,
     NaturalGradientConfig,
-    backtrack,
     cg_logs,
     natural_gradient,
     subsample,
 )
 from pgcore.kernels import CGStatus
+from pgcore.optim.line_search import LineSearchReason, backtrack
 from support.oracles import assert_same_bits
 from support.oracles_policies import problem
 

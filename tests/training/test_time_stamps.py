@@ -12,8 +12,9 @@ from pgcore import NPG, PPO, REINFORCE, TRPO, Batch, BehaviourCloning, OffPolicy
 from pgcore.io import datasets
 from pgcore.policies import CategoricalPolicy, ObservationNormalizer
 from pgcore.rollout import Collector, ObservationAdapter, make_vector_env
-from pgcore.rollout.prediction import Predictor
 from pgcore.rollout.sync_vector import SyncVectorEnv
+from pgcore.training.prediction import Predictor
+from pgcore.training.spaces import Spaces
 
 NOW = 1_700_000_000.0
 FORMS = ("plain", "dict", "integers")
@@ -111,7 +112,7 @@ def test_a_rollout_of_single_precision_stays_so_whatever_the_policy_computes_in(
 @pytest.mark.parametrize("form", FORMS)
 def test_predicting_one_is_predicting_a_batch(form):
     policy, env = seen(form), Clock(form)
-    predictor = Predictor(env.observation_space, env.action_space)
+    predictor = Predictor(Spaces(env.observation_space, env.action_space))
     env.reset(seed=3)
     every = [env.observe() for _ in range(100)]
     batch = (

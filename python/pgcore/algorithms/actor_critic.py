@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from pgcore.baselines.optimal import OptimalBaseline
 from pgcore.data.batch import double_rewards
 from pgcore.estimators.terms import on_policy_terms
 from pgcore.kernels import gae
-from pgcore.training.algorithm import Algorithm, ConfigT
+from pgcore.training.algorithm import Algorithm
 from pgcore.training.config import Config, NonNegativeFloat, UnitInterval
 from pgcore.training.side_by_side import side_by_side
 from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
+    from pgcore._arguments import AnyArray, FloatArray
     from pgcore.baselines import Baseline
     from pgcore.data.batch import Batch
     from pgcore.policies import Policy
@@ -29,12 +30,19 @@ __all__ = [
     "ActorCritic",
     "ActorCriticConfig",
     "Advantages",
+    "CriticOptions",
     "gradient_statistics",
     "policy_gradient",
 ]
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+class CriticOptions(TypedDict, total=False):
+    """Arguments of `pgcore.baselines.ValueNetwork`: how it is fitted."""
+
+    learning_rate: float
+    batch_size: int
+    n_epochs: int
+    max_grad_norm: float | None
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,8 @@ class ActorCriticConfig(Config, ABC):
     """Fit the critic on a second thread. The numbers are the same."""
 
     @abstractmethod
-    def critic_options(self) -> dict[str, Any]:
-        """Return how the value network is to be fitted, as arguments of `pgcore.baselines.ValueNetwork`."""
+    def critic_options(self) -> CriticOptions:
+        """Return how the value network is to be fitted."""
 
 
 class Advantages(NamedTuple):
@@ -92,7 +100,11 @@ class Advantages(NamedTuple):
 
 
 def policy_gradient(
-    policy: Policy, obs: Array, actions: Array, advantages: FloatArray, ent_coef: float = 0.0
+    policy: Policy,
+    obs: AnyArray,
+    actions: AnyArray,
+    advantages: FloatArray,
+    ent_coef: float = 0.0,
 ) -> FloatArray:
     """Return (1/B) Σ_t (A_t ∇log π(a_t∣o_t) + c ∇H(π(·∣o_t))), the mean over *steps*, shape (P,)."""
     total = policy.score_product(obs, actions, advantages)
@@ -103,7 +115,11 @@ def policy_gradient(
 
 
 def gradient_statistics(
-    policy: Policy, obs: Array, actions: Array, advantages: FloatArray, gradient: FloatArray
+    policy: Policy,
+    obs: AnyArray,
+    actions: AnyArray,
+    advantages: FloatArray,
+    gradient: FloatArray,
 ) -> dict[str, float]:
     r"""Return the gradient's norm, and how far it stands out of its sampling noise.
 
@@ -121,14 +137,16 @@ def gradient_statistics(
     }
 
 
-class ActorCritic(Algorithm[ConfigT]):
+ActorCriticConfigT_co = TypeVar("ActorCriticConfigT_co", bound=ActorCriticConfig, covariant=True)
+
+
+class ActorCritic(Algorithm[ActorCriticConfigT_co]):
     """An algorithm that improves a policy by advantages from a critic.
 
     A subclass writes `improve_policy`. The critic learns at the same time, on another thread.
     """
 
     critic: Baseline
-    config: Any
 
     def default_critic(self, seed: int) -> Baseline:
         """Return a value network, to be fitted as the configuration says."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pgcore.algorithms.actor_critic import policy_gradient
 from pgcore.data import Demonstrations
-from pgcore.io.datasets import check_fit, load
+from pgcore.io.datasets import load
 from pgcore.rollout import RecordedSampler
 from pgcore.training import (
     Algorithm,
@@ -29,7 +29,7 @@ from pgcore.training.config import Range
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
     from pgcore.io.datasets import DataLike
-    from pgcore.training.persistence import EnvLike
+    from pgcore.rollout.types import EnvLike
 
 __all__ = ["BehaviourCloning", "BehaviourCloningConfig"]
 
@@ -119,6 +119,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
 
     config_class = BehaviourCloningConfig
     command = "bc"
+    demonstrations_are = "required"
     demonstrations: Demonstrations | None = None
 
     def __init__(self, env: EnvLike, *, demonstrations: DataLike, **arguments: Any) -> None:
@@ -136,7 +137,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         An observation normaliser takes up their statistics unless it has some already, as after loading.
         """
         batch = load(demonstrations, self.observation_space)
-        check_fit(batch, self.policy.obs_dim, self.action_space)
+        self.spaces.check_batch(batch)
         kept = Demonstrations(batch, self.config.validation_fraction, seed=self.seed)
         normalizer = self.policy.normalizer
         if self.config.normalize_observations and normalizer is not None and normalizer.count == 0:

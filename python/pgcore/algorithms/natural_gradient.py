@@ -1,12 +1,10 @@
-"""The natural gradient F⁻¹g: configuration, solution, and the line search of a trust region."""
+"""What algorithms share that follow the natural gradient F⁻¹g: configuration and solution."""
 
 from __future__ import annotations
 
-import enum
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,30 +15,26 @@ from pgcore.algorithms.actor_critic import (
     policy_gradient,
 )
 from pgcore.optim.optimizers import ScheduleName, clip_norm
-from pgcore.training.algorithm import ConfigT
 from pgcore.training.config import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
+    from pgcore._arguments import FloatArray
+    from pgcore.algorithms.actor_critic import CriticOptions
     from pgcore.data.batch import Batch
     from pgcore.kernels import CGResult
     from pgcore.policies import Policy
 
 __all__ = [
     "Direction",
-    "LineSearch",
-    "LineSearchReason",
     "NaturalGradient",
     "NaturalGradientConfig",
-    "backtrack",
     "cg_logs",
     "natural_gradient",
     "subsample",
 ]
-
-FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,8 @@ class NaturalGradientConfig(ActorCriticConfig):
     fisher_sub_sampling_factor: PositiveInt | None = None
     """The same for the Fisher matrix alone, in place of sub_sampling_factor."""
 
-    def critic_options(self) -> dict[str, Any]:
-        """Return the value network's settings, as arguments of `pgcore.baselines.ValueNetwork`."""
+    def critic_options(self) -> CriticOptions:
+        """Return the value network's settings."""
         return {
             "learning_rate": self.learning_rate,
             "batch_size": self.batch_size,
@@ -127,17 +121,20 @@ class Direction(NamedTuple):
         return math.sqrt(2 * kl / self.curvature) if self.curvature > 0 else 0.0
 
 
-class NaturalGradient(ActorCritic[ConfigT]):
+NaturalGradientConfigT_co = TypeVar("NaturalGradientConfigT_co", bound=NaturalGradientConfig, covariant=True)
+
+
+class NaturalGradient(ActorCritic[NaturalGradientConfigT_co]):
     """An `ActorCritic` that follows the natural gradient."""
 
     def direction(self, batch: Batch, advantages: FloatArray) -> Direction:
         """Return the natural gradient of the surrogate objective at the policy's parameters."""
         cfg, policy = self.config, self.policy
-        rows = subsample(self._rng, batch.num_steps, cfg.sub_sampling_factor)
+        rows = subsample(self.rng, batch.num_steps, cfg.sub_sampling_factor)
         data = batch.obs[rows], batch.actions[rows], advantages[rows]
         gradient = policy_gradient(policy, *data, cfg.ent_coef)
         clip_norm(gradient, None)  # raises where it is not finite
-        solution = natural_gradient(policy, batch, gradient, cfg, self._rng)
+        solution = natural_gradient(policy, batch, gradient, cfg, self.rng)
         entropy = float(np.mean(policy.entropy(batch.obs)))
         logs = {
             **gradient_statistics(policy, *data, gradient),
@@ -147,76 +144,3 @@ class NaturalGradient(ActorCritic[ConfigT]):
         }
         slope = float(gradient.astype(np.float64) @ solution.x)
         return Direction(solution.x, slope, max(solution.curvature, 0.0), logs)
-
-
-class LineSearchReason(enum.IntEnum):
-    """Why a line search ended; for one that failed, what was wrong with its last candidate."""
-
-    ACCEPTED = 0
-    """The KL lies inside its radius and the surrogate has improved."""
-    KL = 1
-    """The KL was larger than its radius."""
-    NO_IMPROVEMENT = 2
-    """The surrogate had not improved."""
-    NONFINITE = 3
-    """The KL, the surrogate or a parameter was NaN or infinite."""
-
-
-class LineSearch(NamedTuple):
-    """What `backtrack` found."""
-
-    params: FloatArray
-    """The accepted parameters, or the old ones bit for bit."""
-    reason: LineSearchReason
-    steps: int
-    """Candidates that were evaluated."""
-    kl: float
-    """KL(old‖new) of the parameters returned."""
-    improvement: float
-    """Gain of the surrogate with the parameters returned."""
-
-
-def backtrack(
-    evaluate: Callable[[FloatArray], tuple[float, float]],
-    params: FloatArray,
-    step: FloatArray,
-    *,
-    max_kl: float,
-    shrink: float,
-    max_iter: int,
-) -> LineSearch:
-    """Try θ + βʲ·step for j = 0, 1, …, until the KL is within its radius *and* the surrogate improves.
-
-    Parameters
-    ----------
-    evaluate
-        Returns the surrogate and KL(old‖new) of given parameters.
-    params, step
-        θ and the longest step, shape (P,).
-    max_kl
-        Radius.
-    shrink
-        β, between 0 and 1.
-    max_iter
-        Number of candidates to try.
-
-    Returns
-    -------
-    LineSearch
-        On failure with ``params`` themselves, and the reason.
-    """
-    before, _ = evaluate(params)
-    reason = LineSearchReason.NONFINITE
-    for j in range(max_iter):
-        candidate: FloatArray = params + np.asarray(shrink**j, params.dtype) * step
-        surrogate, kl = evaluate(candidate) if np.isfinite(candidate).all() else (math.nan, math.nan)
-        improvement = surrogate - before
-        if not (math.isfinite(improvement) and math.isfinite(kl)):
-            reason = LineSearchReason.NONFINITE
-        elif kl > max_kl:
-            reason = LineSearchReason.KL
-        elif improvement <= 0:
-            reason = LineSearchReason.NO_IMPROVEMENT
-        else:
-            return LineSearch(candidate, LineSearchReason.ACCEPTED, j + 1, kl, improvement)
-    return LineSearch(params, reason, max_iter, 0.0, 0.0)

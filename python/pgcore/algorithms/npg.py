@@ -12,7 +12,8 @@ from pgcore.algorithms.natural_gradient import NaturalGradient, NaturalGradientC
 from pgcore.training import PositiveFloat, scheduled
 
 if TYPE_CHECKING:
-    from pgcore.algorithms.actor_critic import Advantages, FloatArray
+    from pgcore._arguments import FloatArray
+    from pgcore.algorithms.actor_critic import Advantages
     from pgcore.data.batch import Batch
 
 __all__ = ["NPG", "NPGConfig"]

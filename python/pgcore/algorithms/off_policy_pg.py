@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,18 +11,16 @@ from pgcore.algorithms.policy_gradient import BaselineName, PolicyGradient, Poli
 from pgcore.data.batch import Batch, double_rewards
 from pgcore.data.replay import Replay
 from pgcore.estimators.off_policy import form_log_weights, off_policy_terms
-from pgcore.io.datasets import check_fit, load
+from pgcore.io.datasets import load
 from pgcore.kernels import effective_sample_size
 from pgcore.training import PositiveFloat, PositiveInt
 from pgcore.training.config import UnitInterval
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from pgcore._arguments import FloatArray
     from pgcore.io.datasets import DataLike
+    from pgcore.rollout.types import EnvLike
     from pgcore.training import Component
-    from pgcore.training.persistence import EnvLike
 
 __all__ = ["OffPolicyPG", "OffPolicyPGConfig"]
 
@@ -96,6 +94,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
 
     config_class = OffPolicyPGConfig
     command = "offpolicy"
+    demonstrations_are = "optional"
     demonstrations: Batch | None = None
 
     def __init__(self, env: EnvLike, *, demonstrations: DataLike | None = None, **arguments: Any) -> None:
@@ -111,7 +110,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
     def set_demonstrations(self, demonstrations: DataLike) -> None:
         """Learn from these too from now on."""
         batch = load(demonstrations, self.observation_space)
-        check_fit(batch, self.policy.obs_dim, self.action_space)
+        self.spaces.check_batch(batch)
         if batch.log_probs is None:
             raise ValueError(
                 "demonstrations: expected a batch with the log_probs of its actions, got none; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pgcore.training.config import Config, PositiveFloat, PositiveInt
 from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
+    from pgcore._arguments import FloatArray
     from pgcore.baselines import Baseline
     from pgcore.data.batch import Batch
     from pgcore.estimators.terms import StepTerms
@@ -63,14 +64,13 @@ class PolicyGradientConfig(Config):
             raise ValueError("discount_states: expected False unless whole_episodes is True, got True")
 
 
-PolicyGradientConfigT = TypeVar("PolicyGradientConfigT", bound=PolicyGradientConfig)
+PolicyGradientConfigT_co = TypeVar("PolicyGradientConfigT_co", bound=PolicyGradientConfig, covariant=True)
 
 
-class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
+class PolicyGradient(Algorithm[PolicyGradientConfigT_co], ABC):
     """An algorithm that weighs steps by returns less a baseline; a subclass writes `update`."""
 
     critic: Baseline
-    config: Any
 
     def setup(self) -> None:
         """Make the optimizer."""
@@ -110,7 +110,7 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT], ABC):
         if cfg.normalize_advantage:
             advantages = np.subtract(terms.returns, values, dtype=np.float64)
             magnitude = max(np.abs(terms.returns).max(initial=0.0), np.abs(values).max(initial=0.0))
-            weighted: Any = terms.factors * standardize(advantages, magnitude=float(magnitude))
+            weighted: FloatArray = terms.factors * standardize(advantages, magnitude=float(magnitude))
         else:
             weighted = terms.weighted_advantages(values)
         total = policy.score_product(batch.obs, batch.actions, weighted)

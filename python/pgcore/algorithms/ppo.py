@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from pgcore.optim import SurrogateAscent
 from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 
 if TYPE_CHECKING:
-    from pgcore.algorithms.actor_critic import Advantages
+    from pgcore._arguments import Arrays
+    from pgcore.algorithms.actor_critic import Advantages, CriticOptions
     from pgcore.data.batch import Batch
     from pgcore.training import Component
 
@@ -57,7 +58,7 @@ class PPOConfig(ActorCriticConfig):
     n_critic_updates: PositiveInt | None = None
     """Passes of the value network over each batch, in place of n_epochs."""
 
-    def critic_options(self) -> dict[str, Any]:
+    def critic_options(self) -> CriticOptions:
         """Return the policy's settings, but for what is said of the critic alone."""
         return {
             "learning_rate": self.critic_learning_rate or self.learning_rate,
@@ -128,7 +129,7 @@ class PPO(ActorCritic[PPOConfig]):
                 batch.actions,
                 advantages,
                 old_log_probs,
-                self._rng.permutation(batch.num_steps),
+                self.rng.permutation(batch.num_steps),
                 learning_rate=learning_rate,
                 batch_size=cfg.batch_size,
                 clip_range=clip_range,
@@ -183,10 +184,10 @@ class AdaptiveCoefficient:
         elif kl < target / 1.5:
             self.value = max(self.value / 2, 1e-4 * self.initial)
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state(self) -> Arrays:
         """Return the weight."""
         return {"value": np.array(self.value)}
 
-    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+    def load_state(self, state: Arrays) -> None:
         """Take up a weight that `state` returned; a number below 0 or not finite raises a `ValueError`."""
         self.value = float(state_entries(state, {"value": ()}, not_negative=("value",))["value"])

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pgcore.algorithms.natural_gradient import (
-    LineSearchReason,
-    NaturalGradient,
-    NaturalGradientConfig,
-    backtrack,
-    subsample,
-)
+from pgcore.algorithms.natural_gradient import NaturalGradient, NaturalGradientConfig, subsample
+from pgcore.optim.line_search import LineSearchReason, backtrack
 from pgcore.training import OpenUnitInterval, PositiveInt, scheduled
 
 if TYPE_CHECKING:
-    from pgcore.algorithms.actor_critic import Advantages, FloatArray
+    from pgcore._arguments import FloatArray
+    from pgcore.algorithms.actor_critic import Advantages
     from pgcore.data.batch import Batch
 
 __all__ = ["TRPO", "TRPOConfig"]
@@ -69,7 +65,7 @@ class TRPO(NaturalGradient[TRPOConfig]):
         longest = direction.step_size(radius)
 
         rows = subsample(
-            self._rng, batch.num_steps, cfg.line_search_sub_sampling_factor or cfg.sub_sampling_factor
+            self.rng, batch.num_steps, cfg.line_search_sub_sampling_factor or cfg.sub_sampling_factor
         )
         obs, actions, weights = batch.obs[rows], batch.actions[rows], advantages[rows]
         log_probs = policy.log_prob(obs, actions)

@@ -16,10 +16,11 @@ import tyro
 from pgcore.cli.errors import CommandError, one_line_errors, run_directory_errors
 from pgcore.cli.output import say
 from pgcore.cli.parse import parse, require_at_least
+from pgcore.loading import load
 from pgcore.rollout import make_vector_env
 from pgcore.rollout.seeds import integer_seed
 from pgcore.runs import RunDirectory
-from pgcore.training import evaluate_policy, load
+from pgcore.training import evaluate_policy
 
 if TYPE_CHECKING:
     from pgcore.training import Algorithm, Config

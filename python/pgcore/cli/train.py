@@ -13,13 +13,13 @@ from typing import Any, cast
 
 from pgcore import algorithms, presets
 from pgcore._version import __version__
-from pgcore.algorithms import BehaviourCloning, OffPolicyPG
 from pgcore.cli.errors import CommandError, one_line_errors, run_directory_errors, unwritable
 from pgcore.cli.eval import evaluate, evaluation_text
 from pgcore.cli.output import STDOUT, say
 from pgcore.cli.parse import parse
 from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
 from pgcore.cli.train_arguments import (
+    LearnsFromDemonstrations,
     ReuseArguments,
     TrainArguments,
     arguments_class,
@@ -29,9 +29,10 @@ from pgcore.cli.train_arguments import (
     resumed_arguments,
 )
 from pgcore.io.files import naming
+from pgcore.loading import load
 from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
 from pgcore.runs import RunConfig, RunDirectory
-from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger, load
+from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger
 
 __all__ = ["run"]
 
@@ -42,23 +43,25 @@ def run(arguments: list[str]) -> int:
     prog = "pgcore train"
     if not arguments or arguments[0] in ("-h", "--help"):
         say(f"usage: {prog} ALGO --env-id ID [OPTIONS]\n\nALGO is one of: {', '.join(names)}")
+        say("or module:Class, an algorithm of your own")
         say(f"Options of an algorithm: {prog} ALGO --help")
         return 0
     algorithm, *rest = arguments
-    if algorithm not in names:
-        raise CommandError(f"ALGO: expected one of {', '.join(names)}, got {algorithm!r}")
-    kind: type[Algorithm[Config]] = getattr(algorithms, names[algorithm])
+    try:
+        kind = algorithms.find(algorithm)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
     resuming = "--resume" in rest
     defaults = resumed_arguments if resuming else preset_arguments
     default = defaults(algorithm, kind, rest)
     # `TrainArguments[PPOConfig]`, say, which tyro reads.
-    parametrized: type[TrainArguments[Config]] = arguments_class(algorithm)[kind.config_class]  # type: ignore[index]
+    parametrized: type[TrainArguments[Config]] = arguments_class(kind)[kind.config_class]  # type: ignore[index]
     args = parse(
         parametrized,
         rest,
         prog=f"{prog} {algorithm}",
-        description=f"Train a policy with {names[algorithm]}, evaluate it, save all in a run directory.",
+        description=f"Train a policy with {kind.__name__}, evaluate it, save all in a run directory.",
         default=default,
     )
     if resuming:
@@ -251,7 +254,7 @@ def _model(
     if args.resume and directory is not None and directory.model_file.exists():
         model = load(directory.model_file)
         if demonstrations is not None:
-            assert isinstance(model, BehaviourCloning | OffPolicyPG)
+            assert isinstance(model, LearnsFromDemonstrations)
             model.set_demonstrations(demonstrations)
         model.set_env(args.env_id)
         return model

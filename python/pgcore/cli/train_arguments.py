@@ -9,7 +9,7 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import tyro
 
@@ -23,6 +23,7 @@ from pgcore.training import Algorithm, Config, make_config
 
 __all__ = [
     "CloneArguments",
+    "LearnsFromDemonstrations",
     "ReuseArguments",
     "TrainArguments",
     "arguments_class",
@@ -100,10 +101,22 @@ class CloneArguments(ReuseArguments[ConfigT]):
     """Recorded steps between two checkpoints."""
 
 
-def arguments_class(algorithm: str) -> type[TrainArguments[Config]]:
+@runtime_checkable
+class LearnsFromDemonstrations(Protocol):
+    """A model of a class with `Algorithm.demonstrations_are` other than "unused"."""
+
+    def set_demonstrations(self, demonstrations: str) -> None:
+        """Learn from the recorded steps in a file."""
+
+
+def arguments_class(kind: type[Algorithm[Config]]) -> type[TrainArguments[Config]]:
     """Return the class of an algorithm's arguments."""
-    classes: dict[str, type[TrainArguments[Config]]] = {"bc": CloneArguments, "offpolicy": ReuseArguments}
-    return classes.get(algorithm, TrainArguments)
+    classes: dict[str, type[TrainArguments[Config]]] = {
+        "required": CloneArguments,
+        "optional": ReuseArguments,
+        "unused": TrainArguments,
+    }
+    return classes[kind.demonstrations_are]
 
 
 def preset_arguments(
@@ -112,7 +125,7 @@ def preset_arguments(
     """Return the defaults for the environment that ``arguments`` name."""
     env_id = option_value(arguments, "env-id")
     preset = presets.available(algorithm).get(env_id or "")
-    make = arguments_class(algorithm)
+    make = arguments_class(kind)
     required: dict[str, Any] = {
         field.name: tyro.MISSING
         for field in dataclasses.fields(make)
@@ -151,7 +164,7 @@ def resumed_arguments(
     config.pop("pgcore_version", None)
     try:
         hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
-        return arguments_class(algorithm)(
+        return arguments_class(kind)(
             **{**config, "hidden": tuple(config["hidden"])},
             hyperparameters=hyperparameters,
             out=directory.path,

@@ -12,17 +12,18 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pgcore._arguments import AnyArray, Arrays
 from pgcore._version import __version__
+from pgcore.io.earlier import upgrade_checkpoint
 from pgcore.io.files import as_path, npz_path, read_members, replacing
 
 __all__ = ["CHECKPOINT_NAME", "FORMAT_VERSION", "read_checkpoint", "write_checkpoint"]
 
 FORMAT = "pgcore-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CHECKPOINT_NAME = "model.npz"
 """What a checkpoint is called inside a run directory."""
 
@@ -31,7 +32,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed member date: equal models give equal f
 
 
 def write_checkpoint(
-    path: str | os.PathLike[str], metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]
+    path: str | os.PathLike[str], metadata: Mapping[str, object], arrays: Mapping[str, AnyArray]
 ) -> Path:
     """Write ``metadata`` and ``arrays`` to one file, all or nothing.
 
@@ -75,7 +76,7 @@ def write_checkpoint(
     return target
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, object], Arrays]:
     """Read what `write_checkpoint` wrote.
 
     Parameters
@@ -86,6 +87,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     Returns
     -------
     metadata, arrays
+        What an earlier version called otherwise has today's names.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
         metadata = json.loads(members.pop(_METADATA, b"{}"))
         if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
             raise ValueError("a zip file without a pgcore model in it")
-        _check_version(source, metadata)
+        version = _checked_version(source, metadata)
         _check_members(metadata.pop("members", None), members)
         arrays = {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
     except (_NewerVersionError, MemoryError):
@@ -110,23 +112,24 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise ValueError(f"path: expected a pgcore checkpoint, got {source} ({reason})") from error
-    return metadata, arrays
+    return upgrade_checkpoint(version, metadata, arrays)
 
 
 class _NewerVersionError(ValueError):
     """The file is sound, but this version cannot read it."""
 
 
-def _check_version(source: Path, metadata: Mapping[str, Any]) -> None:
+def _checked_version(source: Path, metadata: Mapping[str, object]) -> int:
     version = metadata.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise _NewerVersionError(
             f"path: expected a checkpoint of format version {FORMAT_VERSION} or older, got version {version} "
             f"in {source} (written by pgcore {metadata.get('pgcore_version')}, this is {__version__})"
         )
+    return version
 
 
-def _check_members(listed: Any, found: Mapping[str, bytes]) -> None:
+def _check_members(listed: Mapping[str, int] | None, found: Mapping[str, bytes]) -> None:
     """Raise a `ValueError` unless the members are those that were written."""
     if listed is None:
         return
@@ -137,8 +140,8 @@ def _check_members(listed: Any, found: Mapping[str, bytes]) -> None:
             raise ValueError(f"a file with another member {name} than was written")
 
 
-def _array(member: bytes) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
+def _array(member: bytes) -> AnyArray:
+    array: AnyArray = np.lib.format.read_array(io.BytesIO(member), allow_pickle=False)
     return array
 
 

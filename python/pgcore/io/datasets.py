@@ -5,20 +5,23 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
 from pgcore.data.batch import FIELDS, Batch
+from pgcore.io.earlier import EARLIER_FIELDS, with_todays_fields
 from pgcore.io.files import as_path, npz_path, read_members, replacing
 from pgcore.rollout import ActionAdapter, ObservationAdapter
 
 if TYPE_CHECKING:
     import minari
+
+    from pgcore._arguments import AnyArray, Arrays, IntArray
+    from pgcore.rollout.types import AnySpace
 
 __all__ = [
     "FORMAT_VERSION",
@@ -33,7 +36,7 @@ __all__ = [
 
 DataLike: TypeAlias = "Batch | str | os.PathLike[str]"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MINARI = "minari:"
 """What the name of a Minari dataset begins with, where a file could stand too."""
 
@@ -74,11 +77,12 @@ def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     """
     target = npz_path(path)
     fields = {name: getattr(batch, name) for name in FIELDS}
-    arrays: dict[str, Any] = {name: array for name, array in fields.items() if array is not None}
+    arrays: Arrays = {name: array for name, array in fields.items() if array is not None}
     arrays[_CHECKSUMS] = _checksums(arrays)
     arrays[_VERSION] = np.array(FORMAT_VERSION)
+    savez: Callable[..., None] = np.savez  # whose keywords are arrays, but for one that is a bool
     with replacing(target) as file:
-        np.savez(file, **arrays)
+        savez(file, **arrays)
     return target
 
 
@@ -117,7 +121,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
             raise ValueError(f"no array {missing[0]!r} in it")
         if version > FORMAT_VERSION:
             raise ValueError(f"format version {version}; this pgcore reads up to {FORMAT_VERSION}")
-        return Batch(**arrays)
+        return Batch(**with_todays_fields(arrays))
     except MemoryError:
         raise
     except Exception as error:
@@ -125,7 +129,7 @@ def load_batch(path: str | os.PathLike[str]) -> Batch:
         raise ValueError(f"path: expected a file with a batch, got {source} ({reason})") from error
 
 
-def load(source: DataLike, observation_space: gym.Space[Any] | None = None) -> Batch:
+def load(source: DataLike, observation_space: AnySpace | None = None) -> Batch:
     """Return recorded experience, wherever it is.
 
     Parameters
@@ -154,7 +158,7 @@ def load(source: DataLike, observation_space: gym.Space[Any] | None = None) -> B
     raise TypeError(f"demonstrations: expected a Batch, a file or 'minari:<dataset id>', got {source!r}")
 
 
-def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any] | None = None) -> Batch:
+def from_minari(dataset: minari.MinariDataset, observation_space: AnySpace | None = None) -> Batch:
     """Return all episodes of a Minari dataset as one batch, a segment each.
 
     Observations are flattened as a `Collector` does it, `Dict` and `Tuple` spaces too. Actions become those
@@ -198,7 +202,7 @@ def from_minari(dataset: minari.MinariDataset, observation_space: gym.Space[Any]
     return Batch.concatenate(segments)
 
 
-def check_fit(batch: Batch, obs_dim: int, action_space: gym.Space[Any]) -> None:
+def check_fit(batch: Batch, obs_dim: int, action_space: AnySpace) -> None:
     """Raise a `ValueError` unless a policy for these spaces could have met and done what is in ``batch``.
 
     Parameters
@@ -235,18 +239,18 @@ def check_fit(batch: Batch, obs_dim: int, action_space: gym.Space[Any]) -> None:
         )
 
 
-def _read_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+def _read_arrays(content: bytes) -> Arrays:
     if content.startswith(b"\x93NUMPY"):
         raise ValueError("a single array")
     members = read_members(content)
     return {
         name: np.lib.format.read_array(io.BytesIO(members[f"{name}.npy"]), allow_pickle=False)
-        for name in (_VERSION, _CHECKSUMS, *FIELDS)
+        for name in (_VERSION, _CHECKSUMS, *FIELDS, *EARLIER_FIELDS)
         if f"{name}.npy" in members
     }
 
 
-def _checksums(arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _checksums(arrays: Mapping[str, AnyArray]) -> AnyArray:
     """A line about each array: its name and the checksum of its content."""
     return np.array(
         [f"{name} {zlib.crc32(np.ascontiguousarray(array).tobytes()):08x}" for name, array in arrays.items()]
@@ -270,7 +274,7 @@ def _minari_dataset(dataset_id: str) -> minari.MinariDataset:
         ) from error
 
 
-def _from_env(space: gym.Space[Any], actions: Any) -> NDArray[Any]:
+def _from_env(space: AnySpace, actions: object) -> AnyArray:
     """What `ActionAdapter.to_env` would turn into ``actions``, but for clipping."""
     array = np.asarray(actions)
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
@@ -278,7 +282,7 @@ def _from_env(space: gym.Space[Any], actions: Any) -> NDArray[Any]:
     return array.reshape(len(array), *ActionAdapter(space).action_shape)
 
 
-def _nvec(space: gym.Space[Any]) -> Any:
+def _nvec(space: AnySpace) -> int | IntArray:
     """How many values a choice has; an array for several choices."""
     if isinstance(space, gym.spaces.MultiDiscrete):
         return np.asarray(space.nvec).ravel()

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from pgcore.rollout.spaces import require_space
 
+if TYPE_CHECKING:
+    from pgcore._arguments import AnyArray, AnyDType
+    from pgcore.rollout.types import AnySpace
+
 __all__ = ["space_from_json", "space_to_json"]
 
-Space = spaces.Space[Any]
-Array = NDArray[Any]
 
-
-def space_to_json(space: Space) -> dict[str, Any]:
+def space_to_json(space: AnySpace) -> dict[str, object]:
     """Describe a space by what JSON can hold; `space_from_json` is the inverse.
 
     Parameters
@@ -74,7 +74,7 @@ def _is_plain_key(key: object) -> bool:
     return isinstance(key, str | int | np.integer) and not isinstance(key, bool)
 
 
-def space_from_json(description: Mapping[str, Any]) -> Space:
+def space_from_json(description: Mapping[str, object]) -> AnySpace:
     """Make the space that `space_to_json` described.
 
     Raises
@@ -88,7 +88,7 @@ def space_from_json(description: Mapping[str, Any]) -> Space:
         raise ValueError(f"description: expected one of space_to_json, got {description!r}") from error
 
 
-def _space_from_json(description: Mapping[str, Any]) -> Space:
+def _space_from_json(description: Mapping[str, Any]) -> AnySpace:  # what JSON held: the spaces check it
     kind = description["kind"]
     if kind == "Box":
         shape, dtype = tuple(description["shape"]), np.dtype(description["dtype"])
@@ -112,19 +112,19 @@ def _space_from_json(description: Mapping[str, Any]) -> Space:
     raise KeyError(kind)
 
 
-def _bound_to_json(bound: Array) -> Any:
+def _bound_to_json(bound: AnyArray) -> object:
     """One number if all are equal, else nested lists; infinities as strings, which strict JSON lacks."""
     if bound.size and (bound == bound.flat[0]).all():
         bound = bound.reshape(-1)[0]
     return _map_nested(lambda x: x if math.isfinite(x) else str(x), bound.tolist())
 
 
-def _bound_from_json(bound: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def _bound_from_json(bound: object, shape: tuple[int, ...], dtype: AnyDType) -> AnyArray:
     numbers = np.array(_map_nested(lambda x: float(x) if isinstance(x, str) else x, bound), dtype)
     return np.broadcast_to(numbers.reshape(numbers.shape or (1,) * len(shape)), shape).copy()
 
 
-def _map_nested(function: Callable[[Any], Any], value: Any) -> Any:
+def _map_nested(function: Callable[[Any], object], value: object) -> object:
     if isinstance(value, list):
         return [_map_nested(function, element) for element in value]
     return function(value)

@@ -1,7 +1,8 @@
-"""How parameters move: optimisers, schedules, the ascent of a surrogate."""
+"""How parameters move: optimisers, schedules, a surrogate's ascent, a trust region's line search."""
 
 from __future__ import annotations
 
+from pgcore.optim.line_search import LineSearch, LineSearchReason, backtrack
 from pgcore.optim.optimizers import (
     SGD,
     Adam,
@@ -17,11 +18,14 @@ from pgcore.optim.surrogate import SurrogateAscent, SurrogateReport
 __all__ = [
     "SGD",
     "Adam",
+    "LineSearch",
+    "LineSearchReason",
     "Optimizer",
     "OptimizerName",
     "ScheduleName",
     "SurrogateAscent",
     "SurrogateReport",
+    "backtrack",
     "clip_norm",
     "make_optimizer",
     "scheduled",

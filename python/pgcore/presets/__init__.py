@@ -57,7 +57,7 @@ def available(algorithm: str) -> dict[str, Preset]:
     algorithm
         Lower-case name, as on the command line.
     """
-    if importlib.util.find_spec(f"{__name__}.{algorithm}") is None:
+    if not algorithm.isidentifier() or importlib.util.find_spec(f"{__name__}.{algorithm}") is None:
         return {}
     table: dict[str, Preset] = importlib.import_module(f"{__name__}.{algorithm}").PRESETS
     return table

@@ -25,7 +25,9 @@ from pgcore.training.config import (
     UnitInterval,
     make_config,
 )
-from pgcore.training.persistence import Component, load
+from pgcore.training.persistence import Component
+from pgcore.training.spaces import Spaces
+from pgcore.training.state import TrainingState
 from pgcore.training.statistics import explained_variance, standardize
 
 __all__ = [
@@ -46,11 +48,12 @@ __all__ = [
     "PositiveInt",
     "ProgressBar",
     "ScheduleName",
+    "Spaces",
+    "TrainingState",
     "UnitInterval",
     "clip_norm",
     "evaluate_policy",
     "explained_variance",
-    "load",
     "make_config",
     "make_optimizer",
     "scheduled",

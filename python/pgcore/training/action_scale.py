@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium as gym
 
@@ -13,6 +13,7 @@ from pgcore._stacklevel import user_stacklevel
 
 if TYPE_CHECKING:
     from pgcore.policies import Policy
+    from pgcore.rollout.types import AnySpace
 
 __all__ = ["is_out_of_scale", "warn_if_out_of_scale"]
 
@@ -43,7 +44,7 @@ def is_out_of_scale(low: float, high: float, std: float = 1.0) -> bool:
     return below[1] - below[0] < _LEAST_INSIDE or is_wide
 
 
-def warn_if_out_of_scale(action_space: gym.Space[Any], policy: Policy) -> None:
+def warn_if_out_of_scale(action_space: AnySpace, policy: Policy) -> None:
     """Warn the caller of this package if a component of a box `is_out_of_scale` for a new shipped policy."""
     if not isinstance(action_space, gym.spaces.Box) or not is_shipped(type(policy)):
         return

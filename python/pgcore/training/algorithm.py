@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from pgcore import policies, presets
+from pgcore import presets
 from pgcore._arguments import integer, integers
 from pgcore._kinds import register
 from pgcore.baselines import Baseline, as_baseline
@@ -21,7 +20,6 @@ from pgcore.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import LocalSampler, Sampler, close_vector_env, make_vector_env
 from pgcore.rollout.copying import HoldsEnv
-from pgcore.rollout.prediction import Predictor
 from pgcore.rollout.sampler import AwaitedSampler
 from pgcore.rollout.seeds import checked_seed, integer_seed
 from pgcore.training import persistence
@@ -30,27 +28,33 @@ from pgcore.training.attributes import OF_A_NEW_POLICY, refuse_arguments, refuse
 from pgcore.training.config import Config, make_config
 from pgcore.training.interrupts import Interrupts
 from pgcore.training.loop import run
-from pgcore.training.persistence import WINDOW, EnvLike
-from pgcore.training.statistics import mean_or_nan
+from pgcore.training.parts import Parts
+from pgcore.training.prediction import Predictor
+from pgcore.training.spaces import Spaces
+from pgcore.training.state import TrainingState
 from pgcore.values import ValueFunction
 
 if TYPE_CHECKING:
+    from pgcore._arguments import AnyArray
     from pgcore.data.batch import Batch
+    from pgcore.rollout.types import AnySpace, AnyVectorEnv, EnvLike
     from pgcore.training.persistence import Component
 
 __all__ = ["Algorithm"]
 
-ConfigT = TypeVar("ConfigT", bound=Config)
+ConfigT_co = TypeVar("ConfigT_co", bound=Config, covariant=True)
 
 _KEYWORDS = ("policy", "critic", "hidden", "activation", "seed", "num_envs", "backend", "sampler")
 
 
-class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
+class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
     """Learns a policy from experience: collect, update, merge the normaliser's statistics, and again.
 
-    A subclass names its configuration dataclass and writes `update`. It may add `setup` (what it keeps
-    between updates), `components` (what of that must be saved) and `default_critic`. ``copy`` and ``pickle``
-    give an independent model that goes on learning in the same way, in a copy of the environment.
+    A subclass names its configuration dataclass (``config_class``) and writes `update`. It may add `setup`
+    (what it keeps between updates), `components` (what of that must be saved), `default_critic`, and
+    ``command`` (its name on the command line and among the presets; by default the class's name in lower
+    case). ``copy`` and ``pickle`` give an independent model that continues to learn in the same way, in a
+    copy of the environment.
 
     Parameters
     ----------
@@ -80,6 +84,16 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         As given or made.
     num_timesteps : int
         Environment steps that it has learned from.
+    rng : numpy.random.Generator
+        What an update draws from; its state is saved with the model.
+    predict_rng : numpy.random.Generator
+        What `predict` draws from: another one, so that acting does not change what is learned.
+    progress : float
+        Of the current `learn`, from 0 to 1; schedules read it.
+    spaces : Spaces
+        What the model has to know of its environment.
+    training_state : TrainingState
+        Counters, the last episodes, ``rng``.
     logs : dict
         The last iteration's numbers, by Stable-Baselines3's names.
 
@@ -95,22 +109,25 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     """
 
     config_class: ClassVar[type[Config]] = Config
-    _where_episodes_are_lost = {"_has_begun": False}  # noqa: RUF012 - never changed
     command: ClassVar[str]  # what the command line and the presets call it
-    config: ConfigT
-    env: VectorEnv[Any, Any, Any] | None
+    demonstrations_are: ClassVar[Literal["unused", "optional", "required"]] = "unused"
+    """Whether the constructor takes ``demonstrations=``, and the command line ``--demonstrations``."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
+    config: ConfigT_co
+    env: AnyVectorEnv | None
+    _where_episodes_are_lost = {"_has_begun": False}  # noqa: RUF012 - never changed
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         cls.command = cls.__dict__.get("command", cls.__name__.lower())
         register(cls)  # as found by `load`
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Refuse what would be misunderstood or ignored, with a message that says what to write."""
         refuse_arguments(cls.__name__, args, kwargs)
         return super().__new__(cls)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if self.__dict__.get("_is_made"):
             refuse_attribute(self, name)
         super().__setattr__(name, as_baseline(value) if isinstance(value, ValueFunction) else value)
@@ -127,7 +144,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         num_envs: int | None = None,
         backend: str | None = None,
         sampler: Sampler | None = None,
-        **hyperparameters: Any,
+        **hyperparameters: object,
     ) -> None:
         config = make_config(
             self.config_class, hyperparameters, owner=type(self).__name__, also_valid=_KEYWORDS
@@ -143,16 +160,19 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         self.seed = checked_seed(seed)
         self.num_envs, self.backend = 1 if num_envs is None else num_envs, backend or "sync"
         self.env = made = self._made(env)
-        self.num_envs = int(made.num_envs)
         try:
             self._build(
-                config=config,
-                observation_space=made.single_observation_space,
-                action_space=made.single_action_space,
-                policy=policy,
-                critic=None if critic is None else as_baseline(critic),
-                hidden=integers("hidden", hidden, minimum=1),
-                activation=activation,
+                Parts(
+                    config=config,
+                    spaces=Spaces.of(made),
+                    policy=policy,
+                    critic=None if critic is None else as_baseline(critic),
+                    hidden=integers("hidden", hidden, minimum=1),
+                    activation=activation,
+                    seed=self.seed,
+                    num_envs=int(made.num_envs),
+                    backend=self.backend,
+                )
             )
             self.set_sampler(sampler)
             persistence.require_saveable(self)
@@ -162,50 +182,104 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
                 close_vector_env(made)  # nobody else knows it
             raise
 
-    def _build(
-        self,
-        *,
-        config: Any,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
-        policy: Policy | None,
-        critic: Baseline | None,
-        hidden: tuple[int, ...],
-        activation: str,
-    ) -> None:
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """Make a model without an environment, and without a call of ``__init__``: as `load` does."""
+        model = cls.__new__(cls)
+        model.env = None
+        model._build(parts)
+        return model
+
+    def _build(self, parts: Parts) -> None:
         """Make everything but the environment, for the constructor and for loading alike."""
+        config = cast("ConfigT_co", parts.config)  # `config_class` is its class
+        self.config, self.spaces = config, parts.spaces
+        self.hidden, self.activation = parts.hidden, parts.activation
+        self.seed, self.num_envs, self.backend = parts.seed, parts.num_envs, parts.backend
         policy_seed, critic_seed, rng, predict_rng = np.random.SeedSequence(self.seed).spawn(4)
-        self.config, self.hidden, self.activation = config, hidden, activation
-        self.observation_space, self.action_space = observation_space, action_space
-        self._rng, self._predict_rng = np.random.default_rng(rng), np.random.default_rng(predict_rng)
-        self._predictor = Predictor(observation_space, action_space)
+        self.training_state, self.predict_rng = TrainingState(rng), np.random.default_rng(predict_rng)
+        self._predictor = Predictor(self.spaces)
+        policy = parts.policy
         if policy is None:
-            spread = {"init_log_std": config.init_log_std} if isinstance(action_space, gym.spaces.Box) else {}
-            policy = policies.for_spaces(
-                self._predictor.obs_dim,
-                action_space,
-                hidden=hidden,
-                activation=activation,
+            policy = self.spaces.default_policy(
+                hidden=self.hidden,
+                activation=self.activation,
                 seed=integer_seed(policy_seed),
-                **spread,
+                init_log_std=config.init_log_std,
             )
-        self._predictor.check_fit(policy)
+        self.spaces.check_policy(policy)
         if config.normalize_observations and policy.normalizer is None:
             policy.normalizer = ObservationNormalizer(policy.obs_dim)
         self.policy = policy
-        self.critic = self.default_critic(integer_seed(critic_seed)) if critic is None else critic
+        self.critic = self.default_critic(integer_seed(critic_seed)) if parts.critic is None else parts.critic
         if self.critic is not None:
             self.critic.normalizer = policy.normalizer
-        self.num_timesteps = self.num_iterations = self.num_updates = 0
-        self.progress = 0.0  # of the current `learn`, from 0 to 1; schedules read it
+        self.progress = 0.0
         self.logs: dict[str, float] = {}
-        self._episode_returns: deque[float] = deque(maxlen=WINDOW)
-        self._episode_lengths: deque[int] = deque(maxlen=WINDOW)
         self._sampler: Sampler | None = None  # one of the caller's own
         self._local: LocalSampler | None = None
         self._has_begun = False  # whether the sampler was told to begin episodes
         self.setup()
         self._is_made = True
+
+    # What it consists of
+
+    @property
+    def parts(self) -> Parts:
+        """What the model is made of, as `from_parts` takes it."""
+        return Parts(
+            config=self.config,
+            spaces=self.spaces,
+            policy=self.policy,
+            critic=self.critic,
+            hidden=self.hidden,
+            activation=self.activation,
+            seed=self.seed,
+            num_envs=self.num_envs,
+            backend=self.backend,
+        )
+
+    @property
+    def observation_space(self) -> AnySpace:
+        """Of one environment."""
+        return self.spaces.observation
+
+    @property
+    def action_space(self) -> AnySpace:
+        """Of one environment."""
+        return self.spaces.action
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """What an update draws from, and the rollouts too."""
+        return self.training_state.rng
+
+    @property
+    def num_timesteps(self) -> int:
+        """Environment steps that it has learned from."""
+        return self.training_state.num_timesteps
+
+    @num_timesteps.setter
+    def num_timesteps(self, value: int) -> None:
+        self.training_state.num_timesteps = value
+
+    @property
+    def num_iterations(self) -> int:
+        """Iterations since `learn` last counted anew."""
+        return self.training_state.num_iterations
+
+    @num_iterations.setter
+    def num_iterations(self, value: int) -> None:
+        self.training_state.num_iterations = value
+
+    @property
+    def num_updates(self) -> int:
+        """Iterations since the model was made."""
+        return self.training_state.num_updates
+
+    @num_updates.setter
+    def num_updates(self, value: int) -> None:
+        self.training_state.num_updates = value
 
     # What a subclass fills in
 
@@ -241,7 +315,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         self,
         total_timesteps: int,
         *,
-        callback: Callback | Iterable[Callback] | None = None,
+        callback: Callback[Self] | Iterable[Callback[Self]] | None = None,
         progress_bar: bool = False,
         reset_num_timesteps: bool = True,
     ) -> Self:
@@ -275,10 +349,8 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         callbacks = as_callbacks(callback)
         with Interrupts() as interrupts:
             if reset_num_timesteps:
-                self.num_timesteps = self.num_iterations = 0
-                self._episode_returns.clear()
-                self._episode_lengths.clear()
-                self._has_begun = False
+                self.training_state.restart()
+                self.begin_new_episodes()
             target = self.num_timesteps + total_timesteps
             bar = ProgressBar(target, self.num_timesteps) if progress_bar else None
             try:
@@ -296,9 +368,11 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
             sampler.begin_episodes(integer_seed(np.random.SeedSequence([self.seed, self.num_updates])))
             self._has_begun = True
         rollout = sampler.collect(self.policy, self.config.n_steps, whole_episodes=self.config.whole_episodes)
-        self._episode_returns.extend(rollout.episode_returns)
-        self._episode_lengths.extend(rollout.episode_lengths)
-        self.num_timesteps += rollout.num_env_steps
+        self.training_state.count(
+            rollout.num_env_steps,
+            episode_returns=rollout.episode_returns,
+            episode_lengths=rollout.episode_lengths,
+        )
         return rollout.batch
 
     @property
@@ -308,7 +382,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
             return self._sampler
         if self._local is None:
             assert self.env is not None
-            self._local = LocalSampler(self.env, rng=self._rng)
+            self._local = LocalSampler(self.env, rng=self.rng)
         return self._local
 
     def set_sampler(self, sampler: Sampler | None) -> None:
@@ -327,32 +401,24 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
             sampler.load_state(self._sampler.state())
         self._sampler, self._has_begun = sampler, False
 
+    def begin_new_episodes(self) -> None:
+        """Let the next `collect` begin new episodes instead of continuing the running ones."""
+        self._has_begun = False
+
     def observe(self, batch: Batch) -> None:
         """Merge a batch's observations into the normaliser's statistics, after the update."""
         if self.config.normalize_observations and self.policy.normalizer is not None:
             self.policy.normalizer.update(batch.obs)
 
-    def _log(self, train_logs: dict[str, float], num_steps: int, elapsed: float) -> None:
-        self.logs = {
-            "rollout/ep_rew_mean": mean_or_nan(self._episode_returns),
-            "rollout/ep_len_mean": mean_or_nan(self._episode_lengths),
-            "time/iterations": self.num_iterations,
-            "time/fps": int(num_steps / max(elapsed, 1e-9)),
-            "time/time_elapsed": round(elapsed, 3),
-            "time/total_timesteps": self.num_timesteps,
-            **{f"train/{name}": value for name, value in train_logs.items()},
-            "train/n_updates": self.num_updates,
-        }
-
     # Acting
 
     def predict(
         self,
-        obs: Any,
-        state: Any = None,
-        episode_start: Any = None,
+        obs: object,
+        state: object = None,
+        episode_start: object = None,
         deterministic: bool = False,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[AnyArray, object]:
         """Choose actions, in the action space: clipped to a `Box`, with `Discrete`'s start added.
 
         Parameters
@@ -368,17 +434,17 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         -------
         actions, state
         """
-        return self._predictor(self.policy, obs, None if deterministic else self._predict_rng), state
+        return self._predictor(self.policy, obs, None if deterministic else self.predict_rng), state
 
     def set_env(self, env: EnvLike) -> None:
         """Learn in another environment from now on; other spaces than the model's raise a `ValueError`."""
         made = self._made(env)
-        for name in ("observation_space", "action_space"):
-            expected, got = getattr(self, name), getattr(made, f"single_{name}")
-            if expected != got:
-                if isinstance(env, str):
-                    close_vector_env(made)
-                raise ValueError(f"env: expected {name} {expected}, got {got}")
+        try:
+            self.spaces.check_env(made)
+        except ValueError:
+            if isinstance(env, str):
+                close_vector_env(made)  # nobody else knows it
+            raise
         self._keep_env(made, int(made.num_envs))
 
     def close(self) -> None:
@@ -393,12 +459,12 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
                 finally:
                     self._keep_env(None, self.num_envs)
 
-    def _keep_env(self, env: VectorEnv[Any, Any, Any] | None, num_envs: int) -> None:
+    def _keep_env(self, env: AnyVectorEnv | None, num_envs: int) -> None:
         vars(self).update(
             env=env, num_envs=num_envs, _local=None, _has_begun=False
         )  # assigning them is refused
 
-    def _made(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
+    def _made(self, env: EnvLike) -> AnyVectorEnv:
         if isinstance(env, gym.Env | VectorEnv):
             return make_vector_env(env, seed=self.seed)
         return make_vector_env(env, num_envs=self.num_envs, backend=self.backend, seed=self.seed)
@@ -424,7 +490,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         return persistence.load_as(cls, path, env)
 
     @classmethod
-    def from_preset(cls, env_id: str, *, seed: int | None = 0, **overrides: Any) -> Self:
+    def from_preset(cls, env_id: str, *, seed: int | None = 0, **overrides: object) -> Self:
         """Make a model with the hyperparameters shipped for an environment, as ``pgcore train`` does.
 
         Parameters

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pgcore._kinds import is_shipped
 from pgcore.training.config import nearest
 
 if TYPE_CHECKING:
     from pgcore.training.algorithm import Algorithm
+    from pgcore.training.config import Config
 
 __all__ = ["OF_A_NEW_POLICY", "refuse_arguments", "refuse_attribute"]
 
@@ -20,7 +21,7 @@ _FIXED = ("hidden", "activation", "seed", "num_envs", "backend", "observation_sp
 _FIXED_IN_OURS = ("policy",)  # their optimizers and samplers hold it
 
 
-def refuse_arguments(name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+def refuse_arguments(name: str, arguments: tuple[object, ...], keywords: Mapping[str, object]) -> None:
     """Raise a `TypeError` for Stable-Baselines3's order, and for a policy that is given *and* described."""
     if len(arguments) + ("env" in keywords) > 1 or (arguments and str(arguments[0]).endswith("Policy")):
         raise TypeError(
@@ -36,7 +37,7 @@ def refuse_arguments(name: str, arguments: tuple[Any, ...], keywords: Mapping[st
             )
 
 
-def refuse_attribute(model: Algorithm[Any], name: str) -> None:
+def refuse_attribute(model: Algorithm[Config], name: str) -> None:
     """Raise an `AttributeError` if assigning ``name`` to a finished model would change nothing.
 
     Subclasses of the user's own may have attributes of their own, but for the names of hyperparameters.

@@ -26,7 +26,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 __all__ = [
     "Config",
@@ -93,7 +93,7 @@ class Config:
 
 def make_config(
     config_class: type[ConfigT],
-    hyperparameters: Mapping[str, Any],
+    hyperparameters: Mapping[str, object],
     *,
     owner: str = "",
     also_valid: Iterable[str] = (),
@@ -123,7 +123,8 @@ def make_config(
     if unknown:
         hints = "; ".join(f"{name!r}{nearest(name, [*names, *also_valid])}" for name in unknown)
         raise TypeError(f"{owner or config_class.__name__}: unknown hyperparameter {hints}")
-    return config_class(**hyperparameters)
+    make: Callable[..., ConfigT] = config_class  # which checks the types of its arguments itself
+    return make(**hyperparameters)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -137,7 +138,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else f" (valid: {', '.join(choices)})"
 
 
-def _checked(name: str, value: Any, hint: Any) -> Any:
+def _checked(name: str, value: object, hint: object) -> object:
     """``value`` as the plain Python object that ``hint`` asks for, or an error that names the field."""
     constraint = None
     if typing.get_origin(hint) is Annotated:
@@ -161,15 +162,15 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         return _checked_tuple(name, tuple(value), typing.get_args(hint))
     if origin is not None:
         return value
-    value = _converted(name, value, hint)
-    if hint is int and abs(value) >= 2**63:
+    value = _converted(name, value, cast("type", hint))
+    if hint is int and isinstance(value, int) and abs(value) >= 2**63:
         raise ValueError(f"{name}: expected an integer of 64 bits, got {value}")
     if constraint is not None and not constraint.holds(value):
         raise ValueError(f"{name}: expected {constraint.what}, got {value!r}")
     return value
 
 
-def _checked_tuple(name: str, values: tuple[Any, ...], hints: tuple[Any, ...]) -> tuple[Any, ...]:
+def _checked_tuple(name: str, values: tuple[object, ...], hints: tuple[object, ...]) -> tuple[object, ...]:
     if len(hints) == 2 and hints[1] is Ellipsis:
         hints = (hints[0],) * len(values)
     if len(values) != len(hints):
@@ -177,7 +178,7 @@ def _checked_tuple(name: str, values: tuple[Any, ...], hints: tuple[Any, ...]) -
     return tuple(_checked(name, value, hint) for value, hint in zip(values, hints, strict=True))
 
 
-def _converted(name: str, value: Any, kind: Any) -> Any:
+def _converted(name: str, value: object, kind: type) -> object:
     """``value`` as a plain ``bool``, ``int`` or ``float``; NumPy scalars are welcome."""
     # bool is an int in Python, but `n_steps=True` is a mistake.
     is_bool = isinstance(value, bool) or type(value).__name__ == "bool"

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import Self
@@ -18,7 +18,7 @@ __all__ = ["Interrupts"]
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _PATIENCE = 1.0  # seconds, from one Ctrl-C to the one that no longer waits for callbacks
 
-Handler = Callable[[int, FrameType | None], Any]
+Handler = Callable[[int, FrameType | None], object]
 
 
 class Interrupts:

@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pgcore.callbacks import Callback, call_all
 from pgcore.training import persistence
 from pgcore.training.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from pgcore.training.algorithm import Algorithm
+    from pgcore.data.batch import Batch
+    from pgcore.training.state import TrainingState
 
-__all__ = ["run"]
+__all__ = ["Learner", "iteration_logs", "run"]
 
 
-def run(model: Algorithm[Any], target: int, callbacks: Sequence[Callback], interrupts: Interrupts) -> None:
+class Learner(persistence.Model, Protocol):
+    """What an iteration needs of a model."""
+
+    progress: float
+    logs: dict[str, float]
+
+    def collect(self) -> Batch:
+        """Return the experience to learn from."""
+
+    def update(self, batch: Batch, /) -> dict[str, float]:
+        """Learn from it; return numbers for the log."""
+
+    def observe(self, batch: Batch, /) -> None:
+        """Take what is kept of it after the update."""
+
+    def begin_new_episodes(self) -> None:
+        """Leave the running episodes."""
+
+
+LearnerT = TypeVar("LearnerT", bound=Learner)
+
+
+def run(
+    model: LearnerT, target: int, callbacks: Sequence[Callback[LearnerT]], interrupts: Interrupts
+) -> None:
     """Iterate until ``model.num_timesteps`` has reached ``target`` or a callback says stop.
 
     Parameters
@@ -30,23 +55,25 @@ def run(model: Algorithm[Any], target: int, callbacks: Sequence[Callback], inter
     interrupts
         Open; let in during iterations alone.
     """
-    first, started = model.num_timesteps, time.perf_counter()
-    num_reported = model.num_updates
+    state = model.training_state
+    first, started = state.num_timesteps, time.perf_counter()
+    num_reported = state.num_updates
     train_logs: dict[str, float] = {}
 
     def report() -> bool:
         """Tell the callbacks of an iteration that they don't know yet; return whether one says stop."""
         nonlocal num_reported
-        if model.num_updates == num_reported:
+        if state.num_updates == num_reported:
             return False
-        model._log(train_logs, model.num_timesteps - first, time.perf_counter() - started)
-        num_reported = model.num_updates
+        elapsed = time.perf_counter() - started
+        model.logs = iteration_logs(state, train_logs, state.num_timesteps - first, elapsed)
+        num_reported = state.num_updates
         interrupts.impatient = True
         return call_all(callbacks, model)
 
     try:
-        while model.num_timesteps < target:
-            model.progress = model.num_timesteps / target
+        while state.num_timesteps < target:
+            model.progress = state.num_timesteps / target
             _iterate(model, interrupts, train_logs)
             if report():
                 break
@@ -54,7 +81,33 @@ def run(model: Algorithm[Any], target: int, callbacks: Sequence[Callback], inter
         report()
 
 
-def _iterate(model: Algorithm[Any], interrupts: Interrupts, train_logs: dict[str, float]) -> None:
+def iteration_logs(
+    state: TrainingState, train_logs: dict[str, float], num_steps: int, elapsed: float
+) -> dict[str, float]:
+    """Return an iteration's numbers by Stable-Baselines3's names.
+
+    Parameters
+    ----------
+    state
+        Counters and episodes.
+    train_logs
+        What `Algorithm.update` returned.
+    num_steps, elapsed
+        Environment steps and seconds since `learn` was called.
+    """
+    return {
+        "rollout/ep_rew_mean": state.mean_return,
+        "rollout/ep_len_mean": state.mean_length,
+        "time/iterations": state.num_iterations,
+        "time/fps": int(num_steps / max(elapsed, 1e-9)),
+        "time/time_elapsed": round(elapsed, 3),
+        "time/total_timesteps": state.num_timesteps,
+        **{f"train/{name}": value for name, value in train_logs.items()},
+        "train/n_updates": state.num_updates,
+    }
+
+
+def _iterate(model: Learner, interrupts: Interrupts, train_logs: dict[str, float]) -> None:
     """One iteration, all or nothing; its numbers are put into ``train_logs``."""
     before = persistence.snapshot(model)
     try:
@@ -65,19 +118,19 @@ def _iterate(model: Algorithm[Any], interrupts: Interrupts, train_logs: dict[str
         interrupts.held = True  # from here on the iteration counts
         train_logs.clear()
         train_logs.update(logs)
-        model.num_iterations += 1
-        model.num_updates += 1
+        model.training_state.num_iterations += 1
+        model.training_state.num_updates += 1
     except BaseException:
         interrupts.held = True  # comes first, and calls nothing: a second Ctrl-C has no way in between
         _put_back(model, before)
         raise
 
 
-def _put_back(model: Algorithm[Any], before: tuple[dict[str, Any], persistence.Arrays]) -> None:
+def _put_back(model: Learner, before: persistence.Snapshot) -> None:
     while True:
         try:
             persistence.restore(model, *before)
-            model._has_begun = False  # its episodes are somewhere inside the unfinished iteration
+            model.begin_new_episodes()  # the old ones are inside the unfinished iteration
             return
         except KeyboardInterrupt:  # raised into this thread by other means than a signal: once more, from the
             continue  # start

@@ -1,6 +1,6 @@
 """The whole state of a model: kept for one iteration in case it fails, or in a file.
 
-Nothing here knows what an algorithm does: it names its parts in `Algorithm.components`.
+Nothing here knows what an algorithm does, or which there are: a model names its parts.
 """
 
 from __future__ import annotations
@@ -8,18 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeAlias, TypedDict, TypeVar, cast
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv
 
 from pgcore import baselines, policies, values
-from pgcore._arguments import integer, integers
-from pgcore._kinds import is_shipped, kind_of, named_parameters
+from pgcore._arguments import Arrays, integer, integers
+from pgcore._kinds import find_class, is_shipped, kind_of, named_parameters, subclasses
 from pgcore.baselines import ValueBaseline
 from pgcore.io import space_from_json, space_to_json
 from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
@@ -27,31 +24,29 @@ from pgcore.policies import ObservationNormalizer
 from pgcore.rollout.making import checked_backend
 from pgcore.rollout.sampler import AwaitedSampler
 from pgcore.training.config import Config, make_config
-from pgcore.training.registry import find_algorithm
+from pgcore.training.parts import Parts
+from pgcore.training.spaces import Spaces
+from pgcore.training.state import GeneratorState, SavedTrainingState
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from pgcore.policies import Policy
-    from pgcore.training.algorithm import Algorithm
-    from pgcore.values.base import Learned
+    from pgcore.rollout import Sampler
+    from pgcore.rollout.types import EnvLike
+    from pgcore.training.state import TrainingState
 
 __all__ = [
-    "WINDOW",
     "Component",
-    "EnvLike",
-    "load",
+    "Model",
+    "Snapshot",
     "load_as",
+    "model_from",
     "require_saveable",
     "restore",
     "save",
     "snapshot",
 ]
-
-Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
-EnvLike: TypeAlias = "str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]"
-AlgorithmT = TypeVar("AlgorithmT", bound="Algorithm[Any]")
-
-WINDOW = 100
-"""Episodes in the running means of the log, as in Stable-Baselines3."""
 
 
 class Component(Protocol):
@@ -64,91 +59,138 @@ class Component(Protocol):
         """Take up a state."""
 
 
-def snapshot(model: Algorithm[Any]) -> tuple[dict[str, Any], Arrays]:
+class Model(Protocol):
+    """What has to be known of a model to save it and to make it again."""
+
+    config_class: ClassVar[type[Config]]
+
+    @property
+    def parts(self) -> Parts:
+        """What the model is made of."""
+
+    @property
+    def policy(self) -> Policy:
+        """What it trains."""
+
+    @property
+    def training_state(self) -> TrainingState:
+        """Counters, episodes, the generator of learning."""
+
+    @property
+    def predict_rng(self) -> Generator:
+        """Generator of acting."""
+
+    def components(self) -> dict[str, Component]:
+        """Return what else has a state."""
+
+    def set_sampler(self, sampler: Sampler | None, /) -> None:
+        """Get experience from there from now on."""
+
+    def set_env(self, env: EnvLike, /) -> None:
+        """Learn in this environment from now on."""
+
+    @classmethod
+    def from_parts(cls, parts: Parts, /) -> Self:
+        """Make a model without an environment."""
+
+
+ModelT = TypeVar("ModelT", bound=Model)
+Snapshot: TypeAlias = "tuple[SavedTrainingState, Arrays]"
+Json: TypeAlias = "dict[str, object]"
+
+
+class _SavedState(SavedTrainingState):
+    predict_rng: GeneratorState
+
+
+class _Metadata(TypedDict):
+    """What a file says of a model, besides its arrays."""
+
+    algorithm: str
+    config: Json
+    hidden: tuple[int, ...]
+    activation: str
+    seed: int
+    num_envs: int
+    backend: str
+    observation_space: Json
+    action_space: Json
+    policy: Json
+    critic: Json | None
+    state: _SavedState
+
+
+def snapshot(model: Model) -> Snapshot:
     """Return everything that an iteration changes: JSON-able values, and copies of arrays."""
-    scalars = {
-        "num_timesteps": model.num_timesteps,
-        "num_iterations": model.num_iterations,
-        "num_updates": model.num_updates,
-        "episode_returns": list(model._episode_returns),
-        "episode_lengths": list(model._episode_lengths),
-        "rng": model._rng.bit_generator.state,
-    }
-    arrays = {"policy/params": np.array(model.policy.params)}
+    arrays: Arrays = {"policy/params": np.array(model.policy.params)}
     for name, part in model.components().items():
         arrays.update({f"{name}/{key}": np.array(value) for key, value in part.state().items()})
-    return scalars, arrays
+    return model.training_state.state(), arrays
 
 
-def restore(
-    model: Algorithm[Any], scalars: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]
-) -> None:
+def restore(model: Model, state: SavedTrainingState, arrays: Arrays) -> None:
     """Put ``model`` back to where `snapshot` was taken."""
-    model.num_timesteps = scalars["num_timesteps"]
-    model.num_iterations = scalars["num_iterations"]
-    model.num_updates = scalars["num_updates"]
-    model._episode_returns = deque(scalars["episode_returns"], maxlen=WINDOW)
-    model._episode_lengths = deque(scalars["episode_lengths"], maxlen=WINDOW)
-    model._rng.bit_generator.state = scalars["rng"]
+    model.training_state.load_state(state)
     model.policy.params = arrays["policy/params"]
     for name, part in model.components().items():
         prefix = f"{name}/"
         part.load_state({key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)})
 
 
-def save(model: Algorithm[Any], path: str | os.PathLike[str]) -> Path:
+def save(model: Model, path: str | os.PathLike[str]) -> Path:
     """Write ``model`` to one file; see `Algorithm.save`."""
-    return write_checkpoint(path, *_content(model))
+    metadata, arrays = _content(model)
+    return write_checkpoint(path, cast("Json", metadata), arrays)
 
 
-def _content(model: Algorithm[Any]) -> tuple[dict[str, Any], Arrays]:
+def _content(model: Model) -> tuple[_Metadata, Arrays]:
     """Metadata and arrays of the file."""
-    scalars, arrays = snapshot(model)
-    metadata = {
+    state, arrays = snapshot(model)
+    parts = model.parts
+    metadata: _Metadata = {
         "algorithm": kind_of(type(model)),
-        "config": dataclasses.asdict(model.config),
-        "hidden": model.hidden,
-        "activation": model.activation,
-        "seed": model.seed,
-        "num_envs": model.num_envs,
-        "backend": model.backend,
-        "observation_space": space_to_json(model.observation_space),
-        "action_space": space_to_json(model.action_space),
+        "config": dataclasses.asdict(parts.config),
+        "hidden": parts.hidden,
+        "activation": parts.activation,
+        "seed": parts.seed,
+        "num_envs": parts.num_envs,
+        "backend": parts.backend,
+        "observation_space": space_to_json(parts.spaces.observation),
+        "action_space": space_to_json(parts.spaces.action),
         "policy": model.policy.config(),
-        "critic": None if model.critic is None else model.critic.config(),
-        "state": {**scalars, "predict_rng": model._predict_rng.bit_generator.state},
+        "critic": None if parts.critic is None else parts.critic.config(),
+        "state": {**state, "predict_rng": dict(model.predict_rng.bit_generator.state)},
     }
     return metadata, arrays
 
 
-def require_saveable(model: Algorithm[Any]) -> None:
+def require_saveable(model: Model) -> None:
     """Raise a `ValueError` that names what of a new model could not be saved and loaded again.
 
     Found out now, not when all steps have been learned. Spaces and configuration are written and read back;
     a policy, critic or algorithm of the user's own class is made again from what would be in the file.
     """
-    for name in ("observation_space", "action_space"):
-        space = getattr(model, name)
+    parts = model.parts
+    for name, space in (
+        ("observation_space", parts.spaces.observation),
+        ("action_space", parts.spaces.action),
+    ):
         try:
             again = space_from_json(_as_in_a_file(space_to_json(space)))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         if again != space:
             raise ValueError(f"{name}: expected a space that equals {again}, got {type(space)} {space}")
-    _require_plain_config(model.config)
-    function = model.critic.function if isinstance(model.critic, ValueBaseline) else None
-    for name, part, make in (
-        ("policy", model.policy, policies.from_config),
-        ("critic", model.critic, baselines.from_config),
-        ("critic", function, values.from_config),
-    ):
-        if part is not None and not is_shipped(type(part)):
-            _require_remakeable(name, part, make)
+    _require_plain_config(parts.config)
+    _require_remakeable("policy", model.policy, policies.from_config)
+    if parts.critic is not None:
+        _require_remakeable("critic", parts.critic, baselines.from_config)
+    if isinstance(parts.critic, ValueBaseline):
+        _require_remakeable("critic", parts.critic.function, values.from_config)
     if not is_shipped(type(model)):
-        twin: Algorithm[Any] = object.__new__(type(model))
         try:
             metadata, arrays = _content(model)
-            _rebuild(twin, _as_in_a_file(metadata), arrays)
+            _remade(type(model), _as_in_a_file(metadata), arrays)
         except Exception as error:
             raise ValueError(
                 f"{type(model).__name__}: expected a class that `load` can make again, got {error!r}; what "
@@ -171,7 +213,16 @@ def _require_plain_config(config: Config) -> None:
             )
 
 
-def _require_remakeable(name: str, part: Policy | Learned, make: Callable[[Any], Policy | Learned]) -> None:
+class _Described(Protocol):
+    def config(self) -> Json: ...
+
+
+PartT = TypeVar("PartT", bound=_Described)
+
+
+def _require_remakeable(name: str, part: PartT, make: Callable[[Json], PartT]) -> None:
+    if is_shipped(type(part)):
+        return
     kind = type(part)
     try:
         config = _as_in_a_file(part.config())
@@ -191,57 +242,46 @@ def _require_remakeable(name: str, part: Policy | Learned, make: Callable[[Any],
         )
 
 
-def _as_in_a_file(value: Any) -> Any:
-    return json.loads(json.dumps(value))
+JsonT = TypeVar("JsonT")
 
 
-def load(path: str | os.PathLike[str], env: EnvLike | None = None) -> Algorithm[Any]:
-    """Read a model of any algorithm, shipped or defined by the caller.
-
-    Classes of the caller's own (algorithms, policies, baselines) are found if they are defined by then, or if
-    the module that defines them can be imported.
-
-    Parameters
-    ----------
-    path
-        The file, or a run directory with a ``model.npz`` in it.
-    env
-        Where to learn on; without one the model can only predict. An id is made with the ``num_envs`` and
-        ``backend`` that the model was trained with; of a vector environment ``num_envs`` is taken.
-
-    Returns
-    -------
-    Algorithm
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no checkpoint, a damaged one, or the environment does not fit it.
-    """
-    return _load(path, env, None)
+def _as_in_a_file(value: JsonT) -> JsonT:
+    read_back: JsonT = json.loads(json.dumps(value))
+    return read_back
 
 
-def load_as(kind: type[AlgorithmT], path: str | os.PathLike[str], env: EnvLike | None) -> AlgorithmT:
-    """`load` for a model that has to be of class ``kind``, or of one derived from it."""
-    model = _load(path, env, kind)
-    assert isinstance(model, kind)
-    return model
-
-
-def _load(
-    path: str | os.PathLike[str], env: EnvLike | None, kind: type[Algorithm[Any]] | None
-) -> Algorithm[Any]:
+def load_as(kind: type[ModelT], path: str | os.PathLike[str], env: EnvLike | None) -> ModelT:
+    """Read a model of class ``kind``, or of one derived from it; otherwise as `pgcore.load`."""
     metadata, arrays = read_checkpoint(path)
-    algorithm = find_algorithm(metadata.get("algorithm"))
-    if kind is not None and not issubclass(algorithm, kind):
-        raise ValueError(
-            f"path: expected a {kind.__name__} checkpoint, got one of {algorithm.__name__} in {path}"
-        )
-    model: Algorithm[Any] = object.__new__(algorithm)
+    name = metadata.get("algorithm")
+    found = _derived(kind, name)
+    if found is None:
+        got = name.replace(":", ".").rpartition(".")[2] if isinstance(name, str) else repr(name)
+        raise ValueError(f"path: expected a {kind.__name__} checkpoint, got one of {got} in {path}")
+    return model_from(found, path, metadata, arrays, env)
+
+
+def _derived(kind: type[ModelT], name: object) -> type[ModelT] | None:
+    """The class that files call ``name`` if it is ``kind`` or derived from it."""
+    if name == kind_of(kind):
+        return kind
+    shipped = {kind_of(cls): cls for cls in subclasses(kind) if is_shipped(cls)}
     try:
-        _rebuild(model, metadata, arrays)
+        return find_class("algorithm", name, kind, shipped)
+    except ValueError:
+        return None
+
+
+def model_from(
+    kind: type[ModelT],
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, object],
+    arrays: Arrays,
+    env: EnvLike | None,
+) -> ModelT:
+    """Make a model of what `read_checkpoint` found at ``path``; what is missing there is a `ValueError`."""
+    try:
+        model = _remade(kind, cast("_Metadata", metadata), arrays)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"path: expected a whole checkpoint, got {path} ({error!r})") from error
     if env is not None:
@@ -249,26 +289,30 @@ def _load(
     return model
 
 
-def _rebuild(model: Algorithm[Any], metadata: dict[str, Any], arrays: Arrays) -> None:
-    model.seed = integer("seed", metadata["seed"], minimum=0)
-    model.num_envs = integer("num_envs", metadata["num_envs"], minimum=1)
-    model.backend, model.env = checked_backend(metadata["backend"]), None
+def _remade(kind: type[ModelT], metadata: _Metadata, arrays: Arrays) -> ModelT:
     policy = policies.from_config(metadata["policy"])
     if any(name.startswith("normalizer/") for name in arrays):
         policy.normalizer = ObservationNormalizer(policy.obs_dim)
-    model._build(
-        config=make_config(model.config_class, metadata["config"]),
-        observation_space=space_from_json(metadata["observation_space"]),
-        action_space=space_from_json(metadata["action_space"]),
+    critic = metadata["critic"]
+    parts = Parts(
+        config=make_config(kind.config_class, metadata["config"]),
+        spaces=Spaces(
+            space_from_json(metadata["observation_space"]), space_from_json(metadata["action_space"])
+        ),
         policy=policy,
-        critic=None if metadata["critic"] is None else baselines.from_config(metadata["critic"]),
+        critic=None if critic is None else baselines.from_config(critic),
         hidden=integers("hidden", metadata["hidden"], minimum=1),
         activation=metadata["activation"],
+        seed=integer("seed", metadata["seed"], minimum=0),
+        num_envs=integer("num_envs", metadata["num_envs"], minimum=1),
+        backend=checked_backend(metadata["backend"]),
     )
+    model = kind.from_parts(parts)
     if any(name.startswith("sampler/") for name in arrays):
         model.set_sampler(AwaitedSampler())
-    model._predict_rng.bit_generator.state = metadata["state"]["predict_rng"]
+    model.predict_rng.bit_generator.state = metadata["state"]["predict_rng"]
     restore(model, metadata["state"], arrays)
     expected = set(snapshot(model)[1])
     if expected != set(arrays):
         raise ValueError(f"arrays: expected {sorted(expected)}, got {sorted(arrays)}")
+    return model

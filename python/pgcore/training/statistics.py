@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any, TypeAlias
 
 import numpy as np
 
-from pgcore._arguments import check_shape, float_array
+from pgcore._arguments import FloatArray, check_shape, float_array
 from pgcore._rounding import spread_of
 from pgcore.policies import GaussianPolicy, Policy
 
 __all__ = ["explained_variance", "mean_or_nan", "spread", "standardize"]
-
-FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def standardize(advantages: FloatArray, *, magnitude: float = 0.0) -> FloatArray:

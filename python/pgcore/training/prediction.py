@@ -10,13 +10,14 @@ import gymnasium as gym
 import numpy as np
 from numpy import ndarray
 
-from pgcore.rollout import ActionAdapter, ObservationAdapter
 from pgcore.rollout.faults import describe
 from pgcore.rollout.outcomes import not_finite
-from pgcore.rollout.spaces import check_fit
 
 if TYPE_CHECKING:
+    from pgcore._arguments import AnyArray
     from pgcore.policies import Policy
+    from pgcore.rollout.types import AnySpace
+    from pgcore.training.spaces import Spaces
 
 __all__ = ["Predictor"]
 
@@ -26,37 +27,27 @@ class Predictor:
 
     Parameters
     ----------
-    observation_space, action_space
+    spaces
         Of one environment.
-
-    Attributes
-    ----------
-    obs_dim : int
-        Length of a flattened observation.
     """
 
-    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+    def __init__(self, spaces: Spaces) -> None:
+        observation_space, action_space = spaces.observation, spaces.action
         self._space = observation_space
-        self._observations = ObservationAdapter(observation_space)
-        self._actions = ActionAdapter(action_space)
-        self.obs_dim = self._observations.dim
+        self._observations, self._actions = spaces.observations, spaces.actions
         self._box_shape = observation_space.shape if isinstance(observation_space, gym.spaces.Box) else None
-        self._is_small = self._box_shape is not None and len(self._box_shape) == 1 and self.obs_dim <= 64
+        self._is_small = self._box_shape is not None and len(self._box_shape) == 1 and spaces.obs_dim <= 64
         self._is_plain_choice = (
             isinstance(action_space, gym.spaces.Discrete)
             and action_space.start == 0
             and action_space.dtype == np.int64
         )
         self._is_box = isinstance(action_space, gym.spaces.Box)
-        self._bounds: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None
+        self._bounds: tuple[AnyArray, AnyArray] | None = None
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
             self._bounds = action_space.low[None], action_space.high[None]
 
-    def check_fit(self, policy: Policy) -> None:
-        """Raise a `ValueError` if ``policy`` is not one for these spaces."""
-        check_fit(policy, self._observations, self._actions)
-
-    def __call__(self, policy: Policy, obs: Any, rng: np.random.Generator | None) -> np.ndarray[Any, Any]:
+    def __call__(self, policy: Policy, obs: object, rng: np.random.Generator | None) -> AnyArray:
         """Return an action for each observation in ``obs``: the mode if ``rng`` is None, else a sample.
 
         Parameters
@@ -109,7 +100,7 @@ class Predictor:
             actions = self._actions.to_env(actions)
         return actions[0] if single else actions
 
-    def _flattened(self, obs: Any) -> tuple[ndarray[Any, Any], bool]:
+    def _flattened(self, obs: object) -> tuple[AnyArray, bool]:
         """Any observation or batch of them as finite rows, and whether it is one."""
         if not isinstance(self._space, gym.spaces.Tuple):
             _refuse_outcome(obs)
@@ -122,7 +113,7 @@ class Predictor:
         self._require_finite(flat, single)
         return flat, single
 
-    def _require_finite(self, flat: np.ndarray[Any, Any], single: bool) -> None:
+    def _require_finite(self, flat: AnyArray, single: bool) -> None:
         if (lost := not_finite(flat)) is not None:
             _, row, value = lost
             column = int(np.flatnonzero(~np.isfinite(flat[row]))[0])
@@ -130,7 +121,7 @@ class Predictor:
             raise ValueError(f"{component}: expected a finite number, got {value}{_in_row(row, single)}")
 
 
-def _require_finite_actions(actions: np.ndarray[Any, Any], single: bool) -> None:
+def _require_finite_actions(actions: AnyArray, single: bool) -> None:
     if (lost := not_finite(actions, "component")) is not None:
         component, row, value = lost
         raise ValueError(
@@ -143,7 +134,7 @@ def _in_row(row: int, single: bool) -> str:
     return "" if single else f" in row {row}"
 
 
-def _num_rows(space: Any, obs: Any, name: str) -> int | None:
+def _num_rows(space: AnySpace, obs: object, name: str) -> int | None:
     """How many observations of a space ``obs`` holds along a first axis of its own; None if it is one."""
     if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
         counts = {_num_rows(one, value, one_name) for one, value, one_name in _parts_of(space, obs, name)}
@@ -168,7 +159,9 @@ def _num_rows(space: Any, obs: Any, name: str) -> int | None:
     )
 
 
-def _parts_of(space: Any, obs: Any, name: str) -> list[tuple[Any, Any, str]]:
+def _parts_of(
+    space: gym.spaces.Dict | gym.spaces.Tuple[Any], obs: object, name: str
+) -> list[tuple[AnySpace, object, str]]:
     """Each part of a `Dict` or `Tuple` space, with its share of ``obs`` and its name."""
     if isinstance(space, gym.spaces.Dict):
         if not isinstance(obs, Mapping) or any(key not in obs for key in space.spaces):
@@ -181,7 +174,7 @@ def _parts_of(space: Any, obs: Any, name: str) -> list[tuple[Any, Any, str]]:
     return [(part, obs[i], f"{name}[{i}]") for i, part in enumerate(space.spaces)]
 
 
-def _refuse_outcome(obs: Any) -> None:
+def _refuse_outcome(obs: object) -> None:
     """Say what is wrong with all that `reset` or `step` returned."""
     if isinstance(obs, tuple) and len(obs) in (2, 5) and isinstance(obs[-1], dict):
         call, values = {
