@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": _KERNELS,
     "curvature": _DATA,
     "policies": _CURVATURE,
-    "optim": _CURVATURE,
+    "optim": _CURVATURE | {"policies"},
     "baselines": _DATA,
     "rollout": _MODELS,
     "envs": _MODELS,

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pgcore._arguments import check_shape, float_array, float_dtype, integer, real
-from pgcore.policies.base import Policy
+from pgcore.policies.compiled import CompiledPolicy
 
 __all__ = ["GaussianPolicy"]
 
 
-class GaussianPolicy(Policy):
+class GaussianPolicy(CompiledPolicy):
     r"""A normal distribution over actions whose mean is a network of the observation.
 
     .. math:: \pi_\theta(a \mid o) = \mathcal N\bigl(a; \mu_\theta(o), \Sigma\bigr), \qquad
@@ -77,8 +77,7 @@ class GaussianPolicy(Policy):
     ) -> None:
         self.act_dim = A = integer("act_dim", act_dim, minimum=1)
         self.init_log_std = real("init_log_std", init_log_std)
-        self.action_dtype = float_dtype("dtype", dtype)
-        self.action_shape = (A,)
+        action_dtype = float_dtype("dtype", dtype)
         self.covariance: str | np.ndarray[Any, Any]
         tril = None
         if isinstance(covariance, str):
@@ -87,32 +86,34 @@ class GaussianPolicy(Policy):
                     f"covariance: expected 'diagonal', 'full', 'state' or an (A, A) array, got {covariance!r}"
                 )
             self.covariance = kind = covariance
-            _check_range("init_log_std", self.init_log_std, self.action_dtype, full=kind == "full")
+            _check_range("init_log_std", self.init_log_std, action_dtype, full=kind == "full")
         else:
             kind = "fixed"
             self.covariance = _positive_definite(covariance, A)
             tril = np.ascontiguousarray(np.linalg.cholesky(self.covariance))
-            _check_range("covariance", np.log(np.abs(tril).max()), self.action_dtype)
-            _check_range("covariance", np.log(tril.diagonal().min()), self.action_dtype)
+            _check_range("covariance", np.log(np.abs(tril).max()), action_dtype)
+            _check_range("covariance", np.log(tril.diagonal().min()), action_dtype)
+        free = np.full(A if kind == "diagonal" else 0, self.init_log_std)
+        if kind == "full":
+            rows, columns = np.tril_indices(A)
+            free = np.where(rows == columns, self.init_log_std, 0.0)
         super().__init__(
             obs_dim,
             2 * A if kind == "state" else A,
+            (A,),
             (kind, [A], self.init_log_std, tril),
+            free=free,
             hidden=hidden,
             activation=activation,
             dtype=dtype,
             seed=seed,
         )
-        if kind == "diagonal":
-            self._params[-A:] = self.init_log_std
-        elif kind == "full":
-            rows, columns = np.tril_indices(A)
-            self._params[-len(rows) :] = np.where(rows == columns, self.init_log_std, 0.0)
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments but the seed."""
         covariance = self.covariance if isinstance(self.covariance, str) else self.covariance.tolist()
         return {
-            **self._network_arguments(),
+            **self.network_arguments(),
             "act_dim": self.act_dim,
             "covariance": covariance,
             "init_log_std": self.init_log_std,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
+from pgcore._arguments import FloatArray, bool_array, check_shape, float_array
 from pgcore.rollout import ActionAdapter, ObservationAdapter
 from pgcore.rollout.faults import describe
 from pgcore.rollout.outcomes import not_finite
@@ -18,7 +20,46 @@ from pgcore.rollout.spaces import check_fit
 if TYPE_CHECKING:
     from pgcore.policies import Policy
 
-__all__ = ["Predictor"]
+__all__ = ["Memory", "Predictor"]
+
+
+class Memory:
+    """What a policy with memory remembers from one `Predictor` call to the next.
+
+    Parameters
+    ----------
+    state
+        That of the call before, which is not changed; None at first.
+    episode_start
+        Which of the observations begin an episode: one flag, or one for each; None for no more than ``state``
+        says.
+    """
+
+    def __init__(self, state: FloatArray | None, episode_start: ArrayLike | None) -> None:
+        self.state = state
+        self._episode_start = episode_start
+
+    def recalled(self, policy: Policy, num_rows: int) -> FloatArray | None:
+        """Return the memory before an observation in each row, to be overwritten; None if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the state or the flags are not for that many rows.
+        """
+        fresh = policy.initial_state(num_rows)
+        if fresh is None:
+            return None
+        if self.state is not None:
+            state = float_array("state", self.state, fresh.dtype)
+            check_shape("state", state, fresh.shape)
+            begins = np.zeros(num_rows, np.bool_)
+            if self._episode_start is not None:
+                flags = np.atleast_1d(np.asarray(self._episode_start))
+                begins = bool_array("episode_start", flags, (num_rows,))
+            fresh[~begins] = state[~begins]
+        self.state = fresh
+        return fresh
 
 
 class Predictor:
@@ -56,7 +97,9 @@ class Predictor:
         """Raise a `ValueError` if ``policy`` is not one for these spaces."""
         check_fit(policy, self._observations, self._actions)
 
-    def __call__(self, policy: Policy, obs: Any, rng: np.random.Generator | None) -> np.ndarray[Any, Any]:
+    def __call__(
+        self, policy: Policy, obs: Any, rng: np.random.Generator | None, memory: Memory | None = None
+    ) -> np.ndarray[Any, Any]:
         """Return an action for each observation in ``obs``: the mode if ``rng`` is None, else a sample.
 
         Parameters
@@ -68,6 +111,8 @@ class Predictor:
             such stacks for `Dict` and `Tuple` spaces).
         rng
             Source of the noise.
+        memory
+            What a policy with memory remembers; it is given the memory after these observations.
 
         Returns
         -------
@@ -94,10 +139,11 @@ class Predictor:
                 self._require_finite(flat, single)
         else:
             flat, single = self._flattened(obs)
+        state = () if memory is None else (memory.recalled(policy, len(flat)),)
         if rng is None:
-            actions = policy.mode(flat)
+            actions = policy.mode(flat, *state)
         else:
-            actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0])
+            actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0], *state)
         if self._is_plain_choice:
             return actions[0] if single else actions
         if self._is_box and not (single and isfinite(sum(actions[0].tolist()))):

@@ -21,7 +21,7 @@ from pgcore.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import Collector, close_vector_env, make_vector_env
 from pgcore.rollout.copying import HoldsEnv
-from pgcore.rollout.prediction import Predictor
+from pgcore.rollout.prediction import Memory, Predictor
 from pgcore.rollout.seeds import checked_seed, integer_seed
 from pgcore.training import persistence
 from pgcore.training.action_scale import warn_if_out_of_scale
@@ -319,7 +319,8 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         obs
             One raw observation, or a batch of them along a new first axis.
         state, episode_start
-            For Stable-Baselines3's sake: ``state`` is handed back, ``episode_start`` is not read.
+            For a policy with memory: what the call before returned, and which observations begin an episode
+            (one flag, or one for each). Other policies read neither, and ``state`` comes back.
         deterministic
             The most likely action instead of a random one.
 
@@ -327,7 +328,11 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         -------
         actions, state
         """
-        return self._predictor(self.policy, obs, None if deterministic else self._predict_rng), state
+        rng = None if deterministic else self._predict_rng
+        if not self.policy.has_memory:
+            return self._predictor(self.policy, obs, rng), state
+        memory = Memory(state, episode_start)
+        return self._predictor(self.policy, obs, rng, memory), memory.state
 
     def set_env(self, env: EnvLike) -> None:
         """Learn in another environment from now on; other spaces than the model's raise a `ValueError`."""
