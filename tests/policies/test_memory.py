@@ -6,15 +6,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from own_families import RunningSum
 
 import pgcore
-from oracles import assert_close, assert_same_bits
 from pgcore import NPG, PPO, REINFORCE, TRPO, Batch, BehaviourCloning
 from pgcore.estimators import maximum_likelihood_gradient, off_policy_gradient, policy_gradient
 from pgcore.optim import ScoreAscent
 from pgcore.policies import CategoricalPolicy, segments_of
 from pgcore.rollout import Collector
+from support.oracles import assert_close, assert_same_bits
+from support.own_families import RunningSum
 
 RECALL = "pgcore.envs:pgcore/Recall-v0"
 MODES = list(AutoresetMode)

@@ -11,11 +11,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 from gymnasium import spaces
-from own_families import SquashedGaussian, Wrapped
 
 import pgcore
-from oracles import assert_close, assert_same_bits
-from oracles_policies import FAMILIES
 from pgcore import NPG, PPO, REINFORCE, TRPO, Batch, BehaviourCloning
 from pgcore.estimators import maximum_likelihood_gradient, off_policy_gradient, policy_gradient
 from pgcore.optim import ScoreAscent, SurrogateAscent
@@ -27,6 +24,9 @@ from pgcore.policies import (
     entropy_of,
     from_config,
 )
+from support.oracles import assert_close, assert_same_bits
+from support.oracles_policies import FAMILIES
+from support.own_families import SquashedGaussian, Wrapped
 
 EMPIRICAL = {"fisher": "empirical"}
 

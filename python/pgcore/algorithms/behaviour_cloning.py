@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 
 from pgcore.algorithms.actor_critic import policy_gradient, require_entropy, require_no_memory
-from pgcore.io.datasets import Demonstrations, check_fit, load
+from pgcore.data import Demonstrations
+from pgcore.io.datasets import check_fit, load
 from pgcore.policies import entropy_of
+from pgcore.rollout import RecordedSampler
 from pgcore.training import (
     Algorithm,
     Component,
@@ -141,6 +143,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         if self.config.normalize_observations and normalizer is not None and normalizer.count == 0:
             normalizer.update(batch.obs[kept.rows])
         self.demonstrations = kept
+        self.set_sampler(RecordedSampler(kept, position=self.num_updates * self.config.n_steps))
 
     def setup(self) -> None:
         """Make the optimizer."""
@@ -158,9 +161,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         """Take the next ``n_steps`` demonstrated steps, each a segment of its own, and count them."""
         if self.demonstrations is None:
             raise ValueError("demonstrations: expected some to learn from, got none; call set_demonstrations")
-        n_steps = self.config.n_steps
-        self.num_timesteps += n_steps
-        return self.demonstrations.take(self.num_updates * n_steps, (self.num_updates + 1) * n_steps)
+        return super().collect()
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Make one pass of minibatch ascent over the batch."""

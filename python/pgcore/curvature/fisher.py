@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from pgcore._arguments import FloatArray, check_shape, float_array, integer, real
+from pgcore._arguments import BoolArray, FloatArray, IntArray, check_shape, float_array, integer, real
 from pgcore.kernels import CGResult, CGStatus
 from pgcore.kernels.cg import adapted_operator
 
@@ -31,8 +31,8 @@ class FisherOrigin(NamedTuple):
     params: FloatArray
     normalizer: ObservationNormalizer | None
     rows: FloatArray
-    actions: NDArray[np.floating[Any] | np.int64] | None
-    starts: NDArray[np.int64] | None
+    actions: FloatArray | IntArray | None
+    starts: IntArray | None
     max_cache_bytes: float
 
     def frozen_policy(self) -> Policy:
@@ -142,19 +142,19 @@ class Fisher:
         diagonal += self.damping
         return diagonal
 
-    def dense(self) -> NDArray[Any]:
+    def dense(self) -> FloatArray:
         """Return F + damping·I as an array (P, P): P products, and memory for P² numbers."""
         matrix = self._undamped()
         matrix[np.diag_indices_from(matrix)] += self.damping
         return matrix
 
-    def _undamped(self) -> NDArray[Any]:
+    def _undamped(self) -> FloatArray:
         """F as an array."""
         columns = np.eye(self.shape[0], dtype=self.dtype)
         matrix = np.empty_like(columns)
         for column, out in zip(columns, matrix, strict=True):
             self._products.multiply(column, out)
-        symmetric: NDArray[Any] = (matrix + matrix.T) / 2
+        symmetric: FloatArray = (matrix + matrix.T) / 2
         return symmetric
 
     def solve(
@@ -234,7 +234,7 @@ class Fisher:
         if not (np.isfinite(matrix).all() and np.isfinite(rhs).all()):
             return np.full_like(g, np.nan)
         eigenvalues, vectors = np.linalg.eigh(matrix)
-        regular: Any
+        regular: BoolArray | slice
         if self.damping:
             eigenvalues, regular = np.maximum(eigenvalues, 0.0) + self.damping, slice(None)
         else:  # below the rounding of the products there is no information, and F is taken to be zero
@@ -271,7 +271,7 @@ class Fisher:
         status = CGStatus.CONVERGED if residual <= enough else CGStatus.MAX_ITER
         return CGResult(x, status, 0, residual, float(x @ product))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         origin = self._origin._replace(policy=self._origin.frozen_policy())
         return _made_again, (origin, self.kind, self.damping)
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pgcore._arguments import FloatArray
-from pgcore._dispatch import core
+from pgcore._arguments import Float64Array, FloatArray, IntArray
+from pgcore._dispatch import classes_of, core
 from pgcore.curvature.sample_space import SampleSpace
-from pgcore.kernels import CGResult, CGStatus, conjugate_gradient
+from pgcore.kernels import CGResult, conjugate_gradient
+from pgcore.kernels.cg import cg_result
 
 if TYPE_CHECKING:
+    from pgcore import _core
     from pgcore.curvature.fisher import FisherOrigin
     from pgcore.policies.base import Policy
 
 __all__ = ["CompiledProducts", "FisherProducts", "ScoreProducts"]
 
-Float64Array = NDArray[np.float64]
-Preconditioner = Callable[[FloatArray], FloatArray]
+Preconditioner: TypeAlias = "FloatArray | _core.KroneckerInverse | Callable[[FloatArray], FloatArray]"
 
 _BLOCK_BYTES = 2**24  # of score rows at a time, where they are not kept
 
@@ -50,14 +50,14 @@ class FisherProducts(Protocol):
         rtol: float,
         max_iter: int,
         damping: float,
-        preconditioner: Any,
+        preconditioner: Preconditioner | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g by conjugate gradient.
 
         The preconditioner is None, a vector (the diagonal of M⁻¹), a function, or what `kronecker` returned.
         """
 
-    def kronecker(self, damping: float) -> Any:
+    def kronecker(self, damping: float) -> Preconditioner:
         """Return the inverse of a Kronecker product for each layer, as `solve` takes it."""
 
 
@@ -72,12 +72,13 @@ class CompiledProducts:
         Parameters and data.
     """
 
-    def __init__(self, kernels: Any, origin: FisherOrigin) -> None:
+    def __init__(self, kernels: _core.Policy, origin: FisherOrigin) -> None:
+        choices: FloatArray | IntArray | None
         choices = None if origin.actions is None else origin.actions.reshape(len(origin.rows), -1)
         scaling = None if origin.normalizer is None else origin.normalizer.scaling
         self._dtype = origin.params.dtype
         self._is_exact = choices is None
-        self._kernels = getattr(core(), f"Fisher_{self._dtype.name}")(
+        self._kernels = classes_of(self._dtype).Fisher(
             kernels, origin.params, origin.rows, scaling, choices, origin.max_cache_bytes
         )
         self._num_params = len(origin.params)
@@ -103,8 +104,11 @@ class CompiledProducts:
         free_rows = np.empty((num_rows, kernels.num_free), dtype)
         kernels.factors(hidden, delta, free_rows)
         one = np.ones((num_rows, 1))
-        layers = [
-            (np.append(h, one, axis=1), d.astype(np.float64).reshape(num_rows, num_roots, -1))
+        layers: list[tuple[Float64Array, Float64Array]] = [
+            (
+                np.append(h.astype(np.float64), one, axis=1),
+                d.astype(np.float64).reshape(num_rows, num_roots, -1),
+            )
             for h, d in zip(hidden, delta, strict=True)
         ]
         if self._is_exact:
@@ -119,19 +123,19 @@ class CompiledProducts:
         rtol: float,
         max_iter: int,
         damping: float,
-        preconditioner: Any,
+        preconditioner: Preconditioner | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g in one compiled call."""
-        x, status, *numbers = self._kernels.solve(g, x0, rtol, max_iter, damping, preconditioner)
-        return CGResult(x, CGStatus(status), *numbers)
+        options = core().CgOptions(rtol, max_iter, damping)
+        return cg_result(*self._kernels.solve(g, x0, options, preconditioner))
 
-    def kronecker(self, damping: float) -> Any:
+    def kronecker(self, damping: float) -> Preconditioner:
         """Return the inverse of G ⊗ A + damping·I for each layer, in the eigenbases of its factors."""
         sizes = self._kernels.layer_sizes
         inputs = [np.empty((width + 1, width + 1), self._dtype) for width in sizes[:-1]]
         outputs = [np.empty((width, width), self._dtype) for width in sizes[1:]]
         self._kernels.kronecker_factors(inputs, outputs)
-        inverse = getattr(core(), f"KroneckerInverse_{self._dtype.name}")()
+        inverse = classes_of(self._dtype).KroneckerInverse()
         blocks = [*inputs, *outputs, block] if len(block := self._free_block()) else [*inputs, *outputs]
         if not all(np.isfinite(matrix).all() for matrix in blocks):
             return np.full(self._num_params, np.nan, self._dtype)  # conjugate gradient reports it
@@ -233,12 +237,12 @@ class ScoreProducts:
         rtol: float,
         max_iter: int,
         damping: float,
-        preconditioner: Any,
+        preconditioner: Preconditioner | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g by conjugate gradient."""
         inverse = preconditioner
         if isinstance(inverse, np.ndarray):
-            inverse = inverse.__mul__
+            inverse = inverse.__mul__  # the diagonal of M⁻¹
 
         def times(v: FloatArray) -> FloatArray:
             out = np.empty_like(v)
@@ -249,7 +253,7 @@ class ScoreProducts:
             times, g, x0=x0, rtol=rtol, max_iter=max_iter, damping=damping, preconditioner=inverse
         )
 
-    def kronecker(self, damping: float) -> Any:
+    def kronecker(self, damping: float) -> Preconditioner:
         """Refuse: rows of scores say nothing about layers."""
         raise ValueError(
             f"preconditioner: expected 'diagonal' or None for {type(self._policy).__name__}, whose layers "

@@ -6,13 +6,17 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import Any, Literal, Self
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from pgcore._arguments import (
+    INT64,
+    AnyDType,
     FloatArray,
+    FloatDType,
+    IntArray,
     bool_array,
     check_shape,
     float_array,
@@ -29,7 +33,7 @@ from pgcore.policies.normalizer import ObservationNormalizer
 
 __all__ = ["ActionArray", "Policy"]
 
-ActionArray = NDArray[np.floating[Any] | np.int64]
+ActionArray: TypeAlias = FloatArray | IntArray
 
 _FISHER_KINDS = ("exact", "empirical")
 _NOISE_KINDS = ("normal", "uniform")
@@ -141,10 +145,8 @@ class Policy(ABC):
         self.obs_dim = integer("obs_dim", obs_dim, minimum=1)
         self.action_shape = tuple(action_shape)
         self.nvec = nvec
-        self.dtype: np.dtype[np.floating[Any]] = float_dtype("dtype", dtype)
-        self.action_dtype: np.dtype[np.floating[Any] | np.int64] = (
-            self.dtype if nvec is None else np.dtype(np.int64)
-        )
+        self.dtype: FloatDType = float_dtype("dtype", dtype)
+        self.action_dtype: AnyDType = self.dtype if nvec is None else INT64
         self.noise_kind = noise_kind or ("normal" if nvec is None else "uniform")
         if self.noise_kind not in _NOISE_KINDS:
             raise ValueError(f"noise_kind: expected 'normal' or 'uniform', got {noise_kind!r}")
@@ -175,10 +177,10 @@ class Policy(ABC):
         self.theta: FloatArray = theta
 
     @abstractmethod
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return the constructor's arguments, but for a seed of initial weights; all of them JSON-able."""
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """Return what `from_config` needs to make a policy of the same kind and size; JSON-able."""
         return {"kind": kind_of(type(self)), **self.arguments()}
 
@@ -501,7 +503,7 @@ class Policy(ABC):
         check_shape("weights", array, (num_rows,))
         return array
 
-    def checked_starts(self, starts: ArrayLike | None, num_rows: int) -> NDArray[np.int64]:
+    def checked_starts(self, starts: ArrayLike | None, num_rows: int) -> IntArray:
         """Return where segments begin: increasing row numbers, the first one 0; one segment for None."""
         array = np.zeros(min(num_rows, 1), np.int64) if starts is None else int_array("starts", starts)
         good = array.ndim == 1 and (np.diff(array, prepend=-1, append=num_rows) > 0).all()
@@ -509,7 +511,7 @@ class Policy(ABC):
             raise ValueError(f"starts: expected increasing row numbers from 0 to {num_rows - 1}, got {array}")
         return array
 
-    def episode_bounds(self, ends: ArrayLike, num_rows: int) -> NDArray[np.int64]:
+    def episode_bounds(self, ends: ArrayLike, num_rows: int) -> IntArray:
         """Return the first row of each episode, and ``num_rows``, from flags at their last steps."""
         last = np.flatnonzero(bool_array("ends", ends, (num_rows,)))
         bounds = np.concatenate([[0], last + 1]).astype(np.int64)
@@ -525,7 +527,7 @@ class Policy(ABC):
         normalizer.scaling.normalize(rows, out)
         return out
 
-    def _segments(self, starts: ArrayLike) -> dict[str, Any]:
+    def _segments(self, starts: ArrayLike) -> dict[str, ArrayLike]:
         """The keyword that tells this policy's own methods where segments begin."""
         return {"starts": starts} if self.has_memory else {}
 
@@ -550,6 +552,6 @@ class Policy(ABC):
     def __copy__(self) -> Self:
         return deepcopy(self)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self.theta.flags.writeable = False

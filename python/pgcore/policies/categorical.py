@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from numpy.typing import DTypeLike
 
@@ -68,7 +67,7 @@ class CategoricalPolicy(CompiledPolicy):
             seed=seed,
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return the constructor's arguments but the seed."""
         return {**self.network_arguments(), "num_actions": self.num_actions}
 
@@ -122,7 +121,7 @@ class MultiDiscretePolicy(CompiledPolicy):
             seed=seed,
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return the constructor's arguments but the seed."""
         return {**self.network_arguments(), "nvec": list(self.nvec or ())}
 
@@ -160,6 +159,6 @@ class MultiBinaryPolicy(MultiDiscretePolicy):
             obs_dim, [2] * self.num_bits, hidden=hidden, activation=activation, dtype=dtype, seed=seed
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return the constructor's arguments but the seed."""
         return {**self.network_arguments(), "num_bits": self.num_bits}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from pgcore._arguments import (
     FLOAT32,
     FLOAT64,
+    Float64Array,
     FloatArray,
     float_array,
     float_dtype,
@@ -18,13 +19,19 @@ from pgcore._arguments import (
     integers,
     output,
 )
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of
 from pgcore.curvature.fisher import FisherOrigin
 from pgcore.curvature.products import CompiledProducts
 from pgcore.kernels import MLP
 from pgcore.policies.base import ActionArray, Policy
 
+if TYPE_CHECKING:
+    from pgcore import _core
+
 __all__ = ["CompiledPolicy"]
+
+Head: TypeAlias = tuple[str, Sequence[int]] | tuple[str, Sequence[int], float, Float64Array | None]
+"""Name of a distribution, sizes; of a normal one also the initial log σ and a fixed factor of Σ."""
 
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 _FINAL_GAIN = 0.01  # nearly the same distribution everywhere at first (Andrychowicz et al. 2021, section 3.2)
@@ -65,7 +72,7 @@ class CompiledPolicy(Policy):
         obs_dim: int,
         num_outputs: int,
         action_shape: tuple[int, ...],
-        head: tuple[Any, ...],
+        head: Head,
         *,
         nvec: tuple[int, ...] | None = None,
         free: ArrayLike = 0.0,
@@ -89,7 +96,7 @@ class CompiledPolicy(Policy):
         super().__init__(obs_dim, action_shape, params, nvec=nvec, dtype=self.dtype)
         self._width = self.noise_width  # of an action
 
-    def network_arguments(self) -> dict[str, Any]:
+    def network_arguments(self) -> dict[str, object]:
         """Return the arguments that all these families have, JSON-able."""
         return {
             "obs_dim": self.obs_dim,
@@ -170,17 +177,17 @@ class CompiledPolicy(Policy):
         wide = getattr(obs, "dtype", None) == FLOAT64
         obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), FLOAT64 if wide else FLOAT32)
         actions = output("actions", actions, (T, N, *self.action_shape), self.action_dtype)
-        kind = "Real" if self.nvec is None else "Choice"
-        made: Callable[[int], None] = getattr(core(), f"{kind}Actor_{self.dtype.name}")(
+        classes = classes_of(self.dtype)
+        make = classes.RealActor if self.nvec is None else classes.ChoiceActor
+        return make(
             self.kernels,
             self.theta,
             obs.reshape(-1, self.obs_dim),
             self.scaling,
             noise.reshape(T * N, -1),
-            actions.reshape(T * N, self._width),
+            cast("Any", actions.reshape(T * N, self._width)),  # checked above: of the class's kind
             N,
         )
-        return made
 
     def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[ActionArray, FloatArray]:
         """Sample an action for each observation, with its log π(a∣o); as `Policy.sample`, in one call."""
@@ -314,20 +321,19 @@ class CompiledPolicy(Policy):
         return rows, taken.reshape(len(rows), self._width)
 
     @property
-    def scaling(self) -> Any:
+    def scaling(self) -> _core.InputScaling | None:
         """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""
         normalizer = self.normalizer  # read once: another thread may take it away
         return None if normalizer is None else normalizer.scaling
 
-    def _make_kernels(self) -> Any:
-        kernels = getattr(core(), f"Policy_{self.dtype.name}")
-        return kernels(self.obs_dim, list(self.hidden), self.activation, *self._head)
+    def _make_kernels(self) -> _core.Policy:
+        return classes_of(self.dtype).Policy(self.obs_dim, list(self.hidden), self.activation, *self._head)
 
     # Compiled kernels are made anew.
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "kernels": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         super().__setstate__(state)
         self.kernels = self._make_kernels()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pgcore._arguments import check_shape, float_array, float_dtype, integer, real
+from pgcore._arguments import Float64Array, FloatDType, check_shape, float_array, float_dtype, integer, real
 from pgcore.policies.compiled import CompiledPolicy
 
 __all__ = ["GaussianPolicy"]
@@ -78,7 +78,7 @@ class GaussianPolicy(CompiledPolicy):
         self.act_dim = A = integer("act_dim", act_dim, minimum=1)
         self.init_log_std = real("init_log_std", init_log_std)
         action_dtype = float_dtype("dtype", dtype)
-        self.covariance: str | np.ndarray[Any, Any]
+        self.covariance: str | Float64Array
         tril = None
         if isinstance(covariance, str):
             if covariance not in ("diagonal", "full", "state"):
@@ -109,7 +109,7 @@ class GaussianPolicy(CompiledPolicy):
             seed=seed,
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return the constructor's arguments but the seed."""
         covariance = self.covariance if isinstance(self.covariance, str) else self.covariance.tolist()
         return {
@@ -120,7 +120,7 @@ class GaussianPolicy(CompiledPolicy):
         }
 
 
-def _check_range(name: str, log_std: float, dtype: np.dtype[Any], *, full: bool = True) -> None:
+def _check_range(name: str, log_std: float, dtype: FloatDType, *, full: bool = True) -> None:
     """Refuse a scale that samples or densities in this dtype can't have: σ must not overflow, nor 1/√σ.
 
     The full form takes σ itself in double.
@@ -136,8 +136,8 @@ def _check_range(name: str, log_std: float, dtype: np.dtype[Any], *, full: bool 
         )
 
 
-def _positive_definite(covariance: ArrayLike, A: int) -> np.ndarray[Any, Any]:
-    matrix = float_array("covariance", covariance, np.dtype(np.float64)).copy()
+def _positive_definite(covariance: ArrayLike, A: int) -> Float64Array:
+    matrix = float_array("covariance", covariance, np.dtype(np.float64)).astype(np.float64)
     check_shape("covariance", matrix, (A, A))
     if not np.isfinite(matrix).all():
         raise ValueError(f"covariance: expected finite numbers, got {matrix[~np.isfinite(matrix)][0]}")

@@ -22,7 +22,7 @@ class CGStatus(enum.IntEnum):
     CONVERGED = 0  # ‖r‖ ≤ rtol·‖b‖
     MAX_ITER = 1  # the iteration limit came first
     NEGATIVE_CURVATURE = 2  # a search direction with pᵀ(A + damping·I)p ≤ 0; x is the iterate so far
-    NONFINITE = 3  # NaN or infinity turned up; x is the last finite iterate
+    NONFINITE = 3  # NaN or infinity occurred; x is the last finite iterate
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ def _iterate(
 
 
 # Vectors are scaled by powers of two where their size leaves 2^±reach; a residual below the lost part of b is
-# zero. See cpp/src/cg.cpp for all of these.
+# zero. See cpp/src/curvature/cg.cpp for all of these.
 _REACH = {"f": 32, "d": 64}
 _LOST = {"f": 1e-24, "d": 1e-100}
 _TOLERATED_DRIFT = 0.1
