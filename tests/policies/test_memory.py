@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import pgcore
 from pgcore import NPG, PPO, REINFORCE, TRPO, Batch, BehaviourCloning
+from pgcore.algorithms.actor_critic import Advantages
 from pgcore.estimators import maximum_likelihood_gradient, off_policy_gradient, policy_gradient
 from pgcore.optim import ScoreAscent
 from pgcore.policies import CategoricalPolicy, segments_of
@@ -207,3 +208,38 @@ def test_what_takes_single_rows_refuses_it():
 def test_starts_are_checked(starts):
     with pytest.raises(ValueError, match=r"^starts: expected increasing row numbers from 0 to 3, got"):
         made().log_prob(np.zeros((4, 2)), np.zeros(4, int), starts=np.array(starts, np.int64))
+
+
+def test_algorithms_pass_segments():
+    """The gradient is Σ_t w_t ∇log π_t given each segment's own past, and the KL is that of such actions."""
+    settings = {"n_steps": 16, "num_envs": 3, "seed": 0, "normalize_advantage": False}
+    model = REINFORCE(
+        RECALL, policy=made(), baseline="none", optimizer="sgd", learning_rate=1.0, gamma=1.0, **settings
+    )
+    before, batch = model.policy.copy(), model.collect()
+    scores = before.scores(batch.obs, batch.actions, starts=batch.segment_starts)
+    total = np.add.reduceat(batch.rewards, batch.segment_starts)  # the reward comes last: every step has it
+    expected = np.repeat(total, batch.segment_lengths) @ scores / batch.num_segments
+    model.update(batch)
+    np.testing.assert_allclose(model.policy.params - before.params, expected, atol=1e-12)
+
+    for kind in (NPG, TRPO):
+        model = kind(RECALL, policy=made(), fisher="empirical", **settings)
+        before, batch = model.policy.copy(), model.collect()
+        scores = before.scores(batch.obs, batch.actions, starts=batch.segment_starts)
+        estimate = Advantages.of(
+            batch, model.critic, gamma=model.config.gamma, gae_lambda=model.config.gae_lambda
+        )
+        logs = model.update(batch)
+        gradient = estimate.advantages @ scores / batch.num_steps
+        assert logs["gradient_norm"] == pytest.approx(np.linalg.norm(gradient), rel=1e-9)
+        fisher = scores.T @ scores / batch.num_steps + model.config.cg_damping * np.eye(len(gradient))
+        step = model.policy.params - before.params
+        direction = np.linalg.solve(fisher, gradient)
+        np.testing.assert_allclose(
+            step / np.linalg.norm(step), direction / np.linalg.norm(direction), atol=1e-4
+        )
+        log_ratios = played_again(model.policy, batch) - played_again(before, batch)
+        kl = np.mean(np.exp(log_ratios) - 1 - log_ratios)
+        assert logs["kl_divergence_loss"] == pytest.approx(kl, rel=1e-6)
+        assert kl > 1e-4
