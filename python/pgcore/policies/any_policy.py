@@ -46,6 +46,12 @@ def entropy_of(policy: Policy, obs: ArrayLike, actions: ArrayLike, segments: Seg
         closed form.
     segments
         From `segments_of`.
+
+    Examples
+    --------
+    >>> from pgcore.policies import CategoricalPolicy
+    >>> entropy_of(CategoricalPolicy(1, 2), [[0.0]], [1], {}).round(4)
+    array([0.6931], dtype=float32)
     """
     if "entropy" in policy.closed_forms:
         return policy.entropy(obs, **segments)
@@ -80,6 +86,13 @@ def divergence(
     Notes
     -----
     With ρ = π(a∣o)/π_old(a∣o): never negative and unbiased, as E_old[ρ] = 1.
+
+    Examples
+    --------
+    >>> from pgcore.policies import CategoricalPolicy
+    >>> policy = CategoricalPolicy(1, 2, hidden=())
+    >>> divergence(policy, [[0.0]], [1], policy.params, {}, params=[0.0, 0.0, 0.0, 1.0]).round(4)
+    array([0.1201], dtype=float32)
     """
     if "kl" in policy.closed_forms:
         return policy.kl(obs, params_old, params=params, **segments)

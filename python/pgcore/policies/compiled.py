@@ -63,6 +63,14 @@ class CompiledPolicy(Policy):
     kernels
         The compiled distribution; compiled passes of this package take it together with `theta`, rows from
         `compiled_data`, and `scaling`.
+
+    Examples
+    --------
+    >>> from pgcore.policies import CategoricalPolicy, GaussianPolicy
+    >>> [isinstance(policy, CompiledPolicy) for policy in (GaussianPolicy(3, 1), CategoricalPolicy(4, 2))]
+    [True, True]
+    >>> sorted(CompiledPolicy.closed_forms)
+    ['entropy', 'fisher', 'kl']
     """
 
     closed_forms = frozenset({"entropy", "kl", "fisher"})
