@@ -240,9 +240,13 @@ class ScoreProducts:
         preconditioner: Preconditioner | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g by conjugate gradient."""
-        inverse = preconditioner
-        if isinstance(inverse, np.ndarray):
-            inverse = inverse.__mul__  # the diagonal of M⁻¹
+        inverse: Callable[[FloatArray], FloatArray] | None
+        if isinstance(preconditioner, np.ndarray):
+            inverse = preconditioner.__mul__  # the diagonal of M⁻¹
+        elif preconditioner is None or callable(preconditioner):
+            inverse = preconditioner
+        else:
+            raise self._knows_no_layers()
 
         def times(v: FloatArray) -> FloatArray:
             out = np.empty_like(v)
@@ -255,7 +259,10 @@ class ScoreProducts:
 
     def kronecker(self, damping: float) -> Preconditioner:
         """Refuse: rows of scores say nothing about layers."""
-        raise ValueError(
+        raise self._knows_no_layers()
+
+    def _knows_no_layers(self) -> ValueError:
+        return ValueError(
             f"preconditioner: expected 'diagonal' or None for {type(self._policy).__name__}, whose layers "
             "are not known, got 'kronecker'"
         )
