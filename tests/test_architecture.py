@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": _KERNELS,
     "curvature": _DATA,
     "policies": _CURVATURE,
-    "optim": _CURVATURE,
+    "optim": _CURVATURE | {"policies"},
     "values": _KERNELS | {"_kinds"},
     "baselines": _DATA | {"values"},
     "rollout": _MODELS,
@@ -78,18 +78,11 @@ ANNOTATIONS_UPWARDS: set[tuple[str, str]] = {
     ("_dispatch", "_arguments"),
     ("baselines", "policies"),
     ("curvature", "policies"),
-    ("optim", "policies"),
     ("values", "policies"),
 }
 
 # Uses of private names that have no public way yet.
-KNOWN_PRIVATE: set[tuple[str, str]] = {
-    ("pgcore.optim.surrogate", "hasattr(policy, '_core')"),
-    ("pgcore.optim.surrogate", "policy._data"),
-    ("pgcore.optim.surrogate", "policy._params"),
-    ("pgcore.optim.surrogate", "policy._scaling"),
-    ("pgcore.optim.surrogate", "self.policy._core"),
-}
+KNOWN_PRIVATE: set[tuple[str, str]] = {}
 
 # Private names of other libraries, which offer nothing else.
 PRIVATE_ELSEWHERE = {

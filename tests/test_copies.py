@@ -21,7 +21,7 @@ import pgcore
 from pgcore import Batch, baselines, envs, estimators, kernels, policies, rollout, training, values
 from pgcore.algorithms.ppo import AdaptiveCoefficient
 from pgcore.data import Demonstrations, Replay
-from pgcore.optim import LineSearch, LineSearchReason, SurrogateAscent, SurrogateReport
+from pgcore.optim import LineSearch, LineSearchReason, ScoreAscent, SurrogateAscent, SurrogateReport
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,
@@ -141,15 +141,15 @@ def change_fisher(operator: policies.Fisher) -> None:
     operator.damping *= 2
 
 
-def ascent() -> SurrogateAscent:
+def ascent(kind: type[SurrogateAscent | ScoreAscent] = SurrogateAscent) -> SurrogateAscent | ScoreAscent:
     policy = policies.GaussianPolicy(3, 2, hidden=(5,), seed=2)
     policy.normalizer = normalizer()
-    made = SurrogateAscent(policy)
+    made = kind(policy)
     climb(made)
     return made
 
 
-def climb(made: SurrogateAscent) -> None:
+def climb(made: SurrogateAscent | ScoreAscent) -> None:
     arguments = OBS, BATCH.actions, BATCH.rewards, BATCH.log_probs, np.arange(60)
     made.epoch(*arguments, learning_rate=1e-3, normalize_advantage=True)
 
@@ -263,6 +263,9 @@ CASES: dict[str, Case] = {
     "pgcore.policies.MultiBinaryPolicy": policy_case(policies.MultiBinaryPolicy, 3, activation="relu"),
     "pgcore.policies.ObservationNormalizer": Case(
         normalizer, lambda x: [x.state(), x.normalize(OBS), x.normalize(OBS[0])], lambda x: x.update(OBS**2)
+    ),
+    "pgcore.optim.ScoreAscent": Case(
+        lambda: ascent(ScoreAscent), lambda x: [x.state(), x.policy.params], climb
     ),
     "pgcore.optim.SurrogateAscent": Case(ascent, lambda x: [x.state(), x.policy.params], climb),
     "pgcore.optim.SurrogateReport": Case(

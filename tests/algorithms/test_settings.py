@@ -334,9 +334,9 @@ def test_npg_halves_a_step_whose_kl_is_not_a_number(monkeypatch):
     model, batch = model_and_batch(NPG)
     original, calls = model.policy.kl, []
 
-    def kl(obs, old):
+    def kl(obs, old, params=None):
         calls.append(True)
-        return np.full(len(obs), np.nan) if len(calls) == 1 else original(obs, old)
+        return np.full(len(obs), np.nan) if len(calls) == 1 else original(obs, old, params=params)
 
     monkeypatch.setattr(model.policy, "kl", kl)
     logs = model.update(batch)
@@ -411,9 +411,9 @@ def test_the_line_search_has_a_subsample_of_its_own(settings, expected, monkeypa
     model, batch = model_and_batch(TRPO, **settings)
     seen, original = [], model.policy.kl
 
-    def kl(obs, old):
+    def kl(obs, old, params=None):
         seen.append(len(obs))
-        return original(obs, old)
+        return original(obs, old, params=params)
 
     monkeypatch.setattr(model.policy, "kl", kl)
     model.update(batch)

@@ -464,10 +464,10 @@ def test_actions_that_are_not_finite():
 
 def test_a_policy_that_minds_is_told_where():
     class Minds(FakePolicy):
-        def act(self, obs, noise, *, out):
+        def act(self, obs, noise):
             if np.isnan(obs).any():
                 raise ValueError("logits: expected finite numbers, got nan in row 0")
-            return super().act(obs, noise, out=out)
+            return super().act(obs, noise)
 
     single = Faulty(outcome=returning(np.array([0, np.nan, 0], np.float32)), at=2)
     env = SyncVectorEnv([Faulty, lambda: single])

@@ -219,17 +219,21 @@ class FakePolicy:
         self.noise_shapes.append((num_steps, num_envs))
         return rng.standard_normal((num_steps, num_envs, *self.action_shape)).astype(self.dtype) * self.noisy
 
-    def act(self, obs: Any, noise: Any, *, out: Any) -> Any:
+    def act(self, obs: Any, noise: Any) -> Any:
         assert obs.dtype in (np.float32, np.float64)  # the environment's own
         assert obs.flags.c_contiguous
         assert noise.shape == (len(obs), *self.action_shape)
         self.acted_on.append(obs.copy())
         noisy = self.mean(obs) + noise
-        out[...] = noisy if self.num_actions is None else np.floor(np.abs(noisy * 7)) % self.num_actions
-        return out
+        if self.num_actions is None:
+            return noisy
+        return (np.floor(np.abs(noisy * 7)) % self.num_actions).astype(np.int64)
 
     def actor(self, obs: Any, noise: Any, actions: Any) -> Any:
-        return lambda t: self.act(obs[t], noise[t], out=actions[t])
+        def step(t: int) -> None:
+            actions[t] = self.act(obs[t], noise[t])
+
+        return step
 
     def mean(self, obs: Any) -> Any:
         mean = np.sin(self._normalized(obs).astype(self.dtype).sum(axis=1) * self.dtype.type(0.7))

@@ -21,10 +21,13 @@ from pgcore.training.side_by_side import side_by_side
 from pgcore.training.statistics import explained_variance, spread, standardize
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from pgcore._arguments import AnyArray, FloatArray
     from pgcore.baselines import Baseline
     from pgcore.data.batch import Batch
     from pgcore.policies import Policy
+    from pgcore.policies.any_policy import Segments
 
 __all__ = [
     "ActorCritic",
@@ -33,6 +36,8 @@ __all__ = [
     "CriticOptions",
     "gradient_statistics",
     "policy_gradient",
+    "require_entropy",
+    "require_no_memory",
 ]
 
 
@@ -105,11 +110,12 @@ def policy_gradient(
     actions: AnyArray,
     advantages: FloatArray,
     ent_coef: float = 0.0,
+    **segments: Unpack[Segments],
 ) -> FloatArray:
     """Return (1/B) Σ_t (A_t ∇log π(a_t∣o_t) + c ∇H(π(·∣o_t))), the mean over *steps*, shape (P,)."""
-    total = policy.score_product(obs, actions, advantages)
+    total = policy.score_product(obs, actions, advantages, **segments)
     if ent_coef:
-        total = total + np.asarray(ent_coef, total.dtype) * policy.entropy_gradient(obs)
+        total = total + np.asarray(ent_coef, total.dtype) * policy.entropy_gradient(obs, **segments)
     gradient: FloatArray = total / np.asarray(len(obs), total.dtype)
     return gradient
 
@@ -120,6 +126,7 @@ def gradient_statistics(
     actions: AnyArray,
     advantages: FloatArray,
     gradient: FloatArray,
+    **segments: Unpack[Segments],
 ) -> dict[str, float]:
     r"""Return the gradient's norm, and how far it stands out of its sampling noise.
 
@@ -127,7 +134,7 @@ def gradient_statistics(
     steps, taken as if they were independent; not-a-number where there is no noise beyond rounding.
     """
     square = float(np.sum(np.square(gradient, dtype=np.float64)))
-    weighted = np.square(advantages, dtype=np.float64) * policy.score_sq_norms(obs, actions)
+    weighted = np.square(advantages, dtype=np.float64) * policy.score_sq_norms(obs, actions, **segments)
     mean = float(np.mean(weighted))
     noise = (mean - square) / len(obs)
     unseen = rounding(policy.dtype) * math.sqrt(len(obs)) * mean  # of a difference of two sums
@@ -135,6 +142,24 @@ def gradient_statistics(
         "gradient_norm": float(np.sqrt(square)),
         "gradient_snr": square / noise if mean - square > unseen else math.nan,
     }
+
+
+def require_entropy(policy: Policy, ent_coef: float) -> None:
+    """Raise a `ValueError` for an entropy bonus of a policy without a closed-form entropy."""
+    if ent_coef and "entropy" not in policy.closed_forms:
+        raise ValueError(
+            f"ent_coef: expected 0 for {type(policy).__name__}, whose entropy has no closed form, got "
+            f"{ent_coef}"
+        )
+
+
+def require_no_memory(policy: Policy, name: str) -> None:
+    """Raise a `ValueError` for a policy whose rows ``name`` would tear from their segments."""
+    if policy.has_memory:
+        raise ValueError(
+            f"policy: expected one without memory for {name}, which takes rows out of their segments, got "
+            f"{type(policy).__name__}; REINFORCE, and NPG and TRPO without subsampling, take it"
+        )
 
 
 ActorCriticConfigT_co = TypeVar("ActorCriticConfigT_co", bound=ActorCriticConfig, covariant=True)
@@ -154,7 +179,11 @@ class ActorCritic(Algorithm[ActorCriticConfigT_co]):
         return ValueNetwork(self.hidden, activation=self.activation, seed=seed, **options)
 
     def setup(self) -> None:
-        """Refuse a critic that needs the policy's scores, or takes time limits for ends of episodes."""
+        """Refuse a critic that needs the policy's scores, or takes time limits for ends of episodes.
+
+        And an entropy bonus of a policy that does not know its entropy.
+        """
+        require_entropy(self.policy, self.config.ent_coef)
         if isinstance(self.critic, OptimalBaseline):
             raise ValueError(
                 "critic: expected one that needs no scores of the policy (ValueNetwork, LinearFeatures), "

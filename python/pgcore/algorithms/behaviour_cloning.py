@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
-from pgcore.algorithms.actor_critic import policy_gradient
+from pgcore.algorithms.actor_critic import policy_gradient, require_entropy, require_no_memory
 from pgcore.data import Demonstrations
 from pgcore.io.datasets import load
+from pgcore.policies import entropy_of
 from pgcore.rollout import RecordedSampler
 from pgcore.training import (
     Algorithm,
@@ -149,6 +150,8 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         """Make the optimizer."""
         if self.critic is not None:
             raise ValueError(f"critic: expected None, since nothing is valued here, got {self.critic!r}")
+        require_entropy(self.policy, self.config.ent_coef)
+        require_no_memory(self.policy, "batch_size")
         self.optimizer = make_optimizer(self.config.optimizer)
 
     def components(self) -> dict[str, Component]:
@@ -176,7 +179,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         return {
             "log_likelihood": self._log_likelihood(batch),
             **self._progress(),
-            "entropy": float(np.mean(policy.entropy(batch.obs), dtype=np.float64)),
+            "entropy": float(np.mean(entropy_of(policy, batch.obs, batch.actions, {}), dtype=np.float64)),
             "gradient_norm": float(np.mean(norms)),
             "learning_rate": learning_rate,
         }

@@ -13,8 +13,10 @@ from pgcore.algorithms.actor_critic import (
     ActorCriticConfig,
     gradient_statistics,
     policy_gradient,
+    require_no_memory,
 )
 from pgcore.optim.optimizers import ScheduleName, clip_norm
+from pgcore.policies import entropy_of, segments_of
 from pgcore.training.config import NonNegativeFloat, PositiveFloat, PositiveInt
 
 if TYPE_CHECKING:
@@ -87,7 +89,13 @@ def natural_gradient(
 ) -> CGResult:
     """Solve (F + damping·I) x = g over (a subsample of) the batch's observations."""
     rows = subsample(rng, batch.num_steps, cfg.fisher_sub_sampling_factor or cfg.sub_sampling_factor)
-    operator = policy.fisher(batch.obs[rows], batch.actions[rows], kind=cfg.fisher, damping=cfg.cg_damping)
+    operator = policy.fisher(
+        batch.obs[rows],
+        batch.actions[rows],
+        kind=cfg.fisher,
+        damping=cfg.cg_damping,
+        **segments_of(policy, batch.segment_starts),
+    )
     preconditioner = None if cfg.cg_preconditioner == "none" else cfg.cg_preconditioner
     return operator.solve(
         gradient, max_iter=cfg.cg_max_steps, rtol=cfg.cg_rtol, preconditioner=preconditioner
@@ -127,17 +135,31 @@ NaturalGradientConfigT_co = TypeVar("NaturalGradientConfigT_co", bound=NaturalGr
 class NaturalGradient(ActorCritic[NaturalGradientConfigT_co]):
     """An `ActorCritic` that follows the natural gradient."""
 
+    def setup(self) -> None:
+        """Refuse what the policy has no closed form for, and subsamples of a policy with memory."""
+        super().setup()
+        cfg, policy = self.config, self.policy
+        if cfg.fisher == "exact" and "fisher" not in policy.closed_forms:
+            raise ValueError(
+                f"fisher: expected 'empirical' for {type(policy).__name__}, whose Fisher matrix has no "
+                "closed form, got 'exact'"
+            )
+        for name, value in vars(cfg).items():
+            if name.endswith("sub_sampling_factor") and value not in (None, 1):
+                require_no_memory(policy, name)
+
     def direction(self, batch: Batch, advantages: FloatArray) -> Direction:
         """Return the natural gradient of the surrogate objective at the policy's parameters."""
         cfg, policy = self.config, self.policy
         rows = subsample(self.rng, batch.num_steps, cfg.sub_sampling_factor)
         data = batch.obs[rows], batch.actions[rows], advantages[rows]
-        gradient = policy_gradient(policy, *data, cfg.ent_coef)
+        segments = segments_of(policy, batch.segment_starts)
+        gradient = policy_gradient(policy, *data, cfg.ent_coef, **segments)
         clip_norm(gradient, None)  # raises where it is not finite
         solution = natural_gradient(policy, batch, gradient, cfg, self.rng)
-        entropy = float(np.mean(policy.entropy(batch.obs)))
+        entropy = float(np.mean(entropy_of(policy, batch.obs, batch.actions, segments)))
         logs = {
-            **gradient_statistics(policy, *data, gradient),
+            **gradient_statistics(policy, *data, gradient, **segments),
             **cg_logs(solution),
             "entropy": entropy,
             "entropy_loss": -entropy,

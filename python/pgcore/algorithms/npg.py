@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from pgcore.algorithms.natural_gradient import NaturalGradient, NaturalGradientConfig
+from pgcore.policies import divergence, segments_of
 from pgcore.training import PositiveFloat, scheduled
 
 if TYPE_CHECKING:
@@ -67,7 +68,9 @@ class NPG(NaturalGradient[NPGConfig]):
             alpha /= 2
             kl = self._kl_of_step(batch, old, alpha * direction.x)
         if not math.isfinite(kl) or (cfg.step_rule == "kl" and kl > 2 * budget):
-            policy.params, alpha, kl = old, 0.0, 0.0
+            alpha, kl = 0.0, 0.0
+        else:
+            policy.params = _stepped(old, alpha * direction.x)
 
         return {
             **direction.logs,
@@ -79,6 +82,11 @@ class NPG(NaturalGradient[NPGConfig]):
         }
 
     def _kl_of_step(self, batch: Batch, old: FloatArray, step: FloatArray) -> float:
-        """Take a step from the old parameters, and return the mean KL(old‖new) that it makes."""
-        self.policy.params = old + step.astype(old.dtype)
-        return float(np.mean(self.policy.kl(batch.obs, old), dtype=np.float64))
+        """Return the mean KL(old‖new) that a step from the old parameters would make."""
+        segments = segments_of(self.policy, batch.segment_starts)
+        kl = divergence(self.policy, batch.obs, batch.actions, old, segments, params=_stepped(old, step))
+        return float(np.mean(kl, dtype=np.float64))
+
+
+def _stepped(old: FloatArray, step: FloatArray) -> FloatArray:
+    return old + step.astype(old.dtype)

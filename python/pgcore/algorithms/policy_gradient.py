@@ -11,6 +11,7 @@ import numpy as np
 from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent, ValueNetwork
 from pgcore.kernels import reward_to_go
 from pgcore.optim.optimizers import OptimizerName, ScheduleName, clip_norm, make_optimizer, scheduled
+from pgcore.policies import entropy_of, segments_of
 from pgcore.training.algorithm import Algorithm
 from pgcore.training.config import Config, PositiveFloat, PositiveInt
 from pgcore.training.statistics import explained_variance, spread, standardize
@@ -113,11 +114,12 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT_co], ABC):
             weighted: FloatArray = terms.factors * standardize(advantages, magnitude=float(magnitude))
         else:
             weighted = terms.weighted_advantages(values)
-        total = policy.score_product(batch.obs, batch.actions, weighted)
+        segments = segments_of(policy, batch.segment_starts)
+        total = policy.score_product(batch.obs, batch.actions, weighted, **segments)
         mean = total / (batch.num_segments if cfg.mean_over == "episodes" else batch.num_steps)
         gradient, norm = clip_norm(mean, cfg.max_grad_norm)
         learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)
-        entropy = float(np.mean(policy.entropy(batch.obs)))
+        entropy = float(np.mean(entropy_of(policy, batch.obs, batch.actions, segments)))
         policy.params = self.optimizer.ascend(policy.params, gradient, learning_rate)
         return {
             "gradient_norm": norm,

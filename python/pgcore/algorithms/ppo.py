@@ -14,8 +14,10 @@ from pgcore.algorithms.actor_critic import (
     ActorCriticConfig,
     gradient_statistics,
     policy_gradient,
+    require_no_memory,
 )
-from pgcore.optim import SurrogateAscent
+from pgcore.optim import ScoreAscent, SurrogateAscent
+from pgcore.policies import CompiledPolicy, divergence
 from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 
 if TYPE_CHECKING:
@@ -97,9 +99,13 @@ class PPO(ActorCritic[PPOConfig]):
     config_class = PPOConfig
 
     def setup(self) -> None:
-        """Make the optimizer."""
+        """Make the optimizer: compiled where the policy is."""
         super().setup()
-        self.ascent = SurrogateAscent(self.policy)
+        require_no_memory(self.policy, "batch_size")
+        policy = self.policy
+        self.ascent: SurrogateAscent | ScoreAscent = (
+            SurrogateAscent(policy) if isinstance(policy, CompiledPolicy) else ScoreAscent(policy)
+        )
         self.kl_coef = AdaptiveCoefficient(self.config.kl_coef)
 
     def components(self) -> dict[str, Component]:
@@ -144,7 +150,7 @@ class PPO(ActorCritic[PPOConfig]):
             if latest.stopped:
                 break
         assert report is not None
-        kl = float(np.mean(policy.kl(batch.obs, old), dtype=np.float64))
+        kl = float(np.mean(divergence(policy, batch.obs, batch.actions, old, {}), dtype=np.float64))
         if cfg.kl_adaptive and cfg.target_kl is not None:
             self.kl_coef.adapt(kl, cfg.target_kl)
         return {

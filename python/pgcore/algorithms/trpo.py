@@ -9,6 +9,7 @@ import numpy as np
 
 from pgcore.algorithms.natural_gradient import NaturalGradient, NaturalGradientConfig, subsample
 from pgcore.optim.line_search import LineSearchReason, backtrack
+from pgcore.policies import divergence, segments_of
 from pgcore.training import OpenUnitInterval, PositiveInt, scheduled
 
 if TYPE_CHECKING:
@@ -68,15 +69,17 @@ class TRPO(NaturalGradient[TRPOConfig]):
             self.rng, batch.num_steps, cfg.line_search_sub_sampling_factor or cfg.sub_sampling_factor
         )
         obs, actions, weights = batch.obs[rows], batch.actions[rows], advantages[rows]
-        log_probs = policy.log_prob(obs, actions)
+        segments = segments_of(policy, batch.segment_starts)
+        log_probs = policy.log_prob(obs, actions, **segments)
 
         def evaluate(params: FloatArray) -> tuple[float, float]:
-            policy.params = params
-            ratios = np.exp(policy.log_prob(obs, actions) - log_probs)
+            ratios = np.exp(policy.log_prob(obs, actions, params=params, **segments) - log_probs)
             surrogate = float(np.mean(ratios * weights, dtype=np.float64))
             if cfg.ent_coef:
-                surrogate += cfg.ent_coef * float(np.mean(policy.entropy(obs), dtype=np.float64))
-            return surrogate, float(np.mean(policy.kl(obs, old), dtype=np.float64))
+                entropy = policy.entropy(obs, params=params, **segments)
+                surrogate += cfg.ent_coef * float(np.mean(entropy, dtype=np.float64))
+            kl = divergence(policy, obs, actions, old, segments, params=params)
+            return surrogate, float(np.mean(kl, dtype=np.float64))
 
         search = backtrack(
             evaluate,

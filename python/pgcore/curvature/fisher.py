@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from pgcore._arguments import FloatArray, check_shape, float_array, integer, real
-from pgcore._dispatch import classes_of, core
-from pgcore.curvature.sample_space import SampleSpace
+from pgcore._arguments import BoolArray, FloatArray, IntArray, check_shape, float_array, integer, real
 from pgcore.kernels import CGResult, CGStatus
-from pgcore.kernels.cg import adapted_operator, cg_result
+from pgcore.kernels.cg import adapted_operator
 
 if TYPE_CHECKING:
+    from pgcore.curvature.products import FisherProducts
     from pgcore.policies.base import Policy
     from pgcore.policies.normalizer import ObservationNormalizer
 
@@ -33,22 +31,25 @@ class FisherOrigin(NamedTuple):
     params: FloatArray
     normalizer: ObservationNormalizer | None
     rows: FloatArray
-    choices: NDArray[Any] | None
+    actions: FloatArray | IntArray | None
+    starts: IntArray | None
     max_cache_bytes: float
 
-    def frozen(self) -> FisherOrigin:
-        """Return it with a policy that has the parameters and the normaliser of that moment."""
-        policy = object.__new__(type(self.policy))
-        state = {**self.policy.__getstate__(), "_params": self.params, "normalizer": self.normalizer}
-        policy.__setstate__(state)
-        return self._replace(policy=policy)
+    def frozen_policy(self) -> Policy:
+        """Return a policy with the parameters and the normaliser of that moment, which nobody else has."""
+        policy = self.policy.copy()
+        policy.params, policy.normalizer = self.params, self.normalizer
+        return policy
 
 
 def _made_again(origin: FisherOrigin, kind: Literal["exact", "empirical"], damping: float) -> Fisher:
-    policy, choices = origin.policy, origin.choices
-    actions = None if choices is None else choices.reshape(len(choices), *policy.action_shape)
-    return policy.fisher(
-        origin.rows, actions, kind=kind, damping=damping, max_cache_bytes=origin.max_cache_bytes
+    return origin.policy.fisher(
+        origin.rows,
+        origin.actions,
+        kind=kind,
+        damping=damping,
+        max_cache_bytes=origin.max_cache_bytes,
+        starts=origin.starts,
     )
 
 
@@ -101,14 +102,14 @@ class Fisher:
            [0. , 0. , 0. , 2. ]])
     """
 
-    def __init__(self, kernels: Any, kind: str, damping: float, origin: FisherOrigin) -> None:
-        self._core = kernels
+    def __init__(self, products: FisherProducts, kind: str, damping: float, origin: FisherOrigin) -> None:
+        self._products = products
         self._origin = origin
         self.shape = (origin.policy.num_params,) * 2
         self.dtype = origin.policy.dtype
         self.kind = kind
         self.damping = damping
-        self.cached: bool = kernels.cached
+        self.cached = products.cached
 
     def matvec(self, v: ArrayLike) -> FloatArray:
         """Return (F + damping·I) v, shape (P,); v is (P,) or (P, 1)."""
@@ -117,7 +118,7 @@ class Fisher:
             return self.matvec(vector[:, 0])[:, None]
         check_shape("v", vector, (self.shape[1],))
         out = np.empty_like(vector)
-        self._core.multiply(vector, out)
+        self._products.multiply(vector, out)
         if self.damping:
             out += self.damping * vector
         return out
@@ -137,24 +138,23 @@ class Fisher:
 
     def diagonal(self) -> FloatArray:
         """Return the diagonal of F + damping·I, shape (P,)."""
-        out = np.empty(self.shape[0], self.dtype)
-        self._core.diagonal(out)
-        out += self.damping
-        return out
+        diagonal = self._products.diagonal()
+        diagonal += self.damping
+        return diagonal
 
-    def dense(self) -> NDArray[Any]:
+    def dense(self) -> FloatArray:
         """Return F + damping·I as an array (P, P): P products, and memory for P² numbers."""
         matrix = self._undamped()
         matrix[np.diag_indices_from(matrix)] += self.damping
         return matrix
 
-    def _undamped(self) -> NDArray[Any]:
+    def _undamped(self) -> FloatArray:
         """F as an array."""
         columns = np.eye(self.shape[0], dtype=self.dtype)
         matrix = np.empty_like(columns)
         for column, out in zip(columns, matrix, strict=True):
-            self._core.multiply(column, out)
-        symmetric: NDArray[Any] = (matrix + matrix.T) / 2
+            self._products.multiply(column, out)
+        symmetric: FloatArray = (matrix + matrix.T) / 2
         return symmetric
 
     def solve(
@@ -185,9 +185,9 @@ class Fisher:
             reported.
         preconditioner
             For ``"cg"``: None, ``"diagonal"`` (of F), ``"kronecker"`` (a Kronecker product for each layer,
-            Martens & Grosse 2015), or M⁻¹ as a matrix, an object with ``matvec`` or a callable. They pay for
-            shallow networks and small damping: with damping from about 0.01 on, which already gathers most
-            eigenvalues in one place, the plain method often needs fewer steps.
+            Martens & Grosse 2015; for compiled policies), or M⁻¹ as a matrix, an object with ``matvec`` or a
+            callable. They help shallow networks with small damping: with damping from about 0.01 on, which
+            already gathers most eigenvalues in one place, the plain method often needs fewer steps.
 
         Returns
         -------
@@ -219,18 +219,22 @@ class Fisher:
                 x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
                 return self._report(rhs, x, tolerance)
         if isinstance(preconditioner, str):
-            preconditioner = self._kronecker() if preconditioner == "kronecker" else self._inverse_diagonal()
+            is_kronecker = preconditioner == "kronecker"
+            preconditioner = (
+                self._products.kronecker(self.damping) if is_kronecker else self._inverse_diagonal()
+            )
         elif preconditioner is not None:
             preconditioner = adapted_operator("preconditioner", preconditioner, rhs)
-        options = core().CgOptions(tolerance, limit, self.damping)
-        return cg_result(*self._core.solve(rhs, start, options, preconditioner))
+        return self._products.solve(
+            rhs, start, rtol=tolerance, max_iter=limit, damping=self.damping, preconditioner=preconditioner
+        )
 
     def _solve_dense(self, g: FloatArray) -> FloatArray:
         matrix, rhs = self._undamped().astype(np.float64), g.astype(np.float64)
         if not (np.isfinite(matrix).all() and np.isfinite(rhs).all()):
             return np.full_like(g, np.nan)
         eigenvalues, vectors = np.linalg.eigh(matrix)
-        regular: Any
+        regular: BoolArray | slice
         if self.damping:
             eigenvalues, regular = np.maximum(eigenvalues, 0.0) + self.damping, slice(None)
         else:  # below the rounding of the products there is no information, and F is taken to be zero
@@ -242,16 +246,10 @@ class Fisher:
     def _solve_gram(self, g: FloatArray) -> FloatArray:
         if not self.damping > 0:
             raise ValueError(f"damping: expected a number > 0 for method 'gram', got {self.damping}")
-        size = self._core.num_rows * self._core.num_roots
+        size = self._products.num_equations
         if size > _MAX_GRAM_SIZE:
             raise ValueError(f"method: expected 'gram' for at most {_MAX_GRAM_SIZE} equations, got {size}")
-        samples = SampleSpace(self._core, self.dtype, self.kind)
-        return samples.solve(g.astype(np.float64), self.damping).astype(self.dtype)
-
-    def _free_block(self) -> NDArray[np.float64]:
-        block = np.empty((self._core.num_free,) * 2, self.dtype)
-        self._core.free_block(block)
-        return block.astype(np.float64)
+        return self._products.sample_space().solve(g.astype(np.float64), self.damping).astype(self.dtype)
 
     def _inverse_diagonal(self) -> FloatArray:
         # Sums of squares are exact to their last bits, however small; without any, F has a row of zeros.
@@ -259,43 +257,6 @@ class Fisher:
         with np.errstate(over="ignore"):
             inverse = np.divide(1, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
         return np.minimum(inverse, np.finfo(self.dtype).max)  # NaN stays: conjugate gradient reports it
-
-    def _kronecker(self) -> Any:
-        """The inverse of G ⊗ A + damping·I for each layer, in the eigenbases of its factors."""
-        sizes = self._core.layer_sizes
-        inputs = [np.empty((width + 1, width + 1), self.dtype) for width in sizes[:-1]]
-        outputs = [np.empty((width, width), self.dtype) for width in sizes[1:]]
-        self._core.kronecker_factors(inputs, outputs)
-        inverse = classes_of(self.dtype).KroneckerInverse()
-        blocks = [*inputs, *outputs, block] if len(block := self._free_block()) else [*inputs, *outputs]
-        if not all(np.isfinite(matrix).all() for matrix in blocks):
-            return np.full(self.shape[0], np.nan, self.dtype)  # conjugate gradient reports it
-        for A, G in zip(inputs, outputs, strict=True):
-            a, q_inputs = np.linalg.eigh(A.astype(np.float64))
-            g, q_outputs = np.linalg.eigh(G.astype(np.float64))
-            parts = q_inputs, q_outputs, self._inverse(np.outer(np.maximum(g, 0), np.maximum(a, 0)))
-            inverse.add_layer(*(np.ascontiguousarray(part, self.dtype) for part in parts))
-        if len(block):
-            values, vectors = np.linalg.eigh(block)
-            rest = (vectors * self._inverse(np.maximum(values, 0))) @ vectors.T
-            inverse.set_rest(np.ascontiguousarray(rest, self.dtype))
-        return inverse
-
-    def _inverse(self, eigenvalues: NDArray[np.float64]) -> NDArray[np.float64]:
-        """1/(eigenvalues + damping), but no larger than rounding lets it be.
-
-        Eigenvalues below the rounding of the largest are noise: F has none of g there, so without damping
-        these directions are left out. Others are taken to be at least √ε times the largest: F is no Kronecker
-        product, so x gets parts that F does not see, large where eigenvalues are small, and F sees their
-        rounding.
-        """
-        epsilon = float(np.finfo(self.dtype).eps)
-        damped = eigenvalues + self.damping
-        largest = damped.max(initial=0.0)
-        known = damped > (0.0 if self.damping else sum(eigenvalues.shape) * epsilon * largest)
-        floored = np.maximum(damped, math.sqrt(epsilon) * largest)
-        inverse: NDArray[np.float64] = np.divide(1, floored, out=np.zeros_like(damped), where=known)
-        return inverse
 
     def _report(self, g: FloatArray, x: FloatArray, rtol: float) -> CGResult:
         """What `conjugate_gradient` would say of a solution."""
@@ -310,8 +271,9 @@ class Fisher:
         status = CGStatus.CONVERGED if residual <= enough else CGStatus.MAX_ITER
         return CGResult(x, status, 0, residual, float(x @ product))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _made_again, (self._origin.frozen(), self.kind, self.damping)
+    def __reduce__(self) -> tuple[object, ...]:
+        origin = self._origin._replace(policy=self._origin.frozen_policy())
+        return _made_again, (origin, self.kind, self.damping)
 
     def __repr__(self) -> str:
         settings = f"kind={self.kind!r}, damping={self.damping:g}, dtype={self.dtype.name!r}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,34 +20,23 @@ class SampleSpace:
 
     Parameters
     ----------
-    kernels
-        The compiled operator.
-    dtype
-        Its arrays'.
-    kind
-        ``"exact"`` or ``"empirical"``: whether the parameters that follow the network have a block of their
-        own, or belong to the rows.
+    layers
+        ĥ, shape (B, in + 1), and δ, shape (B, roots, out), of each layer. Rows that are known as such,
+        (B, P), are a layer with one δ of 1.
+    free_rows
+        What stands in the rows behind the network's part, shape (B, F); None if it has a block of its own.
+    free_block
+        That block, shape (F, F); of zeros if it belongs to the rows.
     """
 
-    def __init__(self, kernels: Any, dtype: np.dtype[Any], kind: str) -> None:
-        sizes, num_rows, num_roots = kernels.layer_sizes, kernels.num_rows, kernels.num_roots
-        hidden = [np.empty((num_rows, width), dtype) for width in sizes[:-1]]
-        delta = [np.empty((num_rows * num_roots, width), dtype) for width in sizes[1:]]
-        extra = np.empty((num_rows, kernels.num_free), dtype)
-        kernels.factors(hidden, delta, extra)
-        one = np.ones((num_rows, 1))
-        # (h, 1), shape (B, in + 1), and δ, shape (B, roots, out), of each layer
-        self._layers = [
-            (np.append(h, one, axis=1), d.astype(np.float64).reshape(num_rows, num_roots, -1))
-            for h, d in zip(hidden, delta, strict=True)
-        ]
-        self._extra = extra.astype(np.float64) if kind == "empirical" else None
-        self._block = np.zeros((kernels.num_free,) * 2)
-        if kind == "exact":
-            block = np.empty((kernels.num_free,) * 2, dtype)
-            kernels.free_block(block)
-            self._block = block.astype(np.float64)
-        self._num_rows, self._num_roots = num_rows, num_roots
+    def __init__(
+        self,
+        layers: list[tuple[Float64Array, Float64Array]],
+        free_rows: Float64Array | None,
+        free_block: Float64Array,
+    ) -> None:
+        self._layers, self._free_rows, self._block = layers, free_rows, free_block
+        self._num_rows, self._num_roots = layers[0][1].shape[:2]
 
     def solve(self, g: Float64Array, damping: float) -> Float64Array:
         """Return x with (F + damping·I) x = g; not-a-number if R is not finite or the damping vanishes."""
@@ -64,7 +51,7 @@ class SampleSpace:
             y = np.linalg.solve(gram, self._rows_times(rhs).ravel() / self._num_rows)
             rest = self._rows_transposed_times(y.reshape(self._num_rows, self._num_roots))
             x: Float64Array = (rhs - rest) / damping
-            if self._extra is None and num_free:  # they stand apart
+            if self._free_rows is None and num_free:  # they stand apart
                 x[-num_free:] = np.linalg.solve(block, rhs[-num_free:])
             return x
 
@@ -80,7 +67,7 @@ class SampleSpace:
     def _times(self, x: Float64Array) -> Float64Array:
         """F x."""
         product: Float64Array = self._rows_transposed_times(self._rows_times(x)) / self._num_rows
-        if self._extra is None and len(self._block):
+        if self._free_rows is None and len(self._block):
             product[-len(self._block) :] = self._block @ x[-len(self._block) :]
         return product
 
@@ -89,8 +76,8 @@ class SampleSpace:
         gram = np.zeros((self._num_rows, self._num_roots) * 2)
         for h, delta in self._layers:
             gram += np.tensordot(delta, delta, (2, 2)) * (h @ h.T)[:, None, :, None]
-        if self._extra is not None:
-            gram += (self._extra @ self._extra.T)[:, None, :, None]
+        if self._free_rows is not None:
+            gram += (self._free_rows @ self._free_rows.T)[:, None, :, None]
         return gram
 
     def _rows_times(self, v: Float64Array) -> Float64Array:
@@ -103,8 +90,8 @@ class SampleSpace:
             matrix = np.column_stack([weight.reshape(rows, columns - 1), bias])
             product += np.einsum("iko,io->ik", delta, h @ matrix.T)
             start += rows * columns
-        if self._extra is not None:
-            product += (self._extra @ v[start:])[:, None]
+        if self._free_rows is not None:
+            product += (self._free_rows @ v[start:])[:, None]
         return product
 
     def _rows_transposed_times(self, y: Float64Array) -> Float64Array:
@@ -113,5 +100,5 @@ class SampleSpace:
         for h, delta in self._layers:
             matrix = np.einsum("iko,ik->oi", delta, y) @ h
             parts += [matrix[:, :-1].ravel(), matrix[:, -1]]
-        extra = np.zeros(len(self._block)) if self._extra is None else y[:, 0] @ self._extra
-        return np.concatenate([*parts, extra])
+        free = np.zeros(len(self._block)) if self._free_rows is None else y[:, 0] @ self._free_rows
+        return np.concatenate([*parts, free])

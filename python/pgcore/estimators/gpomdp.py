@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pgcore.estimators.estimate import MAX_BYTES, Moments, chunks, flat_obs
+from pgcore.policies import segments_of
 
 if TYPE_CHECKING:
     from pgcore.baselines import OptimalBaseline
@@ -66,7 +67,9 @@ class RunningScores:
         batch = self.batch
         starts, lengths = batch.segment_starts[episodes], batch.segment_lengths[episodes]
         rows = slice(starts[0], batch.segment_ends[episodes.stop - 1] + 1)
-        scores = self.policy.scores(flat_obs(batch)[rows], batch.actions[rows])
+        scores = self.policy.scores(
+            flat_obs(batch)[rows], batch.actions[rows], **segments_of(self.policy, starts - starts[0])
+        )
         decay = 1.0 if self.discount_states else self.gamma
         running = np.zeros((len(starts), self.policy.num_params))
         for h in range(int(batch.segment_lengths.max())):

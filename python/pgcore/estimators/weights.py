@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from pgcore._arguments import check_shape, float_array, real
 from pgcore.estimators.estimate import flat_obs
 from pgcore.kernels import cumulative_log_ratios
+from pgcore.policies import segments_of
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
@@ -68,7 +69,9 @@ def log_ratios(policy: Policy, batch: Batch) -> Array:
     """
     if batch.log_probs is None:
         raise ValueError("log_probs: expected the behaviour policy's in the batch, got None")
-    logs: Array = policy.log_prob(flat_obs(batch), batch.actions).astype(np.float64)
+    logs: Array = policy.log_prob(
+        flat_obs(batch), batch.actions, **segments_of(policy, batch.segment_starts)
+    ).astype(np.float64)
     np.subtract(logs, batch.log_probs, out=logs, where=logs != -np.inf)
     return logs
 
@@ -132,7 +135,9 @@ def mixture_log_probs(
     log_alpha = np.log(alpha / alpha.sum())
     upto = np.empty((len(policies), batch.num_steps))  # log α_j + Σ_{t' ≤ t} log μ_j
     for row, policy, offset in zip(upto, policies, log_alpha, strict=True):
-        log_probs = policy.log_prob(flat_obs(batch), batch.actions).astype(np.float64)
+        log_probs = policy.log_prob(
+            flat_obs(batch), batch.actions, **segments_of(policy, batch.segment_starts)
+        ).astype(np.float64)
         row[:] = offset + cumulative_log_ratios(log_probs, ends=batch.ends)
     total: Array = np.logaddexp.reduce(upto, axis=0)
     conditional = total.copy()

@@ -13,6 +13,7 @@ from pgcore.optim.optimizers import (
     make_optimizer,
     scheduled,
 )
+from pgcore.optim.score_ascent import ScoreAscent
 from pgcore.optim.surrogate import SurrogateAscent, SurrogateReport
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Optimizer",
     "OptimizerName",
     "ScheduleName",
+    "ScoreAscent",
     "SurrogateAscent",
     "SurrogateReport",
     "backtrack",

@@ -25,15 +25,14 @@ from pgcore._arguments import (
 )
 from pgcore._dispatch import classes_of, core
 from pgcore._rounding import rounding
+from pgcore.policies.compiled import CompiledPolicy
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from pgcore.policies.base import Policy
-
 __all__ = ["SurrogateAscent", "SurrogateReport"]
 
-_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-5  # the epsilon of Stable-Baselines3
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-5  # the epsilon of Stable-Baselines3
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,11 @@ class SurrogateAscent:
     True
     """
 
-    def __init__(self, policy: Policy) -> None:
-        if not hasattr(policy, "_core"):
-            raise TypeError(f"policy: expected one from pgcore.policies, got {policy!r}")
+    def __init__(self, policy: CompiledPolicy) -> None:
+        if not isinstance(policy, CompiledPolicy):
+            raise TypeError(
+                f"policy: expected a compiled one, got {type(policy).__name__}; ScoreAscent takes any policy"
+            )
         self.policy = policy
         self._step = 0
         self._m, self._v = np.zeros_like(policy.params), np.zeros_like(policy.params)
@@ -153,7 +154,7 @@ class SurrogateAscent:
             If a gradient is not finite; the policy has the parameters from before that step.
         """
         policy = self.policy
-        rows, choices = policy._data(obs, actions)
+        rows, choices = policy.compiled_data(obs, actions)
         gains = float_array("advantages", advantages)
         old = float_array("log_probs_old", log_probs_old, policy.dtype)
         for name, array in (("advantages", gains), ("log_probs_old", old)):
@@ -172,15 +173,15 @@ class SurrogateAscent:
             rounding(gains.dtype),
         )
         rate = real("learning_rate", learning_rate, minimum=0.0)
-        adam_options = core().AdamOptions(rate, _BETA1, _BETA2, _EPSILON)
+        adam_options = core().AdamOptions(rate, BETA1, BETA2, EPSILON)
         with self._lock:
             # On a copy: other threads may be using the policy.
-            theta = policy._params.copy()
+            theta = policy.params
             adam = classes_of(policy.dtype).AdamState(theta, self._m, self._v, self._step, adam_options)
             wide: Float64Array = gains.astype(np.float64, copy=False)
-            report = self._kernels.epoch(adam, rows, policy._scaling, choices, wide, old, numbers, options)
+            report = self._kernels.epoch(adam, rows, policy.scaling, choices, wide, old, numbers, options)
             self._step = adam.step
-            policy._params = theta
+            policy.params = theta
         if not report.finite:
             raise FloatingPointError(
                 "gradient: expected finite numbers; look for infinite rewards or observations, or lower the "
@@ -216,7 +217,7 @@ class SurrogateAscent:
     # Compiled kernels and the lock are made anew. A copy that shared the policy would not be independent.
 
     def _make_kernels(self) -> None:
-        self._kernels = classes_of(self.policy.dtype).SurrogateAscent(self.policy._core)
+        self._kernels = classes_of(self.policy.dtype).SurrogateAscent(self.policy.kernels)
         self._lock = threading.Lock()
 
     def __copy__(self) -> Self:

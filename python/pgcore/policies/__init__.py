@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pgcore._kinds import make
 from pgcore.curvature.fisher import Fisher
+from pgcore.policies.any_policy import divergence, entropy_of, segments_of
 from pgcore.policies.base import Policy
 from pgcore.policies.categorical import CategoricalPolicy, MultiBinaryPolicy, MultiDiscretePolicy
+from pgcore.policies.compiled import CompiledPolicy
 from pgcore.policies.gaussian import GaussianPolicy
 from pgcore.policies.normalizer import ObservationNormalizer
 
@@ -17,14 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CategoricalPolicy",
+    "CompiledPolicy",
     "Fisher",
     "GaussianPolicy",
     "MultiBinaryPolicy",
     "MultiDiscretePolicy",
     "ObservationNormalizer",
     "Policy",
+    "divergence",
+    "entropy_of",
     "for_spaces",
     "from_config",
+    "segments_of",
 ]
 
 _FAMILIES: dict[str, type[Policy]] = {

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from pgcore._arguments import integer, integers
-from pgcore.policies.base import Policy
+from pgcore.policies.compiled import CompiledPolicy
 
 __all__ = ["CategoricalPolicy", "MultiBinaryPolicy", "MultiDiscretePolicy"]
 
-_INT64 = np.dtype(np.int64)
 
-
-class CategoricalPolicy(Policy):
+class CategoricalPolicy(CompiledPolicy):
     r"""A choice among 0 … K − 1 whose logits are a network of the observation.
 
     .. math:: \pi_\theta(a \mid o) = \mathrm{softmax}(z_\theta(o))_a, \qquad
@@ -59,18 +55,24 @@ class CategoricalPolicy(Policy):
         seed: int = 0,
     ) -> None:
         self.num_actions = K = integer("num_actions", num_actions, minimum=1)
-        self.nvec = (K,)
-        self.action_dtype = _INT64
-        self.action_shape = ()
         super().__init__(
-            obs_dim, K, ("categorical", [K]), hidden=hidden, activation=activation, dtype=dtype, seed=seed
+            obs_dim,
+            K,
+            (),
+            ("categorical", [K]),
+            nvec=(K,),
+            hidden=hidden,
+            activation=activation,
+            dtype=dtype,
+            seed=seed,
         )
 
-    def _arguments(self) -> dict[str, Any]:
-        return {**self._network_arguments(), "num_actions": self.num_actions}
+    def arguments(self) -> dict[str, object]:
+        """Return the constructor's arguments but the seed."""
+        return {**self.network_arguments(), "num_actions": self.num_actions}
 
 
-class MultiDiscretePolicy(Policy):
+class MultiDiscretePolicy(CompiledPolicy):
     r"""Independent choices, the d-th among 0 … K_d − 1; log π is the sum of theirs.
 
     Parameters
@@ -104,23 +106,24 @@ class MultiDiscretePolicy(Policy):
         dtype: DTypeLike = "float32",
         seed: int = 0,
     ) -> None:
-        self.nvec: tuple[int, ...] = integers("nvec", nvec, minimum=1)
-        if not self.nvec:
+        nvec = integers("nvec", nvec, minimum=1)
+        if not nvec:
             raise ValueError("nvec: expected at least one number, got none")
-        self.action_dtype = _INT64
-        self.action_shape = (len(self.nvec),)
         super().__init__(
             obs_dim,
-            sum(self.nvec),
-            ("categorical", list(self.nvec)),
+            sum(nvec),
+            (len(nvec),),
+            ("categorical", list(nvec)),
+            nvec=nvec,
             hidden=hidden,
             activation=activation,
             dtype=dtype,
             seed=seed,
         )
 
-    def _arguments(self) -> dict[str, Any]:
-        return {**self._network_arguments(), "nvec": list(self.nvec)}
+    def arguments(self) -> dict[str, object]:
+        """Return the constructor's arguments but the seed."""
+        return {**self.network_arguments(), "nvec": list(self.nvec or ())}
 
 
 class MultiBinaryPolicy(MultiDiscretePolicy):
@@ -156,5 +159,6 @@ class MultiBinaryPolicy(MultiDiscretePolicy):
             obs_dim, [2] * self.num_bits, hidden=hidden, activation=activation, dtype=dtype, seed=seed
         )
 
-    def _arguments(self) -> dict[str, Any]:
-        return {**self._network_arguments(), "num_bits": self.num_bits}
+    def arguments(self) -> dict[str, object]:
+        """Return the constructor's arguments but the seed."""
+        return {**self.network_arguments(), "num_bits": self.num_bits}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pgcore._arguments import check_shape, float_array, float_dtype, integer, real
-from pgcore.policies.base import Policy
+from pgcore._arguments import Float64Array, FloatDType, check_shape, float_array, float_dtype, integer, real
+from pgcore.policies.compiled import CompiledPolicy
 
 __all__ = ["GaussianPolicy"]
 
 
-class GaussianPolicy(Policy):
+class GaussianPolicy(CompiledPolicy):
     r"""A normal distribution over actions whose mean is a network of the observation.
 
     .. math:: \pi_\theta(a \mid o) = \mathcal N\bigl(a; \mu_\theta(o), \Sigma\bigr), \qquad
@@ -77,9 +77,8 @@ class GaussianPolicy(Policy):
     ) -> None:
         self.act_dim = A = integer("act_dim", act_dim, minimum=1)
         self.init_log_std = real("init_log_std", init_log_std)
-        self.action_dtype = float_dtype("dtype", dtype)
-        self.action_shape = (A,)
-        self.covariance: str | np.ndarray[Any, Any]
+        action_dtype = float_dtype("dtype", dtype)
+        self.covariance: str | Float64Array
         tril = None
         if isinstance(covariance, str):
             if covariance not in ("diagonal", "full", "state"):
@@ -87,39 +86,41 @@ class GaussianPolicy(Policy):
                     f"covariance: expected 'diagonal', 'full', 'state' or an (A, A) array, got {covariance!r}"
                 )
             self.covariance = kind = covariance
-            _check_range("init_log_std", self.init_log_std, self.action_dtype, full=kind == "full")
+            _check_range("init_log_std", self.init_log_std, action_dtype, full=kind == "full")
         else:
             kind = "fixed"
             self.covariance = _positive_definite(covariance, A)
             tril = np.ascontiguousarray(np.linalg.cholesky(self.covariance))
-            _check_range("covariance", np.log(np.abs(tril).max()), self.action_dtype)
-            _check_range("covariance", np.log(tril.diagonal().min()), self.action_dtype)
+            _check_range("covariance", np.log(np.abs(tril).max()), action_dtype)
+            _check_range("covariance", np.log(tril.diagonal().min()), action_dtype)
+        free = np.full(A if kind == "diagonal" else 0, self.init_log_std)
+        if kind == "full":
+            rows, columns = np.tril_indices(A)
+            free = np.where(rows == columns, self.init_log_std, 0.0)
         super().__init__(
             obs_dim,
             2 * A if kind == "state" else A,
+            (A,),
             (kind, [A], self.init_log_std, tril),
+            free=free,
             hidden=hidden,
             activation=activation,
             dtype=dtype,
             seed=seed,
         )
-        if kind == "diagonal":
-            self._params[-A:] = self.init_log_std
-        elif kind == "full":
-            rows, columns = np.tril_indices(A)
-            self._params[-len(rows) :] = np.where(rows == columns, self.init_log_std, 0.0)
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return the constructor's arguments but the seed."""
         covariance = self.covariance if isinstance(self.covariance, str) else self.covariance.tolist()
         return {
-            **self._network_arguments(),
+            **self.network_arguments(),
             "act_dim": self.act_dim,
             "covariance": covariance,
             "init_log_std": self.init_log_std,
         }
 
 
-def _check_range(name: str, log_std: float, dtype: np.dtype[Any], *, full: bool = True) -> None:
+def _check_range(name: str, log_std: float, dtype: FloatDType, *, full: bool = True) -> None:
     """Refuse a scale that samples or densities in this dtype can't have: σ must not overflow, nor 1/√σ.
 
     The full form takes σ itself in double.
@@ -135,8 +136,8 @@ def _check_range(name: str, log_std: float, dtype: np.dtype[Any], *, full: bool 
         )
 
 
-def _positive_definite(covariance: ArrayLike, A: int) -> np.ndarray[Any, Any]:
-    matrix = float_array("covariance", covariance, np.dtype(np.float64)).copy()
+def _positive_definite(covariance: ArrayLike, A: int) -> Float64Array:
+    matrix = float_array("covariance", covariance, np.dtype(np.float64)).astype(np.float64)
     check_shape("covariance", matrix, (A, A))
     if not np.isfinite(matrix).all():
         raise ValueError(f"covariance: expected finite numbers, got {matrix[~np.isfinite(matrix)][0]}")

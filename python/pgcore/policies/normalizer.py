@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from pgcore._arguments import (
     FLOAT64,
+    AnyArray,
     FloatArray,
+    FloatDType,
     check_shape,
     float_array,
     float_dtype,
@@ -21,6 +23,9 @@ from pgcore._arguments import (
     to_numpy,
 )
 from pgcore._dispatch import core
+
+if TYPE_CHECKING:
+    from pgcore._core import InputScaling
 
 __all__ = ["ObservationNormalizer"]
 
@@ -161,7 +166,7 @@ class ObservationNormalizer:
         with self._writing:
             self._statistics = self._merged_with(obs)
 
-    def _merged_with(self, obs: NDArray[Any]) -> _Statistics:
+    def _merged_with(self, obs: AnyArray) -> _Statistics:
         old = self._statistics
         moments = old.count, old.mean, old.m2
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
@@ -175,7 +180,7 @@ class ObservationNormalizer:
         count, mean, m2 = moments
         return old.replace(count=count, mean=mean, m2=m2)
 
-    def arrays(self, dtype: DTypeLike = np.float64) -> tuple[NDArray[Any], NDArray[Any]]:
+    def arrays(self, dtype: DTypeLike = np.float64) -> tuple[AnyArray, AnyArray]:
         """Return ``(shift, scale)``: normalised is ``(x - shift) * scale``, clipped.
 
         Parameters
@@ -197,11 +202,11 @@ class ObservationNormalizer:
         return self._statistics.arrays(float_dtype("dtype", dtype))
 
     @property
-    def scaling(self) -> Any:
+    def scaling(self) -> InputScaling:
         """The statistics of this moment as compiled passes take them; the object never changes."""
         return self._statistics.scaling()
 
-    def normalize(self, obs: ArrayLike) -> NDArray[Any]:
+    def normalize(self, obs: ArrayLike) -> AnyArray:
         """Return standardised, clipped observations; the statistics stay.
 
         Parameters
@@ -227,7 +232,7 @@ class ObservationNormalizer:
         self.scaling.normalize(rows, out.reshape(-1, self.dim))
         return out
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> dict[str, AnyArray]:
         """Return everything that `load_state` needs, as copies."""
         statistics = self._statistics
         return {name: np.array(getattr(statistics, name)) for name in _ENTRIES}
@@ -250,14 +255,14 @@ class ObservationNormalizer:
         """Return an independent normaliser with the same statistics."""
         return _restored(type(self), self.dim, self.state())
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _restored, (type(self), self.dim, self.state())  # without what is kept for compiled passes
 
     def __repr__(self) -> str:
         settings = f"{self.dim}, clip={self.clip:g}, epsilon={self.epsilon:g}"
         return f"ObservationNormalizer({settings}, count={self.count:g})"
 
-    def _checked(self, obs: ArrayLike, *, one_too: bool = False) -> NDArray[Any]:
+    def _checked(self, obs: ArrayLike, *, one_too: bool = False) -> AnyArray:
         array = to_numpy("obs", obs)
         if array.dtype.kind not in "biuf" or array.dtype.char == "g":
             limit = " of at most 64 bits" if array.dtype.char == "g" else ""
@@ -296,14 +301,14 @@ class _Statistics:
         self.clip = _positive("clip", real("clip", entries["clip"], or_infinite=True))
         self.epsilon = _positive("epsilon", real("epsilon", entries["epsilon"]))
         self.mean.flags.writeable = self.m2.flags.writeable = False
-        self._arrays: dict[np.dtype[Any], tuple[NDArray[Any], NDArray[Any]]] = {}
-        self._scaling: Any = None
+        self._arrays: dict[FloatDType, tuple[AnyArray, AnyArray]] = {}
+        self._scaling: InputScaling | None = None
 
     def replace(self, **entries: ArrayLike) -> _Statistics:
         own = {name: getattr(self, name) for name in _ENTRIES}
         return _Statistics({**own, **entries}, len(self.mean))
 
-    def arrays(self, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def arrays(self, dtype: FloatDType) -> tuple[AnyArray, AnyArray]:
         if dtype not in self._arrays:
             shift, scale = np.zeros(len(self.mean), dtype), np.ones(len(self.mean), dtype)
             if self.count > 0:
@@ -314,14 +319,14 @@ class _Statistics:
             return self._arrays.setdefault(dtype, (shift, scale))
         return self._arrays[dtype]
 
-    def scaling(self) -> Any:
+    def scaling(self) -> InputScaling:
         if self._scaling is None:
             self._scaling = core().InputScaling(*self.arrays(FLOAT64), self.clip)
         return self._scaling
 
 
 def _merged(
-    count: float, mean: FloatArray, m2: FloatArray, block: NDArray[Any]
+    count: float, mean: FloatArray, m2: FloatArray, block: AnyArray
 ) -> tuple[float, FloatArray, FloatArray]:
     """The moments with those of ``block`` added."""
     total = count + len(block)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pgcore._arguments import integer
 from pgcore._stacklevel import user_stacklevel
 from pgcore.data.batch import Batch
+from pgcore.policies.any_policy import Segments, segments_of
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.faults import FaultyEnvironmentError
@@ -41,9 +42,11 @@ class ActingPolicy(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]: ...
     def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int, /) -> Array: ...
-    def act(self, obs: Array, noise: Array, /, *, out: Array) -> Array: ...
-    def actor(self, obs: Array, noise: Array, actions: Array, /) -> Callable[[int], None]: ...
-    def log_prob(self, obs: Array, actions: Array, /) -> Array: ...
+    def act(self, obs: Array, noise: Array, state: Array | None = None, /) -> Array: ...
+    def actor(
+        self, obs: Array, noise: Array, actions: Array, state: Array | None = None, /
+    ) -> Callable[[int], object]: ...
+    def log_prob(self, obs: Array, actions: Array, /, **segments: Unpack[Segments]) -> Array: ...
 
 
 class Collector(HoldsEnv):
@@ -139,6 +142,7 @@ class Collector(HoldsEnv):
         self._num_idle = np.zeros(self.num_envs, np.int64)
         self._has_idled = False
         self._columns = np.arange(self.num_envs)
+        self._memory: Array | None = None
         self._finals: list[tuple[int, NDArray[np.intp], Array]] = []
 
     @property
@@ -191,6 +195,8 @@ class Collector(HoldsEnv):
         if not resumes:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
         policy = self.policy
+        # Segments begin here, and what begins before them is not in the batch: nothing of it is remembered.
+        self._memory = self._fresh_memory(self.num_envs)
         buffer = StepBuffer(
             self.num_envs,
             policy.obs_dim,
@@ -209,6 +215,15 @@ class Collector(HoldsEnv):
         self._can_go_on = not whole_episodes
         return batch
 
+    def _actor(self, buffer: StepBuffer, noise: Array) -> Callable[[int], object]:
+        memory = () if self._memory is None else (self._memory,)
+        return self.policy.actor(buffer.obs, noise, buffer.actions, *memory)
+
+    def _fresh_memory(self, num_envs: int) -> Array | None:
+        """Return what a policy with memory knows at the start of a segment; None of one without."""
+        initial_state: Callable[[int], Array | None] = getattr(self.policy, "initial_state", lambda _: None)
+        return initial_state(num_envs)
+
     def _begin_episodes(self, *, draw_seed: bool) -> None:
         """Reset all environments; their first observations are the last ones seen."""
         if draw_seed:
@@ -223,7 +238,7 @@ class Collector(HoldsEnv):
             n_steps = 2  # or there would be no transition at all
         buffer.reserve(n_steps)
         noise = self.policy.draw_noise(self.rng, n_steps, self.num_envs)
-        act = self.policy.actor(buffer.obs, noise, buffer.actions)
+        act = self._actor(buffer, noise)
         for t in range(n_steps):
             self._advance(buffer, t, noise, act)
         return n_steps
@@ -232,7 +247,7 @@ class Collector(HoldsEnv):
         # How much noise is drawn depends on n_steps and the episodes alone, never on the past of this object.
         noise = self.policy.draw_noise(self.rng, max(n_steps, _MIN_NOISE_STEPS), self.num_envs)
         buffer.reserve(len(noise))
-        act = self.policy.actor(buffer.obs, noise, buffer.actions)
+        act = self._actor(buffer, noise)
         num_recorded = np.zeros(self.num_envs, np.int64)
         playing = np.ones(self.num_envs, np.bool_)
         most_steps = n_steps + self._max_steps
@@ -242,7 +257,7 @@ class Collector(HoldsEnv):
                 self._require_finite(buffer, t // 2, t)  # or it might never end
                 noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
                 buffer.reserve(len(noise))
-                act = self.policy.actor(buffer.obs, noise, buffer.actions)
+                act = self._actor(buffer, noise)
             step = self._advance(buffer, t, noise, act)
             recorded = buffer.recorded[t]
             recorded &= playing
@@ -269,14 +284,16 @@ class Collector(HoldsEnv):
                 stacklevel=user_stacklevel(),
             )
 
-    def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], None]) -> Step:
+    def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], object]) -> Step:
         """Make one vector step and write it down."""
         actions = buffer.actions[t]
         try:
             if self._has_idled:
                 # A step that only resets uses up no noise, so that an episode doesn't depend on how it was
                 # reset.
-                self.policy.act(buffer.obs[t], noise[t - self._num_idle, self._columns], out=actions)
+                own_noise = noise[t - self._num_idle, self._columns]
+                memory = () if self._memory is None else (self._memory,)
+                actions[...] = self.policy.act(buffer.obs[t], own_noise, *memory)
             else:
                 act(t)
             step = self._stepper.step(actions, buffer.obs[t + 1])
@@ -291,6 +308,9 @@ class Collector(HoldsEnv):
             np.logical_not(step.idle, out=buffer.recorded[t])
             self._num_idle += step.idle
             self._has_idled = True
+        if self._memory is not None:
+            begins = np.flatnonzero(step.done if step.idle is None else step.done | step.idle)
+            self._memory[begins] = self._fresh_memory(len(begins))
         if step.cut.size:
             self._finals.append((t, step.cut, step.final_obs))
         return step
@@ -359,7 +379,9 @@ class Collector(HoldsEnv):
             ends,
             terminated=terminated,
             bootstrap_obs=bootstrap_obs,
-            log_probs=self.policy.log_prob(obs, actions),
+            log_probs=self.policy.log_prob(
+                obs, actions, **segments_of(self.policy, segment_ends - np.diff(segment_ends, prepend=-1) + 1)
+            ),
         )
 
     def _truncated_obs(self, recorded: NDArray[np.bool_]) -> Array:

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
+import numpy as np
 
 from pgcore._kinds import is_shipped
 from pgcore._stacklevel import user_stacklevel
@@ -46,7 +47,10 @@ def is_out_of_scale(low: float, high: float, std: float = 1.0) -> bool:
 
 def warn_if_out_of_scale(action_space: AnySpace, policy: Policy) -> None:
     """Warn the caller of this package if a component of a box `is_out_of_scale` for a new shipped policy."""
-    if not isinstance(action_space, gym.spaces.Box) or not is_shipped(type(policy)):
+    if not isinstance(action_space, gym.spaces.Box):
+        return
+    if not is_shipped(type(policy)):
+        _warn_if_out_of_support(action_space, policy)
         return
     std = math.exp(min(getattr(policy, "init_log_std", 0.0), 700.0))
     bounds = zip(action_space.low.ravel().tolist(), action_space.high.ravel().tolist(), strict=True)
@@ -58,6 +62,25 @@ def warn_if_out_of_scale(action_space: AnySpace, policy: Policy) -> None:
             f"action_space: expected actions around 0 on a scale of {std:.3g}, as a new policy's are, got "
             f"{low:.6g} to {high:.6g} in {len(bad)} of {action_space.low.size} components; they are clipped "
             f"to that, and little can be learned: wrap the environment in gymnasium.wrappers.{wrapper}",
+            UserWarning,
+            stacklevel=user_stacklevel(),
+        )
+
+
+def _warn_if_out_of_support(action_space: gym.spaces.Box, policy: Policy) -> None:
+    """Warn of a box that a bounded policy of the user's own does not reach, or leaves nearly always."""
+    low, high = policy.support
+    if not math.isfinite(high - low):
+        return
+    below, above = action_space.low.astype(np.float64), action_space.high.astype(np.float64)
+    shared = np.minimum(above, high) - np.maximum(below, low)
+    bad = (shared < _LEAST_INSIDE * (high - low)) | (shared < _LEAST_INSIDE * (above - below))
+    if bad.any():
+        first = np.flatnonzero(bad)[0]
+        warnings.warn(
+            f"action_space: expected actions as the policy has them, from {low:.6g} to {high:.6g}, got "
+            f"{below.flat[first]:.6g} to {above.flat[first]:.6g} in {int(bad.sum())} of {bad.size} "
+            "components; wrap the environment in gymnasium.wrappers.RescaleAction",
             UserWarning,
             stacklevel=user_stacklevel(),
         )

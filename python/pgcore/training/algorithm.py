@@ -29,7 +29,7 @@ from pgcore.training.config import Config, make_config
 from pgcore.training.interrupts import Interrupts
 from pgcore.training.loop import run
 from pgcore.training.parts import Parts
-from pgcore.training.prediction import Predictor
+from pgcore.training.prediction import Memory, Predictor
 from pgcore.training.spaces import Spaces
 from pgcore.training.state import TrainingState
 from pgcore.values import ValueFunction
@@ -426,7 +426,8 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         obs
             One raw observation, or a batch of them along a new first axis.
         state, episode_start
-            For Stable-Baselines3's sake: ``state`` is handed back, ``episode_start`` is not read.
+            For a policy with memory: what the call before returned, and which observations begin an episode
+            (one flag, or one for each). Other policies read neither, and ``state`` comes back.
         deterministic
             The most likely action instead of a random one.
 
@@ -434,7 +435,11 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         -------
         actions, state
         """
-        return self._predictor(self.policy, obs, None if deterministic else self.predict_rng), state
+        rng = None if deterministic else self.predict_rng
+        if not self.policy.has_memory:
+            return self._predictor(self.policy, obs, rng), state
+        memory = Memory(state, episode_start)
+        return self._predictor(self.policy, obs, rng, memory), memory.state
 
     def set_env(self, env: EnvLike) -> None:
         """Learn in another environment from now on; other spaces than the model's raise a `ValueError`."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 import numpy as np
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
+from pgcore._arguments import FloatArray, bool_array, check_shape, float_array
 from pgcore.rollout.faults import describe
 from pgcore.rollout.outcomes import not_finite
 
@@ -19,7 +21,46 @@ if TYPE_CHECKING:
     from pgcore.rollout.types import AnySpace
     from pgcore.training.spaces import Spaces
 
-__all__ = ["Predictor"]
+__all__ = ["Memory", "Predictor"]
+
+
+class Memory:
+    """What a policy with memory remembers from one `Predictor` call to the next.
+
+    Parameters
+    ----------
+    state
+        That of the call before, which is not changed; None at first.
+    episode_start
+        Which of the observations begin an episode: one flag, or one for each; None for no more than ``state``
+        says.
+    """
+
+    def __init__(self, state: FloatArray | None, episode_start: ArrayLike | None) -> None:
+        self.state = state
+        self._episode_start = episode_start
+
+    def recalled(self, policy: Policy, num_rows: int) -> FloatArray | None:
+        """Return the memory before an observation in each row, to be overwritten; None if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the state or the flags are not for that many rows.
+        """
+        fresh = policy.initial_state(num_rows)
+        if fresh is None:
+            return None
+        if self.state is not None:
+            state = float_array("state", self.state, fresh.dtype)
+            check_shape("state", state, fresh.shape)
+            begins = np.zeros(num_rows, np.bool_)
+            if self._episode_start is not None:
+                flags = np.atleast_1d(np.asarray(self._episode_start))
+                begins = bool_array("episode_start", flags, (num_rows,))
+            fresh[~begins] = state[~begins]
+        self.state = fresh
+        return fresh
 
 
 class Predictor:
@@ -47,7 +88,9 @@ class Predictor:
         if isinstance(action_space, gym.spaces.Box) and len(action_space.shape) == 1:
             self._bounds = action_space.low[None], action_space.high[None]
 
-    def __call__(self, policy: Policy, obs: object, rng: np.random.Generator | None) -> AnyArray:
+    def __call__(
+        self, policy: Policy, obs: object, rng: np.random.Generator | None, memory: Memory | None = None
+    ) -> AnyArray:
         """Return an action for each observation in ``obs``: the mode if ``rng`` is None, else a sample.
 
         Parameters
@@ -59,6 +102,8 @@ class Predictor:
             such stacks for `Dict` and `Tuple` spaces).
         rng
             Source of the noise.
+        memory
+            What a policy with memory remembers; it is given the memory after these observations.
 
         Returns
         -------
@@ -85,10 +130,11 @@ class Predictor:
                 self._require_finite(flat, single)
         else:
             flat, single = self._flattened(obs)
+        state = () if memory is None else (memory.recalled(policy, len(flat)),)
         if rng is None:
-            actions = policy.mode(flat)
+            actions = policy.mode(flat, *state)
         else:
-            actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0])
+            actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0], *state)
         if self._is_plain_choice:
             return actions[0] if single else actions
         if self._is_box and not (single and isfinite(sum(actions[0].tolist()))):
