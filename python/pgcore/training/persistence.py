@@ -65,7 +65,7 @@ class Component(Protocol):
 
 
 def snapshot(model: Algorithm[Any]) -> tuple[dict[str, Any], Arrays]:
-    """Return everything that an iteration changes: JSON-able values, and copies of arrays."""
+    """Return everything that an iteration changes: JSON-able values, and arrays that nothing changes."""
     scalars = {
         "num_timesteps": model.num_timesteps,
         "num_iterations": model.num_iterations,
@@ -74,9 +74,13 @@ def snapshot(model: Algorithm[Any]) -> tuple[dict[str, Any], Arrays]:
         "episode_lengths": list(model._episode_lengths),
         "rng": model._rng.bit_generator.state,
     }
-    arrays = {"policy/params": np.array(model.policy.params)}
+    policy = model.policy
+    arrays = {"policy/params": policy.params if is_shipped(type(policy)) else np.array(policy.params)}
     for name, part in model.components().items():
-        arrays.update({f"{name}/{key}": np.array(value) for key, value in part.state().items()})
+        # Our own parts return copies, or arrays that are read-only; a class of the user's may not.
+        is_safe = is_shipped(type(part))
+        for key, value in part.state().items():
+            arrays[f"{name}/{key}"] = value if is_safe else np.array(value)
     return scalars, arrays
 
 
