@@ -36,9 +36,18 @@ else()
   endif()
 endif()
 
-set(PGCORE_CORE_SOURCES adam build categorical cg few_rows fisher gaussian heads inputs kronecker matmul mlp network orthogonal parallel policy surrogate_ascent ratios scan value_fit)
-# What acting takes between two steps of the environments: in wide vectors it would slow down the steps (few_rows.hpp).
-set(PGCORE_ACTING_SOURCES few_rows heads inputs)
+set(PGCORE_CORE_SOURCES
+  build
+  math/matmul math/orthogonal
+  parallel/parallel
+  scan/ratios scan/scan
+  distributions/categorical distributions/gaussian
+  nn/few_rows nn/inputs nn/mlp nn/network
+  policy/heads policy/policy
+  curvature/cg curvature/fisher curvature/kronecker
+  optim/adam optim/surrogate_ascent optim/value_fit)
+# What acting takes between two steps of the environments: in wide vectors it would slow down the steps (nn/few_rows.hpp).
+set(PGCORE_ACTING_SOURCES nn/few_rows nn/inputs policy/heads)
 list(TRANSFORM PGCORE_CORE_SOURCES REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/cpp/src/\\1.cpp")
 list(TRANSFORM PGCORE_ACTING_SOURCES REPLACE "(.+)" "${PROJECT_SOURCE_DIR}/cpp/src/\\1.cpp")
 

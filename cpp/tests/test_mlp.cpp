@@ -1,7 +1,7 @@
 // Derivatives of the network against central differences, and against each other.
-#include "activate.hpp"
-#include "batch_pass.hpp"
 #include "check.hpp"
+#include "nn/activate.hpp"
+#include "nn/batch_pass.hpp"
 
 using namespace pgcore;
 

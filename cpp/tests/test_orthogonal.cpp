@@ -1,8 +1,8 @@
 // Orthonormal rows: right angles, length one, and the side they were on; also of rows that are nearly
 // dependent.
 #include "check.hpp"
+#include "math/sums.hpp"
 #include "pgcore/orthogonal.hpp"
-#include "sums.hpp"
 
 using namespace pgcore;
 

@@ -12,9 +12,9 @@
 #endif
 
 #include "check.hpp"
-#include "memory.hpp"
+#include "math/memory.hpp"
+#include "parallel/scratch_pool.hpp"
 #include "pgcore/parallel.hpp"
-#include "scratch_pool.hpp"
 
 using namespace pgcore;
 

@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "vecmath.hpp"
+#include "math/vecmath.hpp"
 
 using namespace pgcore;
 

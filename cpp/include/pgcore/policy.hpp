@@ -74,7 +74,7 @@ class Policy {
   // (B,): ‖∇ log π‖², never forming the rows.
   void score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out);
 
-  struct Passes;  // how it works: src/policy_passes.hpp
+  struct Passes;  // how it works: src/policy/policy_passes.hpp
   const Passes& passes() const { return *passes_; }
 
  private:

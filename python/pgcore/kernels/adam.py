@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -37,16 +35,16 @@ def adam_step(
     m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ − lr·m̂/(√v̂ + ε)
     with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
 
-    A g whose square v can't hold counts as the nearest one that it can (in float32 up to 1e19, and from 1e-17
-    on where ε does not outweigh them), so that steps keep their length. Without any gradient yet there is no
-    step, also for ε = 0.
+    A component of g whose square does not fit the dtype of v is replaced by the nearest one whose square fits
+    (float32: at most 1e19 and, unless ε is much larger, at least 1e-17), so that steps keep their length. As
+    long as all gradients were 0 there is no step, also for ε = 0.
 
     Parameters
     ----------
     theta : (P,), C-contiguous, writeable
         Parameters; the other arrays take their dtype.
     grad : (P,)
-        Gradient g of what is to become smaller; to ascend, give its negative.
+        Gradient g of the function to minimise; to maximise, give its negative.
     m, v : (P,), C-contiguous, writeable
         First and second moments, zero before the first step.
     step : int
@@ -76,19 +74,16 @@ def adam_step(
     >>> theta.round(6)
     array([-0.1,  0.1])
     """
-    moments_and_theta = ("theta", theta), ("m", m), ("v", v)
-    for name, array in moments_and_theta:
+    arrays = ("theta", theta), ("m", m), ("v", v)
+    for name, array in arrays:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a numpy array, got {type(array).__name__}")
     if theta.dtype not in (FLOAT32, FLOAT64):
         raise TypeError(f"theta: expected float32 or float64, got {theta.dtype}")
     if theta.ndim != 1:
         raise ValueError(f"theta: expected shape (P,), got {theta.shape}")
-    for name, array in moments_and_theta:
+    for name, array in arrays:
         output(name, array, theta.shape, theta.dtype)
-    for (name, array), (other, memory) in combinations(moments_and_theta, 2):
-        if np.may_share_memory(array, memory):
-            raise ValueError(f"{other}: expected memory of its own, got that of {name}")
     g = float_array("grad", grad, theta.dtype)
     check_shape("grad", g, theta.shape)
     step = integer("step", step, minimum=1)

@@ -1,4 +1,4 @@
-"""Products of importance ratios along segments, in logarithms, and how many samples they are worth.
+"""Products of importance ratios along segments, in logarithms, and the effective sample size.
 
 With ρ_t = π(a_t|s_t)/μ(a_t|s_t) a product of ratios is a sum of log-ratios: products over hundreds of steps
 leave the range of floats long before their logarithms do. Shapes and ``ends`` are those of `scan`.
@@ -12,13 +12,12 @@ from numpy.typing import ArrayLike
 from pgcore._arguments import (
     FloatArray,
     check_shape,
-    columns,
+    end_flags,
     float_array,
     float_arrays,
     output,
     overlaps,
     real,
-    segment_arrays,
 )
 from pgcore._dispatch import core
 
@@ -75,11 +74,10 @@ def cumulative_log_ratios(
     if code is None:
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
     result = output("out", out, log_rho.shape, log_rho.dtype)
-    end, _ = segment_arrays(ends, None, log_rho.shape)
-    # The kernel reads rows again after it has written others, so what shares memory is computed aside.
+    end = end_flags(ends, log_rho.shape)
+    # The kernel reads rows again after it has written others, so they must not share memory.
     target = np.empty_like(log_rho) if out is not None and overlaps(out, log_rho, end) else result
-    log_rho, columns_out = columns("log_ratios", log_rho, target)
-    core().cumulative_log_ratios(log_rho, end, code, columns_out)
+    core().cumulative_log_ratios(log_rho, end, code, target)
     if target is not result:
         result[...] = target
     return result
@@ -114,7 +112,7 @@ def weighted_reward_to_go(
     Returns
     -------
     (T,) or (T, N)
-        The weighted returns G_t, in which r_{t'} counts γ^{t'−t} Π_{t<k≤t'} ρ_k times. Ratios and their
+        The weighted returns G_t, in which r_{t'} has the weight γ^{t'−t} Π_{t<k≤t'} ρ_k. Ratios and their
         products may leave the range of floats where G_t doesn't.
 
     Raises
@@ -142,9 +140,8 @@ def weighted_reward_to_go(
     gamma = real("gamma", gamma)
     check_shape("log_ratios", log_rho, r.shape)
     result: FloatArray = np.empty_like(r)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    r, log_rho, columns_out = columns("rewards", r, log_rho, result)
-    core().weighted_reward_to_go(r, log_rho, end, bootstrap, gamma, columns_out)
+    end = end_flags(ends, r.shape)
+    core().weighted_reward_to_go(r, log_rho, end, bootstrap, gamma, result)
     return result
 
 
@@ -153,8 +150,8 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
 
     n_eff = (Σ_i w_i)²/Σ_i w_i², over the first axis: n for equal weights, 1 if one outweighs all others
 
-    Only differences of log-weights matter, so none is too large or too small. Weights of infinity share
-    everything equally between them, and without any weight (none at all, or all of them zero) n_eff is 0.
+    Only differences of log-weights matter, so none is too large or too small. If weights are infinite, they
+    share the whole weight equally; without any weight (no samples, or all weights zero) n_eff is 0.
 
     Parameters
     ----------
@@ -184,9 +181,8 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
     2.0
     """
     log_w = float_array("log_weights", log_weights)
-    (matrix,) = columns("log_weights", log_w)
-    sizes: FloatArray = np.empty(matrix.shape[1], log_w.dtype)
-    core().effective_sample_size(matrix, sizes)
+    sizes: FloatArray = np.empty(log_w.shape[1:] or (1,), log_w.dtype)
+    core().effective_sample_size(log_w, sizes)
     if log_w.ndim == 1:
         return float(sizes[0])
     return sizes

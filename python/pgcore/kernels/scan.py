@@ -2,12 +2,13 @@
 
 Time is the first axis, ``(T,)`` or ``(T, N)`` for N parallel columns. ``ends`` is true at the last step
 of every episode segment (the last row always is one), and ``bootstrap_values`` holds, at ends, the value of
-what follows a segment that was cut short: 0 if the episode terminated there. Segments never influence one
+the observation after a truncated segment: 0 if the episode terminated there. Segments never influence one
 another.
 
 In float32 a sum is carried in double where its discount (γ, for `gae` γλ) exceeds 1 − 1/256 in size, so that
-after millions of steps only the result is rounded. With a smaller discount it is carried in float32: what is
-older than some 256 steps is forgotten with its rounding errors, about 1e-5 of the sum of the rewards' sizes.
+after millions of steps only the result is rounded. With a smaller discount it is carried in float32: rewards
+more than some 256 steps away lose their weight, and so do their rounding errors; the error is about 1e-5 of
+the sum of the rewards' sizes.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ from numpy.typing import ArrayLike
 from pgcore._arguments import (
     FloatArray,
     check_shape,
-    columns,
+    end_flags,
     float_arrays,
     output,
     overlaps,
     real,
-    segment_arrays,
 )
 from pgcore._dispatch import core
 
@@ -81,11 +81,10 @@ def reward_to_go(
     )
     gamma = real("gamma", gamma)
     result = output("out", out, r.shape, r.dtype)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    # The kernel reads rows again after it has written others, so what shares memory is computed aside.
+    end = end_flags(ends, r.shape)
+    # The kernel reads rows again after it has written others, so they must not share memory.
     target = np.empty_like(r) if out is not None and overlaps(out, r, end, bootstrap) else result
-    r, columns_out = columns("rewards", r, target)
-    core().reward_to_go(r, end, bootstrap, gamma, columns_out)
+    core().reward_to_go(r, end, bootstrap, gamma, target)
     if target is not result:
         result[...] = target
     return result
@@ -111,7 +110,7 @@ def gae(
     rewards : (T,) or (T, N)
         Rewards r_t.
     values : like rewards
-        Values v_t of the states (or observations) the rewards were earned in.
+        Values v_t of the states (or observations) in which the actions were taken.
     gamma, lam : float
         Discount γ and trace decay λ per step; any finite numbers. λ = 0 gives the one-step temporal
         difference, λ = 1 the reward-to-go minus the value.
@@ -148,9 +147,8 @@ def gae(
     gamma, lam = real("gamma", gamma), real("lam", lam)
     check_shape("values", v, r.shape)
     advantages, value_targets = np.empty_like(r), np.empty_like(r)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    r, v, *out = columns("rewards", r, v, advantages, value_targets)
-    core().gae(r, v, end, bootstrap, gamma, lam, *out)
+    end = end_flags(ends, r.shape)
+    core().gae(r, v, end, bootstrap, gamma, lam, advantages, value_targets)
     return advantages, value_targets
 
 
@@ -221,9 +219,8 @@ def vtrace(
     check_shape("values", v, r.shape)
     check_shape("log_ratios", log_rho, r.shape)
     advantages, value_targets = np.empty_like(r), np.empty_like(r)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    r, v, log_rho, *out = columns("rewards", r, v, log_rho, advantages, value_targets)
-    core().vtrace(r, v, log_rho, end, bootstrap, options, *out)
+    end = end_flags(ends, r.shape)
+    core().vtrace(r, v, log_rho, end, bootstrap, options, advantages, value_targets)
     return advantages, value_targets
 
 

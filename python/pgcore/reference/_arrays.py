@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 
 
 def float_arrays(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
@@ -26,13 +27,13 @@ def doubles(*arrays: FloatArray) -> tuple[FloatArray, ...]:
     return tuple(array.astype(np.float64) for array in arrays)
 
 
-def cast(dtype: np.dtype[Any], result: FloatArray) -> FloatArray:
-    """A result in the dtype that is due; infinite where it is beyond that."""
+def cast(dtype: FloatDType, result: FloatArray) -> FloatArray:
+    """The result in this dtype; infinite where it is too large for it."""
     with np.errstate(over="ignore"):
         return result.astype(dtype)
 
 
-def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _float_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     if dtype.kind in "biu":
         return np.dtype(np.float64)
     return np.dtype(np.float32) if dtype == np.float16 else dtype
@@ -48,14 +49,14 @@ def exp_excess(x: FloatArray) -> FloatArray:
 
 
 def end_flags(ends: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """``ends`` as booleans, with the last row always an end (a batch cannot look past itself)."""
+    """``ends`` as booleans, with the last row always an end (nothing is known after it)."""
     flags = np.zeros(shape, dtype=bool) if ends is None else np.array(ends, dtype=bool)
     flags[-1:] = True
     return flags
 
 
 def full_bootstrap_values(bootstrap_values: ArrayLike | None, like: FloatArray) -> FloatArray:
-    """``bootstrap_values`` in the shape of ``like``: one row stands in the last row, with zeros above it."""
+    """``bootstrap_values`` in the shape of ``like``: one row becomes the last row, with zeros above it."""
     full = np.zeros_like(like)
     if bootstrap_values is not None and np.ndim(bootstrap_values) == like.ndim:
         full[...] = bootstrap_values

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -38,7 +36,7 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     shifted, others = _shifted_and_others(z)
     rows, weights = np.arange(len(a)), np.exp(shifted)
     score: FloatArray = -weights
-    score[rows, a] = others + (1.0 - weights[rows, a])  # what the other choices have
+    score[rows, a] = others + (1.0 - weights[rows, a])  # the probability of the other choices
     score /= 1.0 + others[:, None]
     return score
 
@@ -98,7 +96,7 @@ def _log_softmax(z: FloatArray) -> FloatArray:
     return shifted - np.log1p(others)[:, None]
 
 
-def _checked(actions: ArrayLike, logits: FloatArray) -> NDArray[np.integer[Any]]:
+def _checked(actions: ArrayLike, logits: FloatArray) -> NDArray[np.int64]:
     a = np.asarray(actions).astype(np.int64)
     outside = a[(a < 0) | (a >= logits.shape[1])]
     if len(outside):

@@ -1,0 +1,155 @@
+#include "pgcore/fisher.hpp"
+
+#include "curvature/fisher_passes.hpp"
+#include "math/matmul.hpp"
+
+namespace pgcore {
+
+template <class T>
+Fisher<T>::Fisher(const Policy<T>& policy, const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions,
+                  double max_cache_bytes)
+    : passes_(std::make_unique<Passes>(policy, theta, B, obs, actions, max_cache_bytes)) {}
+template <class T>
+Fisher<T>::~Fisher() = default;
+
+template <class T>
+Index Fisher<T>::num_params() const {
+  return passes_->num_params;
+}
+template <class T>
+Index Fisher<T>::num_free() const {
+  return passes_->num_free();
+}
+template <class T>
+Index Fisher<T>::num_rows() const {
+  return passes_->B;
+}
+template <class T>
+Index Fisher<T>::num_roots() const {
+  return passes_->num_roots();
+}
+template <class T>
+std::vector<Index> Fisher<T>::layer_sizes() const {
+  std::vector<Index> sizes;
+  for (Index l = 0; l <= passes_->net.num_layers(); ++l) sizes.push_back(passes_->net.size(l));
+  return sizes;
+}
+template <class T>
+bool Fisher<T>::cached() const {
+  return !passes_->cache.empty();
+}
+
+template <class T>
+void Fisher<T>::multiply(const T* v, T* out) {
+  auto& p = *passes_;
+  const Index N = p.net.num_params();
+  p.sum_rows(4, out, [&](Index first, Index rows, auto& block, T* sum) {
+    p.net.tangent(p.theta.data(), v, rows, block);
+    p.multiply_outputs(first, rows, v + N, block, sum + N);
+    p.net.backward(p.theta.data(), rows, block);
+    p.net.add_gradient(rows, block, sum);
+  });
+  if (!p.empirical) p.head.fisher_free(p.free_params(), v + N, out + N);
+}
+
+template <class T>
+void Fisher<T>::diagonal(T* out) {
+  auto& p = *passes_;
+  const Index N = p.net.num_params(), E = p.num_free();
+  p.sum_rows(2.0 * static_cast<double>(p.num_roots()), out,
+             [&](Index first, Index rows, auto& block, T* sum) {
+               for (Index k = 0; k < p.num_roots(); ++k) {
+                 p.load_root(first, rows, k, block);
+                 p.net.add_gradient_squares(rows, block, sum);
+               }
+             });
+  for (Index i = 0; i < N; ++i) out[i] /= static_cast<T>(p.B);
+  std::vector<T> block(static_cast<std::size_t>(E * E));
+  free_block(block.data());
+  for (Index k = 0; k < E; ++k) out[N + k] = block[static_cast<std::size_t>(k * E + k)];
+}
+
+template <class T>
+void Fisher<T>::free_block(T* out) {
+  auto& p = *passes_;
+  const Index E = p.num_free();
+  if (!p.empirical) {  // symmetric: rows are columns
+    std::vector<T> unit(static_cast<std::size_t>(E), T(0));
+    for (Index k = 0; k < E; ++k) {
+      unit[static_cast<std::size_t>(k)] = T(1);
+      p.head.fisher_free(p.free_params(), unit.data(), out + k * E);
+      unit[static_cast<std::size_t>(k)] = T(0);
+    }
+    return;
+  }
+  std::fill_n(out, E * E, T(0));
+  for (Index first = 0; first < p.B; first += Passes::block_rows) {
+    const Index rows = std::min(Passes::block_rows, p.B - first);
+    const T* e = p.free_scores(first, rows);
+    add_transposed_product(E, rows, E, e, e, out);
+  }
+  for (Index i = 0; i < E * E; ++i) out[i] /= static_cast<T>(p.B);
+}
+
+template <class T>
+void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) {
+  auto& p = *passes_;
+  const Index K = p.num_roots(), E = p.num_free();
+  p.for_rows(2.0 * static_cast<double>(K), [&](Index first, Index rows, auto& block) {
+    for (std::size_t l = 0; l < hidden.size(); ++l) {
+      const Index width = p.net.size(static_cast<Index>(l));
+      std::copy_n(block.hidden[l], rows * width, hidden[l] + first * width);
+    }
+    for (Index k = 0; k < K; ++k) {
+      p.load_root(first, rows, k, block);
+      for (std::size_t l = 0; l < delta.size(); ++l) {
+        const Index width = p.net.size(static_cast<Index>(l) + 1);
+        for (Index r = 0; r < rows; ++r) {
+          std::copy_n(block.delta[l + 1] + r * width, width, delta[l] + ((first + r) * K + k) * width);
+        }
+      }
+    }
+    if (p.empirical) std::copy_n(p.free_scores(first, rows), rows * E, free_params + first * E);
+  });
+}
+
+template <class T>
+void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) {
+  auto& p = *passes_;
+  const auto square = [](Index width) { return width * width; };
+  for (std::size_t l = 0; l < inputs.size(); ++l) {
+    std::fill_n(inputs[l], square(p.net.size(static_cast<Index>(l)) + 1), T(0));
+    std::fill_n(outputs[l], square(p.net.size(static_cast<Index>(l) + 1)), T(0));
+  }
+  AlignedBuffer<T> with_one;
+  p.in_order([&](Index first, Index rows, auto& block) {
+    for (std::size_t l = 0; l < inputs.size(); ++l) {
+      const Index width = p.net.size(static_cast<Index>(l)) + 1;
+      with_one.resize(rows * width);
+      for (Index r = 0; r < rows; ++r) {
+        std::copy_n(block.hidden[l] + r * (width - 1), width - 1, with_one.data() + r * width);
+        with_one.data()[r * width + width - 1] = T(1);
+      }
+      add_transposed_product(width, rows, width, with_one.data(), with_one.data(), inputs[l]);
+    }
+    for (Index k = 0; k < p.num_roots(); ++k) {
+      p.load_root(first, rows, k, block);
+      for (std::size_t l = 0; l < outputs.size(); ++l) {
+        const Index width = p.net.size(static_cast<Index>(l) + 1);
+        add_transposed_product(width, rows, width, block.delta[l + 1], block.delta[l + 1], outputs[l]);
+      }
+    }
+  });
+  const T mean = T(1) / static_cast<T>(p.B);
+  for (std::size_t l = 0; l < inputs.size(); ++l) {
+    const Index in = square(p.net.size(static_cast<Index>(l)) + 1),
+                out = square(p.net.size(static_cast<Index>(l) + 1));
+    for (Index i = 0; i < in; ++i) inputs[l][i] *= mean;
+    for (Index i = 0; i < out; ++i) outputs[l][i] *= mean;
+  }
+}
+
+template class Fisher<float>;
+template class Fisher<double>;
+
+}  // namespace pgcore

@@ -1,0 +1,402 @@
+// Rows are short, so groups of rows are taken together: for a diagonal covariance as one flat run of group·A
+// numbers, for a full one transposed, with a lane for each row.
+#include "pgcore/gaussian.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "math/sums.hpp"
+#include "math/vecmath.hpp"
+#include "parallel/row_groups.hpp"
+
+namespace pgcore::gaussian {
+namespace {
+
+// out ← 1/√σ. Its square, 1/σ, may overflow where (a − μ)/σ does not. The root stays a normal number, so that
+// 0/σ is 0 for any σ; where it would not, σ is so small that any other number divided by it overflows, or so
+// large that it underflows.
+template <class T>
+void inverse_roots(const T* log_std, Index count, T* out) {
+  constexpr T bound = std::is_same_v<T, float> ? T(87) : T(708);
+  PGCORE_INDEPENDENT
+  for (Index k = 0; k < count; ++k) {
+    T x = T(-0.5) * log_std[k];
+    x = x < -bound ? -bound : x;
+    x = x > bound ? bound : x;
+    out[k] = vecmath::exp_moderate(x);
+  }
+}
+
+// Four sums in one register: left to itself, GCC takes them apart where registers are wider.
+template <class T>
+using Four [[gnu::vector_size(4 * sizeof(T))]] = T;
+
+// out[r] = constant + Σ_a terms[r, a].
+template <class T>
+void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
+  if (A > longest_short_row) {
+    for (Index r = 0; r < rows; ++r) {
+      const auto term = [=](Index a) { return static_cast<double>(terms[r * A + a]); };
+      out[r] = static_cast<T>(constant + lane_sum(A, term));
+    }
+    return;
+  }
+  const T start = static_cast<T>(constant);
+  for (Index r = 0; r < rows; ++r, terms += A) {
+    T sum = start;
+    Index a = 0;
+    Four<T> partial = {};
+    for (; a + 4 <= A; a += 4) {
+      Four<T> four;
+      std::memcpy(&four, terms + a, sizeof four);
+      partial += four;
+    }
+    sum += (partial[0] + partial[2]) + (partial[1] + partial[3]);
+    for (; a < A; ++a) sum += terms[a];
+    out[r] = sum;
+  }
+}
+
+// log σ of a group of rows as one flat run, whether there is one row of them or one for each.
+template <class T>
+class FlatLogStd {
+ public:
+  FlatLogStd(LogStd<T> log_std, Index A)
+      : log_std_(log_std), A_(A), repeated_(log_std.shared ? group * A : 0) {
+    for (Index r = 0; log_std.shared && r < group; ++r)
+      std::copy_n(log_std.data, A, repeated_.data() + r * A);
+  }
+  const T* of(Index first) const { return log_std_.shared ? repeated_.data() : log_std_.row(first, A_); }
+
+ private:
+  LogStd<T> log_std_;
+  Index A_;
+  SmallBuffer<T> repeated_;
+};
+
+// What diagonal kernels read of a group: log σ and 1/√σ; and room for a term per number.
+template <class T>
+class DiagonalTiles {
+ public:
+  DiagonalTiles(LogStd<T> log_std, Index A)
+      : flat_(log_std, A), shared_(log_std.shared), A_(A), buffer_(2 * group * A) {
+    if (shared_) inverse_roots(flat_.of(0), group * A, root());
+  }
+  void move_to(Index first, Index rows) {
+    log_ = flat_.of(first);
+    if (!shared_) inverse_roots(log_, rows * A_, root());
+  }
+  const T* log() const { return log_; }
+  T* root() { return buffer_.data(); }
+  T* terms() { return buffer_.data() + group * A_; }
+
+ private:
+  FlatLogStd<T> flat_;
+  bool shared_;
+  Index A_;
+  SmallBuffer<T> buffer_;
+  const T* log_ = nullptr;
+};
+
+}  // namespace
+
+template <class T>
+void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* out) {
+  const double constant = -half_log_2pi * static_cast<double>(A);
+  const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
+  for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
+    tiles.move_to(first, rows);
+    const T *a = actions + first * A, *m = mean + first * A, *log = tiles.log(), *root = tiles.root();
+    T* terms = tiles.terms();
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < rows * A; ++k) {
+      const T z = (a[k] - m[k]) * root[k] * root[k];
+      terms[k] = vecmath::multiply_add(T(-0.5) * z, z, -log[k]);
+    }
+    sum_rows(terms, rows, A, constant, out + first);
+  });
+}
+
+template <class T>
+void score(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* d_mean,
+           T* d_log_std) {
+  const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
+  for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
+    tiles.move_to(first, rows);
+    const T *a = actions + first * A, *m = mean + first * A, *root = tiles.root();
+    T *dm = d_mean + first * A, *dl = d_log_std + first * A;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < rows * A; ++k) {
+      const T z = (a[k] - m[k]) * root[k] * root[k];
+      dm[k] = z * root[k] * root[k];
+      dl[k] = z * z - T(1);
+    }
+  });
+}
+
+template <class T>
+void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* mean_q, LogStd<T> log_std_q,
+        T* out) {
+  const bool shared = log_std_p.shared && log_std_q.shared;
+  double constant = 0;
+  for (Index k = 0; shared && k < A; ++k) {
+    const double u = 2 * (static_cast<double>(log_std_p.data[k]) - static_cast<double>(log_std_q.data[k]));
+    constant += 0.5 * vecmath::exp_excess(u);
+  }
+  struct Pair {
+    FlatLogStd<T> p;
+    DiagonalTiles<T> q;
+  };
+  const auto pair_of_block = [&] { return Pair{{log_std_p, A}, {log_std_q, A}}; };
+  for_groups(num_rows, A, pair_of_block, [&](Pair& pair, Index first, Index rows) {
+    pair.q.move_to(first, rows);
+    const T *p = mean_p + first * A, *q = mean_q + first * A, *root = pair.q.root();
+    const T *log_p = pair.p.of(first), *log_q = pair.q.log();
+    T* terms = pair.q.terms();
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < rows * A; ++k) {
+      const T z = (p[k] - q[k]) * root[k] * root[k];
+      terms[k] = T(0.5) * z * z;
+    }
+    if (!shared) {
+      PGCORE_INDEPENDENT
+      for (Index k = 0; k < rows * A; ++k)
+        terms[k] += T(0.5) * vecmath::exp_excess(2 * (log_p[k] - log_q[k]));
+    }
+    sum_rows(terms, rows, A, constant, out + first);
+  });
+}
+
+template <class T>
+void entropy(Index num_rows, Index A, const T* log_std, T* out) {
+  sum_rows(log_std, num_rows, A, (half_log_2pi + 0.5) * static_cast<double>(A), out);
+}
+
+namespace {
+
+// L as the solves below use it, found in double: its rows divided by the diagonal, and 1/L_ii, as a product
+// of two factors where it leaves the range of T.
+template <class T>
+class Factor {
+ public:
+  template <class S>
+  Factor(const S* L, Index A) : A_(A), buffer_(A * (A + 2)) {
+    for (Index i = 0; i < A; ++i) {
+      const double diagonal = static_cast<double>(L[i * A + i]), inverse = 1 / diagonal;
+      for (Index j = 0; j < i; ++j) {
+        const double l = static_cast<double>(L[i * A + j]);
+        buffer_[i * A + j] = l == 0 ? T(0) : static_cast<T>(l / diagonal);
+        has_zeros_ |= buffer_[i * A + j] == T(0);
+      }
+      int exponent = 0;
+      const bool fits = inverse <= static_cast<double>(std::numeric_limits<T>::max()) &&
+                        inverse >= static_cast<double>(std::numeric_limits<T>::min());
+      if (!fits && std::isfinite(inverse) && inverse != 0) std::frexp(inverse, &exponent);
+      buffer_[A * A + i] = static_cast<T>(std::ldexp(inverse, -exponent / 2));
+      buffer_[A * (A + 1) + i] = static_cast<T>(std::ldexp(1.0, exponent / 2));
+    }
+  }
+  T ratio(Index i, Index j) const { return buffer_.data()[i * A_ + j]; }  // L_ij / L_ii
+  void divide_by_diagonal(Index i, T* x) const {                          // for a group of rows
+    const T *factor = buffer_.data() + A_ * A_ + i, first = factor[0], second = factor[A_];
+    for (Index r = 0; r < group; ++r) x[r] *= first;
+    if (second == T(1)) return;
+    for (Index r = 0; r < group; ++r) x[r] *= second;
+  }
+  T over_diagonal(T x, Index i) const {  // x / L_ii
+    const T* factor = buffer_.data() + A_ * A_ + i;
+    return x * factor[0] * factor[A_];
+  }
+  Index size() const { return A_; }
+  bool has_zeros() const { return has_zeros_; }  // below the diagonal
+
+ private:
+  Index A_;
+  bool has_zeros_ = false;
+  SmallBuffer<T> buffer_;
+};
+
+// y −= Σ_j ratio(j) x_j over j in first … last − 1 for a group of rows; a ratio of 0 is left out where there
+// may be any: 0·∞ would be NaN. Otherwise two at a time, so that y is read and written half as often.
+template <bool may_be_zero, class T, class F>
+void subtract(Index first, Index last, F&& ratio, const T* x, T* y) {
+  Index j = first;
+  for (; !may_be_zero && j + 1 < last; j += 2) {
+    const T l = ratio(j), m = ratio(j + 1);
+    const T *xl = x + j * group, *xm = xl + group;
+    PGCORE_INDEPENDENT
+    for (Index r = 0; r < group; ++r) y[r] = (y[r] - l * xl[r]) - m * xm[r];
+  }
+  for (; j < last; ++j) {
+    const T l = ratio(j), *xj = x + j * group;
+    if (may_be_zero && l == T(0)) continue;
+    PGCORE_INDEPENDENT
+    for (Index r = 0; r < group; ++r) y[r] -= l * xj[r];
+  }
+}
+
+// x ← z = L⁻¹ x for a group of rows, stored (A, group).
+template <bool may_be_zero, class T>
+void solve_lower(const Factor<T>& L, T* x) {
+  for (Index i = 0; i < L.size(); ++i) {
+    L.divide_by_diagonal(i, x + i * group);
+    subtract<may_be_zero>(0, i, [&](Index j) { return L.ratio(i, j); }, x, x + i * group);
+  }
+}
+template <class T>
+void solve_lower(const Factor<T>& L, T* x) {
+  L.has_zeros() ? solve_lower<true>(L, x) : solve_lower<false>(L, x);
+}
+
+// x ← u = D L⁻ᵀ x, D the diagonal of L, likewise.
+template <bool may_be_zero, class T>
+void solve_lower_transposed(const Factor<T>& L, T* x) {
+  for (Index i = L.size() - 1; i >= 0; --i) {
+    subtract<may_be_zero>(i + 1, L.size(), [&](Index j) { return L.ratio(j, i); }, x, x + i * group);
+  }
+}
+template <class T>
+void solve_lower_transposed(const Factor<T>& L, T* x) {
+  L.has_zeros() ? solve_lower_transposed<true>(L, x) : solve_lower_transposed<false>(L, x);
+}
+
+// x[i, r] = a[r, i] − m[r, i]; lanes without a row are zero.
+template <class T>
+void load_difference(const T* a, const T* m, Index rows, Index A, T* x) {
+  if (rows < group) std::fill_n(x, A * group, T(0));
+  for (Index i = 0; i < A && rows < group; ++i) {
+    for (Index r = 0; r < rows; ++r) x[i * group + r] = a[r * A + i] - m[r * A + i];
+  }
+  for (Index i = 0; i < A && rows == group; ++i) {
+    for (Index r = 0; r < group; ++r) x[i * group + r] = a[r * A + i] - m[r * A + i];
+  }
+}
+
+// sum[r] += Σ_i x[i, r]² over the rows first … last − 1 of x.
+template <class T>
+PGCORE_INLINE inline void add_squares(const T* x, Index first, Index last, T* sum) {
+  for (Index i = first; i < last; ++i) {
+    for (Index r = 0; r < group; ++r) sum[r] += x[i * group + r] * x[i * group + r];
+  }
+}
+
+// out[r] = constant + scale · Σ_i x[i, r]²; short sums in T, and sums of them in double.
+template <class T>
+void sum_squares(const T* x, Index rows, Index A, double scale, double constant, T* out) {
+  if (A <= longest_short_row) {
+    T sum[group] = {};
+    add_squares(x, 0, A, sum);
+    for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant) + static_cast<T>(scale) * sum[r];
+    return;
+  }
+  double total[group] = {};
+  for (Index first = 0; first < A; first += longest_short_row) {
+    T sum[group] = {};
+    add_squares(x, first, std::min(A, first + longest_short_row), sum);
+    for (Index r = 0; r < group; ++r) total[r] += static_cast<double>(sum[r]);
+  }
+  for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant + scale * total[r]);
+}
+
+// KL of normal distributions of equal mean. With E = L_q⁻¹ (L_p − L_q) it is half the sum of the squares of E
+// below its diagonal and of e^u − 1 − u for u = 2 log(1 + E_ii): no term is negative, and where the factors
+// are nearly equal none is a difference of larger numbers.
+template <class S>
+double factor_divergence(const S* L_p, const S* L_q, Index A) {
+  const auto at = [=](const S* L, Index i, Index j) { return static_cast<double>(L[i * A + j]); };
+  SmallBuffer<double> column(A);
+  double total = 0;
+  for (Index j = 0; j < A; ++j) {
+    for (Index i = j; i < A; ++i) {
+      double e = at(L_p, i, j) - at(L_q, i, j);
+      for (Index k = j; k < i; ++k) e -= at(L_q, i, k) * column[k];
+      column[i] = e / at(L_q, i, i);
+      total += i == j ? vecmath::exp_excess(2 * std::log1p(column[i])) : column[i] * column[i];
+    }
+  }
+  return total / 2;
+}
+
+}  // namespace
+
+template <class S>
+double log_det(const S* L, Index A) {
+  double sum = 0;
+  for (Index i = 0; i < A; ++i) sum += std::log(static_cast<double>(L[i * A + i]));
+  return sum;
+}
+
+template <class T, class S>
+void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* out) {
+  const double constant = -log_det(L, A) - half_log_2pi * static_cast<double>(A);
+  const Factor<T> factor(L, A);
+  for_groups(
+      num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
+      [&](SmallBuffer<T>& z, Index first, Index rows) {
+        load_difference(actions + first * A, mean + first * A, rows, A, z.data());
+        solve_lower(factor, z.data());
+        sum_squares(z.data(), rows, A, -0.5, constant, out + first);
+      });
+}
+
+template <class T, class S>
+void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* d_mean, T* d_tril,
+                bool log_diagonal) {
+  const Factor<T> factor(L, A);
+  for_groups(
+      num_rows, A * A, [=] { return SmallBuffer<T>(2 * A * group); },
+      [&](SmallBuffer<T>& z, Index first, Index rows) {
+        T* u = z.data() + A * group;
+        load_difference(actions + first * A, mean + first * A, rows, A, z.data());
+        solve_lower(factor, z.data());
+        std::copy(z.data(), u, u);
+        solve_lower_transposed(factor, u);
+        for (Index r = 0; r < rows; ++r) {
+          T* dm = d_mean + (first + r) * A;
+          T* dL = d_tril + (first + r) * A * A;
+          for (Index i = 0; i < A; ++i) {
+            const T along = u[i * group + r], y = factor.over_diagonal(along, i);
+            dm[i] = y;
+            for (Index j = 0; j < A; ++j) dL[i * A + j] = j < i ? y * z[j * group + r] : T(0);
+            const T by_log = along * z[i * group + r] - T(1);
+            dL[i * A + i] = log_diagonal ? by_log : factor.over_diagonal(by_log, i);
+          }
+        }
+      });
+}
+
+template <class T, class S>
+void kl_tril(Index num_rows, Index A, const T* mean_p, const S* tril_p, const T* mean_q, const S* tril_q,
+             T* out) {
+  const double constant = factor_divergence(tril_p, tril_q, A);
+  const Factor<T> factor(tril_q, A);
+  for_groups(
+      num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
+      [&](SmallBuffer<T>& z, Index first, Index rows) {
+        load_difference(mean_p + first * A, mean_q + first * A, rows, A, z.data());
+        solve_lower(factor, z.data());
+        sum_squares(z.data(), rows, A, 0.5, constant, out + first);
+      });
+}
+
+#define PGCORE_INSTANTIATE(T)                                                   \
+  template void log_prob(Index, Index, const T*, const T*, LogStd<T>, T*);      \
+  template void score(Index, Index, const T*, const T*, LogStd<T>, T*, T*);     \
+  template void kl(Index, Index, const T*, LogStd<T>, const T*, LogStd<T>, T*); \
+  template void entropy(Index, Index, const T*, T*);
+PGCORE_INSTANTIATE(float)
+PGCORE_INSTANTIATE(double)
+
+#define PGCORE_INSTANTIATE_FULL(T, S)                                                 \
+  template void log_prob_tril(Index, Index, const T*, const T*, const S*, T*);        \
+  template void score_tril(Index, Index, const T*, const T*, const S*, T*, T*, bool); \
+  template void kl_tril(Index, Index, const T*, const S*, const T*, const S*, T*);
+PGCORE_INSTANTIATE_FULL(float, float)
+PGCORE_INSTANTIATE_FULL(float, double)
+PGCORE_INSTANTIATE_FULL(double, double)
+template double log_det(const double*, Index);
+
+}  // namespace pgcore::gaussian

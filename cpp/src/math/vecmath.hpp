@@ -1,0 +1,191 @@
+// Elementary functions as branch-free scalar code that compilers turn into vector loops.
+//
+// Library calls would stop a loop from vectorising, and Eigen's packet functions differ from its scalar ones,
+// so that an element's bits would depend on where in an array it lies. These give the same bits everywhere.
+// Accuracy: a few units in the last place (tests/kernels/test_mlp.py and cpp/tests/test_vecmath.cpp).
+// The single-precision polynomial is that of the Cephes library (S. Moshier), the others are Taylor series.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "math/memory.hpp"
+
+namespace pgcore::vecmath {
+
+template <class To, class From>
+inline To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+template <class T>
+struct Format;
+template <>
+struct Format<float> {
+  using Int = std::int32_t;
+  static constexpr int mantissa_bits = 23;
+  static constexpr Int bias = 127;
+  static constexpr float round_magic = 12582912.0f;  // 1.5·2²³: adding it rounds to an integer
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  static constexpr float exp_min = -104.0f, exp_max = 89.0f;
+};
+template <>
+struct Format<double> {
+  using Int = std::int64_t;
+  static constexpr int mantissa_bits = 52;
+  static constexpr Int bias = 1023;
+  static constexpr double round_magic = 6755399441055744.0;  // 1.5·2⁵²
+  static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
+  static constexpr double exp_min = -746.0, exp_max = 710.0;
+};
+
+// a·b + c, in one instruction where the level has it (contraction is off, so that only this decides).
+template <class T>
+PGCORE_INLINE inline T multiply_add(T a, T b, T c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// Horner's rule, coefficients from the highest power down. Unrolled: a loop in here would stop callers' loops
+// from vectorising.
+template <class T, class... Rest>
+PGCORE_INLINE inline T polynomial(T x, T first, Rest... rest) {
+  T y = first;
+  ((y = multiply_add(y, x, static_cast<T>(rest))), ...);
+  return y;
+}
+
+// (e^r − 1 − r)/r² for |r| ≤ ln(2)/2.
+PGCORE_INLINE inline float exp_tail(float r) {
+  return polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                    1.6666665459e-1f, 5.0000001201e-1f);
+}
+PGCORE_INLINE inline double exp_tail(double r) {  // Taylor to r¹³, remainder below 5e-18
+  return polynomial(r, 1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
+                    1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5);
+}
+
+template <class T>
+using Bits = std::make_unsigned_t<typename Format<T>::Int>;
+
+// x = n ln 2 + r with an integer n, kept in the low bits of `shifted`.
+template <class T>
+struct Reduced {
+  T shifted, n, r;
+  PGCORE_INLINE explicit Reduced(T x) {
+    using F = Format<T>;
+    shifted = multiply_add(x, T(1.4426950408889634), F::round_magic);
+    n = shifted - F::round_magic;
+    r = multiply_add(-n, F::ln2_low, multiply_add(-n, F::ln2_high, x));
+  }
+  // n as an integer; of a NaN it is anything, so integers are unsigned here: their arithmetic is defined.
+  Bits<T> exponent() const { return bit_cast<Bits<T>>(shifted) - bit_cast<Bits<T>>(Format<T>::round_magic); }
+};
+
+// 2^k within the range of normal numbers.
+template <class T>
+PGCORE_INLINE inline T power_of_two(Bits<T> k) {
+  return bit_cast<T>((k + Bits<T>{Format<T>::bias}) << Format<T>::mantissa_bits);
+}
+
+// The same bits as exp for x ≤ 0, in fewer operations; anything for x beyond exp_max.
+template <class T>
+PGCORE_INLINE inline T exp_to_one(T x) {
+  using F = Format<T>;
+  x = x < F::exp_min ? F::exp_min : x;  // NaN fails the comparison and flows on
+  const Reduced<T> reduced(x);
+  const T r = reduced.r;
+  // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right. The shift is of a
+  // positive number: not all levels have a signed one for vectors of 64 bits.
+  constexpr Bits<T> bias{F::bias};
+  const Bits<T> n = reduced.exponent(), half = ((n + 2 * bias) >> 1) - bias;
+  return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
+}
+
+// Of `highest` where x is larger.
+template <class T>
+PGCORE_INLINE inline T exp(T x, T highest = Format<T>::exp_max) {
+  return exp_to_one(x > highest ? highest : x);
+}
+
+// The same bits where e^x and the power of two nearest to it are normal numbers (|x| ≤ 87 for float, 708 for
+// double), in fewer operations; anything for other x.
+template <class T>
+PGCORE_INLINE inline T exp_moderate(T x) {
+  const Reduced<T> reduced(x);
+  const T r = reduced.r;
+  return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(reduced.exponent());
+}
+
+// e^x − 1 − x, to a few units in the last place also near zero, where it is x²/2. With x = n ln 2 + r this is
+// 2ⁿ (e^r − 1 − r) + (2ⁿ − 1)(1 + r) − n ln 2, and all but the first term are zero for n = 0.
+template <class T>
+PGCORE_INLINE inline T exp_excess(T x) {
+  using F = Format<T>;
+  const T lowest = T(-0.6931) * F::bias, highest = T(0.6934) * (F::bias + 1);  // 2ⁿ normal, or infinite
+  T bounded = x < lowest ? lowest : x;
+  bounded = bounded > highest ? highest : bounded;
+  const Reduced<T> reduced(bounded);
+  const T r = reduced.r, n = reduced.n;
+  const T scale = power_of_two<T>(reduced.exponent()), less = scale - T(1);
+  const T rest = multiply_add(less, r, (less - n * F::ln2_high) - n * F::ln2_low);
+  const T y = multiply_add(scale, exp_tail(r) * (r * r), rest);
+  return x < lowest ? -x - T(1) : y;
+}
+
+// Natural logarithm of x ≥ 1 (softmax denominators); NaN and infinity flow through.
+template <class T>
+PGCORE_INLINE inline T log_from_one(T x) {
+  using F = Format<T>;
+  const Bits<T> sqrt_half = bit_cast<Bits<T>>(T(0.70710678118654752));
+  const Bits<T> bits = bit_cast<Bits<T>>(x) + (bit_cast<Bits<T>>(T(1)) - sqrt_half);
+  constexpr Bits<T> implied_one = Bits<T>{1} << F::mantissa_bits, mantissa_mask = implied_one - 1;
+  const T m = bit_cast<T>((bits & mantissa_mask) + sqrt_half);  // in [√½, √2)
+  const T s = (m - T(1)) / (m + T(1));
+  const T z = s * s;  // at most 0.0295; log m = 2 artanh s
+  // The exponent in the low bits of 2^mantissa_bits: not all levels turn 64-bit integers into numbers.
+  constexpr T origin = static_cast<T>(implied_one);
+  const T e = bit_cast<T>((bits >> F::mantissa_bits) | bit_cast<Bits<T>>(origin)) - (origin + T(F::bias));
+  const T y =
+      (T(2) * s + (T(2) * s * z *
+                       polynomial(z, T(1.0 / 23), T(1.0 / 21), T(1.0 / 19), T(1.0 / 17), T(1.0 / 15),
+                                  T(1.0 / 13), T(1.0 / 11), T(1.0 / 9), T(1.0 / 7), T(1.0 / 5), T(1.0 / 3)) +
+                   e * F::ln2_low)) +
+      e * F::ln2_high;
+  return x < std::numeric_limits<T>::infinity() ? y : x;
+}
+
+// log(1 + x) of x ≥ 0, to a few units in the last place also near zero; NaN and infinity flow through.
+template <class T>
+PGCORE_INLINE inline T log1p(T x) {
+  const T rounded = T(1) + x;
+  const T lost = rounded < T(2) ? x - (rounded - T(1)) : T(0);  // beyond, it is below the result's last place
+  const T y = log_from_one(rounded) + lost;
+  return x < std::numeric_limits<T>::infinity() ? y : x;
+}
+
+// With E = e^{2|x|} − 1, tanh|x| = E/(E + 2). E is 2ⁿ(e^r − 1) + (2ⁿ − 1), which loses nothing near zero (n =
+// 0).
+template <class T>
+PGCORE_INLINE inline T tanh(T x) {
+  using Int = typename Format<T>::Int;
+  const Int sign = bit_cast<Int>(x) & std::numeric_limits<Int>::min();
+  const T magnitude = bit_cast<T>(static_cast<Int>(bit_cast<Int>(x) ^ sign));
+  const T bounded = magnitude > T(20) ? T(20) : magnitude;  // 1 to the last bit from there on
+  const Reduced<T> reduced(bounded + bounded);
+  const T r = reduced.r;
+  const T scale = power_of_two<T>(reduced.exponent());
+  const T e = multiply_add(scale, multiply_add(exp_tail(r), r * r, r), scale - T(1));
+  return bit_cast<T>(static_cast<Int>(bit_cast<Int>(e / (e + T(2))) | sign));
+}
+
+}  // namespace pgcore::vecmath

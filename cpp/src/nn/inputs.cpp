@@ -1,0 +1,44 @@
+// Compiled for vectors of 256 bits (cmake/Variants.cmake).
+#include "pgcore/inputs.hpp"
+
+#include "math/memory.hpp"
+
+namespace pgcore {
+namespace {
+
+template <class X, class T>
+void standardise(const InputScaling& by, const X* x, Index width, T* out) {
+  const double *shift = by.shift.data(), *scale = by.scale.data(), clip = by.clip;
+  PGCORE_INDEPENDENT
+  for (Index j = 0; j < width; ++j) {
+    const double z = (static_cast<double>(x[j]) - shift[j]) * scale[j];
+    const double floored = z < -clip ? -clip : z;
+    out[j] = static_cast<T>(floored > clip ? clip : floored);
+  }
+}
+
+template <class X, class T>
+void read_rows(const InputScaling* by, const X* x, Index count, Index width, T* out) {
+  if (by) {
+    for (Index r = 0; r < count; ++r) standardise(*by, x + r * width, width, out + r * width);
+  } else {
+    PGCORE_INDEPENDENT
+    for (Index i = 0; i < count * width; ++i) out[i] = static_cast<T>(x[i]);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void Inputs<T>::read(Index first, Index count, Index width, T* out) const {
+  if (narrow) {
+    read_rows(scaling.get(), narrow + first * width, count, width, out);
+  } else {
+    read_rows(scaling.get(), wide + first * width, count, width, out);
+  }
+}
+
+template struct Inputs<float>;
+template struct Inputs<double>;
+
+}  // namespace pgcore

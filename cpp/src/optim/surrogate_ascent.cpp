@@ -1,0 +1,173 @@
+#include "pgcore/surrogate_ascent.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "math/sums.hpp"
+#include "math/vecmath.hpp"
+#include "policy/policy_passes.hpp"
+
+namespace pgcore {
+
+template <class T>
+struct SurrogateAscent<T>::Passes {
+  static constexpr Index block_rows = Network<T>::block_rows;
+
+  explicit Passes(const Policy<T>& policy)
+      : net(policy.passes().net),
+        head(*policy.passes().head),
+        num_params(policy.num_params()),
+        block(net.make_block()),
+        gradient(num_params),
+        real(head.discrete ? 0 : block_rows * head.action_width),
+        choice(head.discrete ? block_rows * head.action_width : 0),
+        d_free(block_rows * head.num_free),
+        log_probs(block_rows),
+        entropies(block_rows) {}
+
+  Actions<T> gather(Actions<T> actions, const std::int64_t* index, Index rows) {
+    const Index A = head.action_width;
+    for (Index r = 0; r < rows; ++r) {
+      if (actions.real) std::copy_n(actions.real + index[r] * A, A, real.data() + r * A);
+      if (actions.choice) std::copy_n(actions.choice + index[r] * A, A, choice.data() + r * A);
+    }
+    return {actions.real ? real.data() : nullptr, actions.choice ? choice.data() : nullptr};
+  }
+
+  // gradient ← of the mean objective over `count` rows; the report gains their sums.
+  void minibatch(const T* theta, const Inputs<T>& obs, Actions<T> actions, const double* advantages,
+                 const T* log_probs_old, const std::int64_t* order, Index count,
+                 const SurrogateOptions& options, SurrogateReport& sums) {
+    double mean = 0, scale = 1;
+    if (options.normalize_advantage) standardise(advantages, order, count, options.rounding, mean, scale);
+    std::fill_n(gradient.data(), num_params, T(0));
+    const Index O = net.num_outputs(), E = head.num_free;
+    const double share = 1 / static_cast<double>(count);
+    for (Index first = 0; first < count; first += block_rows) {
+      const Index rows = std::min(block_rows, count - first);
+      const std::int64_t* index = order + first;
+      for (Index r = 0; r < rows; ++r) net.load_row(obs, index[r], r, *block);
+      net.forward(theta, rows, *block);
+      const T *outputs = block->hidden.back(), *free_params = theta + net.num_params();
+      const Actions<T> a = gather(actions, index, rows);
+      T* d_outputs = block->delta.back();
+      head.log_prob(rows, outputs, free_params, a, log_probs.data());
+      head.entropy(rows, outputs, free_params, entropies.data());
+      head.score(rows, outputs, free_params, a, d_outputs, d_free.data());
+      for (Index r = 0; r < rows; ++r) {
+        const double advantage = (advantages[index[r]] - mean) * scale;
+        const double log_ratio =
+            static_cast<double>(log_probs.data()[r]) - static_cast<double>(log_probs_old[index[r]]);
+        const double ratio = std::exp(log_ratio);
+        const double clamped = std::clamp(ratio, 1 - options.clip_range, 1 + options.clip_range);
+        const bool clipped = clamped * advantage < ratio * advantage;
+        sums.surrogate += advantage == 0 ? 0.0 : std::min(ratio * advantage, clamped * advantage);
+        sums.clip_fraction += clamped != ratio;
+        sums.approx_kl += std::expm1(log_ratio) - log_ratio;
+        sums.entropy += static_cast<double>(entropies.data()[r]);
+        // Selected, not multiplied: a ratio may overflow where its term has no weight.
+        double slope = clipped || advantage == 0 ? 0.0 : ratio * advantage;
+        if (options.kl_coef != 0) slope -= options.kl_coef * std::expm1(log_ratio);
+        const T weight = static_cast<T>(share * slope);
+        for (Index j = 0; j < O; ++j) d_outputs[r * O + j] *= weight;
+        for (Index k = 0; k < E; ++k) d_free.data()[r * E + k] *= weight;
+      }
+      if (options.entropy_coef != 0) {
+        head.add_entropy_gradient(rows, outputs, static_cast<T>(share * options.entropy_coef), d_outputs,
+                                  d_free.data());
+      }
+      net.backward(theta, rows, *block);
+      net.add_gradient(rows, *block, gradient.data());
+      T* free_sum = gradient.data() + net.num_params();
+      for (Index r = 0; r < rows; ++r) {
+        for (Index k = 0; k < E; ++k) free_sum[k] += d_free.data()[r * E + k];
+      }
+    }
+  }
+
+  // (A − mean)·scale has mean 0 and deviation 1, that with count − 1; a row alone stays as it is. Advantages
+  // that rounding alone may have set apart become 0.
+  static void standardise(const double* advantages, const std::int64_t* order, Index count, double rounding,
+                          double& mean, double& scale) {
+    if (count < 2) return;
+    // From the first: differences of nearly equal numbers are exact, and those of equal ones 0.
+    const double first = advantages[order[0]];
+    const auto difference = [=](Index i) { return advantages[order[i]] - first; };
+    double size = 0, largest = 0;
+    for (Index i = 0; i < count; ++i) {
+      size = std::max(size, std::abs(advantages[order[i]]));
+      largest = std::max(largest, std::abs(difference(i)));
+    }
+    const double shift = lane_sum(count, difference) / static_cast<double>(count);
+    mean = first + shift;
+    scale = 0;
+    if (largest == 0) return;
+    // Divided first: the squares of very large and very small numbers leave the range.
+    const double squares = lane_sum(count, [=](Index i) {
+      const double part = (difference(i) - shift) / largest;
+      return part * part;
+    });
+    const double deviation = largest * std::sqrt(squares / static_cast<double>(count - 1));
+    if (!(deviation <= rounding * size)) scale = 1 / (deviation + 1e-8);
+  }
+
+  const Network<T>& net;
+  const Head<T>& head;
+  const Index num_params;
+  const std::unique_ptr<typename Network<T>::Block> block;
+  AlignedBuffer<T> gradient, real;
+  AlignedBuffer<std::int64_t> choice;
+  AlignedBuffer<T> d_free, log_probs, entropies;
+};
+
+template <class T>
+SurrogateAscent<T>::SurrogateAscent(const Policy<T>& policy) : passes_(std::make_unique<Passes>(policy)) {}
+template <class T>
+SurrogateAscent<T>::~SurrogateAscent() = default;
+
+template <class T>
+SurrogateReport SurrogateAscent<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs,
+                                          Actions<T> actions, const double* advantages,
+                                          const T* log_probs_old, Index count, const std::int64_t* order,
+                                          Index batch_size, const SurrogateOptions& options,
+                                          const AdamOptions& adam) {
+  auto& p = *passes_;
+  T* gradient = p.gradient.data();
+  SurrogateReport total;
+  double rows_done = 0;
+  for (Index begin = 0; begin < count; begin += batch_size) {
+    const Index rows = std::min(batch_size, count - begin);
+    SurrogateReport sums;
+    p.minibatch(theta, obs, actions, advantages, log_probs_old, order + begin, rows, options, sums);
+    if (sums.approx_kl > options.max_kl * static_cast<double>(rows)) {
+      total.stopped = true;
+      break;
+    }
+    const double length = norm(gradient, p.num_params);
+    if (!std::isfinite(length)) {
+      total.finite = false;
+      break;
+    }
+    const T scale = static_cast<T>(length > options.max_grad_norm ? -options.max_grad_norm / length : -1.0);
+    for (Index i = 0; i < p.num_params; ++i) gradient[i] *= scale;  // Adam goes downhill
+    adam_step(p.num_params, theta, gradient, m, v, ++step, adam);
+    ++total.minibatches;
+    rows_done += static_cast<double>(rows);
+    total.surrogate += sums.surrogate;
+    total.entropy += sums.entropy;
+    total.approx_kl += sums.approx_kl;
+    total.clip_fraction += sums.clip_fraction;
+    total.gradient_norm += length * static_cast<double>(rows);
+  }
+  for (double* sum :
+       {&total.surrogate, &total.entropy, &total.approx_kl, &total.clip_fraction, &total.gradient_norm}) {
+    *sum = rows_done > 0 ? *sum / rows_done : std::nan("");
+  }
+  return total;
+}
+
+template class SurrogateAscent<float>;
+template class SurrogateAscent<double>;
+
+}  // namespace pgcore

@@ -1,0 +1,163 @@
+#include "pgcore/policy.hpp"
+
+#include <algorithm>
+
+#include "policy/policy_passes.hpp"
+
+namespace pgcore {
+
+template <class T>
+Policy<T>::Policy(Index obs_dim, const std::vector<Index>& hidden, Activation activation,
+                  const HeadOptions<T>& head)
+    : passes_(std::make_unique<Passes>(obs_dim, hidden, activation, make_head(head))) {}
+template <class T>
+Policy<T>::~Policy() = default;
+
+template <class T>
+Index Policy<T>::num_params() const {
+  return passes_->num_params();
+}
+template <class T>
+Index Policy<T>::num_net_params() const {
+  return passes_->net.num_params();
+}
+template <class T>
+Index Policy<T>::obs_dim() const {
+  return passes_->net.num_inputs();
+}
+template <class T>
+Index Policy<T>::action_width() const {
+  return passes_->head->action_width;
+}
+template <class T>
+bool Policy<T>::discrete() const {
+  return passes_->head->discrete;
+}
+
+template <class T>
+void Policy<T>::log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    p.head->log_prob(rows, outputs, p.free_params(theta), p.at(actions, first), out + first);
+  });
+}
+
+template <class T>
+void Policy<T>::sample(const T* theta, Index B, const Inputs<T>& obs, const T* noise, ActionsOut<T> actions,
+                       T* log_probs) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    const ActionsOut<T> a = p.at(actions, first);
+    p.head->sample(rows, outputs, p.free_params(theta), noise + first * p.head->action_width, a);
+    if (log_probs)
+      p.head->log_prob(rows, outputs, p.free_params(theta), {a.real, a.choice}, log_probs + first);
+  });
+}
+
+template <class T>
+void Policy<T>::mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    p.head->mode(rows, outputs, p.free_params(theta), p.at(actions, first));
+  });
+}
+
+template <class T>
+void Policy<T>::entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) {
+  auto& p = *passes_;
+  p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
+    p.head->entropy(rows, outputs, p.free_params(theta), out + first);
+  });
+}
+
+template <class T>
+void Policy<T>::entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out) {
+  auto& p = *passes_;
+  const Index E = p.head->num_free;
+  p.pass.sum_rows(B, 3 * p.net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
+    SmallBuffer<T, 4096> d_free(rows * E);
+    p.net.load(obs, first, rows, block);
+    p.net.forward(theta, rows, block);
+    std::fill_n(block.delta.back(), rows * p.net.num_outputs(), T(0));
+    std::fill_n(d_free.data(), rows * E, T(0));
+    p.head->add_entropy_gradient(rows, block.hidden.back(), T(1), block.delta.back(), d_free.data());
+    p.net.backward(theta, rows, block);
+    p.net.add_gradient(rows, block, sum);
+    p.add_free(rows, d_free.data(), sum);
+  });
+}
+
+template <class T>
+void Policy<T>::kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out) {
+  auto& p = *passes_;
+  p.for_outputs(theta_old, B, obs, [&](Index first, Index rows, const T* outputs, auto& block) {
+    T* old = block.delta.back();  // free during forward passes
+    std::copy_n(outputs, rows * p.net.num_outputs(), old);
+    p.net.forward(theta, rows, block);
+    p.head->kl(rows, old, p.free_params(theta_old), outputs, p.free_params(theta), out + first);
+  });
+}
+
+template <class T>
+void Policy<T>::score_product(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions,
+                              const T* weights, T* out) {
+  auto& p = *passes_;
+  p.pass.sum_rows(B, 3 * p.net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
+    p.add_scores(theta, first, rows, obs, actions, weights, block, sum);
+  });
+}
+
+template <class T>
+void Policy<T>::scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
+  auto& p = *passes_;
+  const Index P = num_params(), E = p.head->num_free;
+  p.pass.for_rows(B, 3 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
+    SmallBuffer<T, 4096> d_free(rows * E);
+    p.back(theta, first, rows, obs, actions, nullptr, block, d_free.data());
+    for (Index r = 0; r < rows; ++r) {
+      T* row = out + (first + r) * P;
+      p.net.row_gradient(r, block, row);
+      std::copy_n(d_free.data() + r * E, E, row + p.net.num_params());
+    }
+  });
+}
+
+template <class T>
+void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, const T* weights,
+                               Index num_episodes, const Index* starts, T* out) {
+  auto& p = *passes_;
+  const Index P = num_params();
+  const bool worthwhile =
+      static_cast<double>(starts[num_episodes]) * 3 * p.net.flops(1) >= parallel::min_flops;
+  parallel::for_blocks(num_episodes, worthwhile, [&](Index e) {
+    const auto block = p.pass.borrow_block();
+    const auto sums = p.pass.borrow_sums();  // aligned memory: the caller's rows need not be
+    T* sum = sums->data();
+    std::fill_n(sum, P, T(0));
+    for (Index first = starts[e]; first < starts[e + 1]; first += Network<T>::block_rows) {
+      const Index rows = std::min(Network<T>::block_rows, starts[e + 1] - first);
+      p.add_scores(theta, first, rows, obs, actions, weights, *block, sum);
+    }
+    std::copy_n(sum, P, out + e * P);
+  });
+}
+
+template <class T>
+void Policy<T>::score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
+  auto& p = *passes_;
+  const Index E = p.head->num_free;
+  p.pass.for_rows(B, 2 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
+    SmallBuffer<T, 4096> d_free(rows * E);
+    p.back(theta, first, rows, obs, actions, nullptr, block, d_free.data());
+    for (Index r = 0; r < rows; ++r) {
+      T total = p.net.row_square_norm(r, block);
+      for (Index k = 0; k < E; ++k) total += d_free[r * E + k] * d_free[r * E + k];
+      out[first + r] = total;
+    }
+  });
+}
+
+template class Policy<float>;
+template class Policy<double>;
+
+}  // namespace pgcore
