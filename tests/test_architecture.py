@@ -76,6 +76,7 @@ BY_NAME = {("training", "algorithms")}
 ANNOTATIONS_UPWARDS: set[tuple[str, str]] = {
     ("_dispatch", "_arguments"),
     ("baselines", "policies"),
+    ("values", "policies"),
     ("callbacks", "training"),
     ("curvature", "policies"),
     ("loggers", "training"),

@@ -198,13 +198,12 @@ class Batch:
         TypeError
             For a field that there isn't.
         """
-        if not fields.keys() <= {"rewards", "log_probs"}:
+        given_rewards = fields.get("rewards", self.rewards)
+        if given_rewards is None or not fields.keys() <= {"rewards", "log_probs"}:
             return Batch(**{**{name: getattr(self, name) for name in FIELDS}, **fields})
         # The segments stay: only what is new needs a check.
-        rewards, log_probs = self.rewards, self.log_probs
-        if "rewards" in fields:
-            rewards = float_array("rewards", fields["rewards"])
-            check_shape("rewards", rewards, self.rewards.shape)
+        rewards, log_probs = float_array("rewards", given_rewards), self.log_probs
+        check_shape("rewards", rewards, self.rewards.shape)
         if "log_probs" in fields:
             given = fields["log_probs"]
             log_probs = None if given is None else float_array("log_probs", given)
