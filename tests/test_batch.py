@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgcore import Batch
+from pgcore.data import Demonstrations
+from pgcore.data.batch import FIELDS, double_rewards
 from pgcore.data.batch import Batch as DirectBatch
 
 
@@ -334,3 +336,48 @@ def test_refusals(fields, kind, message):
     with pytest.raises(kind) as error:
         make(**fields)
     assert str(error.value) == message
+
+
+ATTRIBUTES = (*FIELDS, "segment_starts", "segment_ends", "truncated")
+
+
+def assert_checked(batch: Batch) -> None:
+    """A batch that was made without checks is what the constructor makes of its arrays."""
+    checked = Batch(**{name: getattr(batch, name) for name in FIELDS})
+    for name in ATTRIBUTES:
+        got, expected = getattr(batch, name), getattr(checked, name)
+        if expected is None:
+            assert got is None, name
+            continue
+        assert got.dtype == expected.dtype, name
+        np.testing.assert_array_equal(got, expected, err_msg=name)
+        assert got.flags.c_contiguous, name
+        assert not got.flags.writeable, name
+    np.testing.assert_array_equal(batch.step_in_segment, checked.step_in_segment)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_what_is_made_without_checks_would_pass_them(full):
+    rng = np.random.default_rng(0)
+    ends = np.array([0, 1, 1, 0, 0, 0], bool)
+    more = {"bootstrap_obs": rng.normal(size=(3, 2)), "log_probs": rng.normal(size=6)} if full else {}
+    whole = Batch(rng.normal(size=(6, 2)), rng.integers(3, size=6), rng.normal(size=6), ends,
+                  terminated=[0, 1, 0, 0, 0, 0], **more)  # fmt: skip
+    made = [whole.segment(i) for i in range(3)]
+    made.append(Batch.concatenate([whole, made[1], whole]))
+    made.append(whole.replace(rewards=np.arange(6), log_probs=[0.5] * 6))
+    made.append(whole.replace(log_probs=None))
+    made.append(double_rewards(whole.replace(rewards=np.ones(6, np.float32))))
+    made.append(Demonstrations(whole, seed=1).take(2, 9))
+    for batch in made:
+        assert_checked(batch)
+    assert made[-1].num_segments == 7
+
+
+def test_replaced_fields_are_checked():
+    batch = make()
+    for name in ("rewards", "log_probs"):
+        with pytest.raises(ValueError, match=f"^{name}: expected shape"):
+            batch.replace(**{name: np.zeros(batch.num_steps + 1)})
+    with pytest.raises(TypeError, match=r"^rewards: expected"):
+        batch.replace(rewards=None)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from pgcore import values
 from pgcore._arguments import AnyArray, Arrays, FloatArray, FloatDType
+from pgcore._kinds import is_shipped
 from pgcore.baselines.base import Baseline, raw_bootstrap_obs, scattered_bootstrap_values
 from pgcore.values import ValueFunction
 from pgcore.values.base import checked_targets
@@ -102,7 +104,10 @@ class ValueBaseline(Baseline):
 
     def state(self) -> Arrays:
         """Return what the value function has learned, as copies."""
-        return self.function.state()
+        state = self.function.state()
+        if is_shipped(type(self.function)):
+            return state
+        return {name: np.array(value) for name, value in state.items()}  # whatever the user's class returns
 
     def load_state(self, state: Mapping[str, AnyArray]) -> None:
         """Let the value function become the one that ``state`` was taken from."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from pgcore._arguments import bool_array, check_shape, float_array, to_numpy
+from pgcore._arguments import (
+    AnyArray,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    bool_array,
+    check_shape,
+    float_array,
+    to_numpy,
+)
 
-__all__ = ["FIELDS", "Batch", "double_rewards"]
+__all__ = ["FIELDS", "Batch", "double_rewards", "trusted_batch"]
 
-Array = NDArray[Any]
 FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs")
 """The arrays that make a `Batch`, by their names."""
 
@@ -84,17 +92,17 @@ class Batch:
 
     __slots__ = (*FIELDS, "_step_in_segment", "segment_ends", "segment_starts", "truncated")
 
-    obs: Array
-    actions: Array
-    rewards: NDArray[np.floating[Any]]
-    ends: NDArray[np.bool_]
-    terminated: NDArray[np.bool_]
-    bootstrap_obs: Array | None
-    log_probs: NDArray[np.floating[Any]] | None
-    segment_starts: NDArray[np.int64]
-    segment_ends: NDArray[np.int64]
-    truncated: NDArray[np.bool_]
-    _step_in_segment: NDArray[np.int64] | None
+    obs: AnyArray
+    actions: AnyArray
+    rewards: FloatArray
+    ends: BoolArray
+    terminated: BoolArray
+    bootstrap_obs: AnyArray | None
+    log_probs: FloatArray | None
+    segment_starts: IntArray
+    segment_ends: IntArray
+    truncated: BoolArray
+    _step_in_segment: IntArray | None
 
     def __init__(
         self,
@@ -119,27 +127,16 @@ class Batch:
         stray = terminated & ~flags
         if stray.any():
             raise ValueError(f"terminated: expected true only where ends is, got it at row {stray.argmax()}")
-        segment_ends = np.flatnonzero(flags).astype(np.int64, copy=False)
-        segment_starts = np.zeros_like(segment_ends)
-        segment_starts[1:] = segment_ends[:-1] + 1
+        starts, last_rows = _bounds(flags)
         if bootstrap_obs is not None:
             bootstrap_obs = _real_numbers("bootstrap_obs", bootstrap_obs)
-            check_shape("bootstrap_obs", bootstrap_obs, (len(segment_ends), *obs.shape[1:]))
+            check_shape("bootstrap_obs", bootstrap_obs, (len(last_rows), *obs.shape[1:]))
         if log_probs is not None:
             log_probs = float_array("log_probs", log_probs)
             check_shape("log_probs", log_probs, rows)
 
-        self._set("obs", obs)
-        self._set("actions", actions)
-        self._set("rewards", rewards)
-        self._set("ends", flags)
-        self._set("terminated", terminated)
-        self._set("bootstrap_obs", bootstrap_obs)
-        self._set("log_probs", log_probs)
-        self._set("segment_starts", segment_starts)
-        self._set("segment_ends", segment_ends)
-        self._set("truncated", ~terminated[segment_ends])
-        self._set("_step_in_segment", None)
+        arrays = (obs, actions, rewards, flags, terminated, bootstrap_obs, log_probs)
+        _fill(self, arrays, starts, last_rows)
 
     @property
     def num_steps(self) -> int:
@@ -157,16 +154,16 @@ class Batch:
         return int(np.count_nonzero(self.truncated))
 
     @property
-    def segment_lengths(self) -> NDArray[np.int64]:
+    def segment_lengths(self) -> IntArray:
         """Steps of each segment, shape (E,)."""
         return self.segment_ends - self.segment_starts + 1
 
     @property
-    def step_in_segment(self) -> NDArray[np.int64]:
+    def step_in_segment(self) -> IntArray:
         """For every step its number within its segment, from 0; shape (B,)."""
         if self._step_in_segment is None:
             start_of_row = np.repeat(self.segment_starts, self.segment_lengths)
-            self._set("_step_in_segment", np.arange(self.num_steps, dtype=np.int64) - start_of_row)
+            _set(self, "_step_in_segment", np.arange(self.num_steps, dtype=np.int64) - start_of_row)
         assert self._step_in_segment is not None
         return self._step_in_segment
 
@@ -182,7 +179,7 @@ class Batch:
             raise IndexError(f"i: expected a segment of {self.num_segments}, got {i}")
         i %= self.num_segments
         rows = slice(self.segment_starts[i], self.segment_ends[i] + 1)
-        return Batch(
+        return trusted_batch(
             self.obs[rows],
             self.actions[rows],
             self.rewards[rows],
@@ -190,6 +187,7 @@ class Batch:
             terminated=self.terminated[rows],
             bootstrap_obs=None if self.bootstrap_obs is None else self.bootstrap_obs[i : i + 1],
             log_probs=None if self.log_probs is None else self.log_probs[rows],
+            bounds=(_FIRST, np.array([rows.stop - 1 - rows.start])),
         )
 
     def replace(self, **fields: ArrayLike | None) -> Batch:
@@ -200,7 +198,27 @@ class Batch:
         TypeError
             For a field that there isn't.
         """
-        return Batch(**{**{name: getattr(self, name) for name in FIELDS}, **fields})
+        given_rewards = fields.get("rewards", self.rewards)
+        if given_rewards is None or not fields.keys() <= {"rewards", "log_probs"}:
+            return Batch(**{**{name: getattr(self, name) for name in FIELDS}, **fields})
+        # The segments stay: only what is new needs a check.
+        rewards, log_probs = float_array("rewards", given_rewards), self.log_probs
+        check_shape("rewards", rewards, self.rewards.shape)
+        if "log_probs" in fields:
+            given = fields["log_probs"]
+            log_probs = None if given is None else float_array("log_probs", given)
+            if log_probs is not None:
+                check_shape("log_probs", log_probs, self.rewards.shape)
+        return trusted_batch(
+            self.obs,
+            self.actions,
+            rewards,
+            self.ends,
+            terminated=self.terminated,
+            bootstrap_obs=self.bootstrap_obs,
+            log_probs=log_probs,
+            bounds=(self.segment_starts, self.segment_ends),
+        )
 
     @staticmethod
     def concatenate(batches: Sequence[Batch]) -> Batch:
@@ -220,7 +238,7 @@ class Batch:
         """
         if not batches:
             raise ValueError("batches: expected at least one batch, got none")
-        return Batch(
+        return trusted_batch(
             _stacked("obs", [batch.obs for batch in batches]),
             _stacked("actions", [batch.actions for batch in batches]),
             np.concatenate([batch.rewards for batch in batches]),
@@ -230,7 +248,7 @@ class Batch:
             log_probs=_joined_log_probs(batches),
         )
 
-    def scatter_bootstrap_values(self, values: ArrayLike) -> NDArray[np.floating[Any]]:
+    def scatter_bootstrap_values(self, values: ArrayLike) -> FloatArray:
         """Put a value for each segment where the kernels read ``bootstrap_values``.
 
         Parameters
@@ -268,15 +286,31 @@ class Batch:
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError("a Batch is immutable")
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # The default would restore the slots with setattr, which is refused.
         return _rebuilt, tuple(getattr(self, name) for name in FIELDS)
 
-    def _set(self, name: str, value: Array | None) -> None:
-        if value is not None:
-            value = value.view()  # the caller's own array stays writeable
-            value.flags.writeable = False
-        object.__setattr__(self, name, value)
+
+def trusted_batch(
+    obs: AnyArray,
+    actions: AnyArray,
+    rewards: FloatArray,
+    ends: BoolArray,
+    *,
+    terminated: BoolArray,
+    bootstrap_obs: AnyArray | None = None,
+    log_probs: FloatArray | None = None,
+    bounds: tuple[IntArray, IntArray] | None = None,
+) -> Batch:
+    """Make a batch of what has been checked already; nothing is checked or copied.
+
+    The arguments are those of `Batch`, as it keeps them: C-contiguous, of native dtypes, with the last row of
+    ``ends`` true. ``bounds`` are the first and last rows of the segments, where they are known.
+    """
+    batch = object.__new__(Batch)
+    arrays = (obs, actions, rewards, ends, terminated, bootstrap_obs, log_probs)
+    _fill(batch, arrays, *(_bounds(ends) if bounds is None else bounds))
+    return batch
 
 
 def double_rewards(batch: Batch) -> Batch:
@@ -290,11 +324,42 @@ def double_rewards(batch: Batch) -> Batch:
     return batch.replace(rewards=batch.rewards.astype(np.float64))
 
 
-def _rebuilt(*fields: Array | None) -> Batch:
+_FIRST = np.zeros(1, np.int64)
+"""The first row of a single segment."""
+
+
+def _bounds(ends: BoolArray) -> tuple[IntArray, IntArray]:
+    """First and last rows of the segments."""
+    last_rows = np.flatnonzero(ends).astype(np.int64, copy=False)
+    starts = np.zeros_like(last_rows)
+    starts[1:] = last_rows[:-1] + 1
+    return starts, last_rows
+
+
+def _fill(
+    batch: Batch, arrays: Sequence[AnyArray | None], segment_starts: IntArray, segment_ends: IntArray
+) -> None:
+    """Set all attributes of a new batch; ``arrays`` are those of `FIELDS`."""
+    for name, array in zip(FIELDS, arrays, strict=True):
+        _set(batch, name, array)
+    _set(batch, "segment_starts", segment_starts)
+    _set(batch, "segment_ends", segment_ends)
+    _set(batch, "truncated", ~batch.terminated[segment_ends])
+    _set(batch, "_step_in_segment", None)
+
+
+def _set(batch: Batch, name: str, value: AnyArray | None) -> None:
+    if value is not None:
+        value = value.view()  # the caller's own array stays writeable
+        value.flags.writeable = False
+    object.__setattr__(batch, name, value)
+
+
+def _rebuilt(*fields: AnyArray | None) -> Batch:
     return Batch(**{name: array for name, array in zip(FIELDS, fields, strict=True) if array is not None})
 
 
-def _real_numbers(name: str, value: ArrayLike) -> Array:
+def _real_numbers(name: str, value: ArrayLike) -> AnyArray:
     """``value`` as a C-contiguous array of its own dtype, which must hold real numbers."""
     array = to_numpy(name, value)
     if array.dtype.kind not in "biuf" or array.dtype.char == "g":
@@ -302,14 +367,14 @@ def _real_numbers(name: str, value: ArrayLike) -> Array:
     return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
-def _rows(name: str, value: ArrayLike, num_rows: int) -> Array:
+def _rows(name: str, value: ArrayLike, num_rows: int) -> AnyArray:
     array = _real_numbers(name, value)
     if array.ndim == 0 or len(array) != num_rows:
         raise ValueError(f"{name}: expected shape ({num_rows}, ...) to go with rewards, got {array.shape}")
     return array
 
 
-def _closed(ends: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _closed(ends: BoolArray) -> BoolArray:
     """``ends`` with the last row true, copied only if it wasn't."""
     if ends.size and not ends[-1]:
         ends = ends.copy()
@@ -317,7 +382,7 @@ def _closed(ends: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return ends
 
 
-def _stacked(name: str, arrays: list[Array]) -> Array:
+def _stacked(name: str, arrays: list[AnyArray]) -> AnyArray:
     for array in arrays:
         if array.shape[1:] != arrays[0].shape[1:]:
             wanted = ", ".join(map(str, ("B", *arrays[0].shape[1:])))
@@ -325,14 +390,14 @@ def _stacked(name: str, arrays: list[Array]) -> Array:
     return np.concatenate(arrays)
 
 
-def _joined_log_probs(batches: Sequence[Batch]) -> Array | None:
+def _joined_log_probs(batches: Sequence[Batch]) -> AnyArray | None:
     log_probs = [batch.log_probs for batch in batches if batch.log_probs is not None]
     if log_probs and len(log_probs) != len(batches):
         raise ValueError(f"log_probs: expected in all {len(batches)} batches or none, got {len(log_probs)}")
     return np.concatenate(log_probs) if log_probs else None
 
 
-def _joined_bootstrap_obs(batches: Sequence[Batch]) -> Array | None:
+def _joined_bootstrap_obs(batches: Sequence[Batch]) -> AnyArray | None:
     """The observations after all segments; a batch without truncated segments needs none of its own."""
     if all(batch.bootstrap_obs is None for batch in batches):
         return None

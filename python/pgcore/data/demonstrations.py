@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pgcore._arguments import IntArray
-from pgcore.data.batch import Batch
+from pgcore.data.batch import Batch, trusted_batch
 
 __all__ = ["Demonstrations"]
 
@@ -79,7 +79,8 @@ class Demonstrations:
 
     def _steps(self, rows: IntArray) -> Batch:
         data = self.batch
-        return Batch(data.obs[rows], data.actions[rows], data.rewards[rows], np.ones(len(rows), np.bool_))
+        ends = np.ones(len(rows), np.bool_)
+        return trusted_batch(data.obs[rows], data.actions[rows], data.rewards[rows], ends, terminated=ends)
 
     def _epoch(self, epoch: int) -> IntArray:
         if self._latest[0] != epoch:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pgcore._arguments import FLOAT64, check_shape, float_array, int_array, real
-from pgcore.envs._shared import Array, pair, policies, policy_with_density, problem
+from pgcore.envs.checks import Array, pair, policies, policy_with_density, problem
 
 __all__ = [
     "exact_fisher",

@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from pgcore._arguments import FLOAT64, bool_array, check_shape, float_array, integer
-from pgcore.envs._shared import Array, generator_for, problem
+from pgcore.envs.checks import Array, generator_for, problem
 
 __all__ = ["LQR", "LQRVector"]
 

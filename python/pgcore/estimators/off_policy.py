@@ -254,10 +254,7 @@ def off_policy_terms(
     of ``logs.compare(batch)``, normalises the weights; the other arguments are those of
     `off_policy_gradient`.
     """
-    batch, bootstrap = (
-        batch.replace(rewards=batch.rewards.astype(np.float64)),
-        bootstrap_values.astype(np.float64),
-    )
+    batch, bootstrap = double_rewards(batch), bootstrap_values.astype(np.float64)
     if log_mean is None:
         log_weights, weights = bounded_log_weights(logs.weights), importance_weights(logs.weights)
     else:

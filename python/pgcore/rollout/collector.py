@@ -10,9 +10,9 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from pgcore._arguments import integer
+from pgcore._arguments import check_shape, float_array, integer
 from pgcore._stacklevel import user_stacklevel
-from pgcore.data.batch import Batch
+from pgcore.data.batch import Batch, trusted_batch
 from pgcore.policies.any_policy import Segments, segments_of
 from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
 from pgcore.rollout.copying import HoldsEnv
@@ -372,16 +372,19 @@ class Collector(HoldsEnv):
 
         actions = buffer.hand_over("actions", length, rows)
         obs = buffer.hand_over("obs", length, rows)
-        return Batch(
+        segments = segments_of(self.policy, segment_ends - np.diff(segment_ends, prepend=-1) + 1)
+        # Of a policy of any class: the batch is not checked again.
+        log_probs = float_array("log_probs", self.policy.log_prob(obs, actions, **segments))
+        check_shape("log_probs", log_probs, rewards.shape)
+        return trusted_batch(
             obs,
             actions,
             rewards,
             ends,
-            terminated=terminated,
+            # Flags of an environment may be bytes other than 0 and 1; these are not.
+            terminated=np.logical_and(terminated, ends),
             bootstrap_obs=bootstrap_obs,
-            log_probs=self.policy.log_prob(
-                obs, actions, **segments_of(self.policy, segment_ends - np.diff(segment_ends, prepend=-1) + 1)
-            ),
+            log_probs=log_probs,
         )
 
     def _truncated_obs(self, recorded: NDArray[np.bool_]) -> Array:

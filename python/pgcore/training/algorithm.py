@@ -35,6 +35,8 @@ from pgcore.training.state import TrainingState
 from pgcore.values import ValueFunction
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from pgcore._arguments import AnyArray
     from pgcore.data.batch import Batch
     from pgcore.rollout.types import AnySpace, AnyVectorEnv, EnvLike
@@ -415,10 +417,10 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
     def predict(
         self,
         obs: object,
-        state: object = None,
-        episode_start: object = None,
+        state: ArrayLike | None = None,
+        episode_start: ArrayLike | None = None,
         deterministic: bool = False,
-    ) -> tuple[AnyArray, object]:
+    ) -> tuple[AnyArray, ArrayLike | None]:
         """Choose actions, in the action space: clipped to a `Box`, with `Discrete`'s start added.
 
         Parameters

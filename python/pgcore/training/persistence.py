@@ -121,10 +121,14 @@ class _Metadata(TypedDict):
 
 
 def snapshot(model: Model) -> Snapshot:
-    """Return everything that an iteration changes: JSON-able values, and copies of arrays."""
-    arrays: Arrays = {"policy/params": np.array(model.policy.params)}
+    """Return everything that an iteration changes: JSON-able values, and arrays that nothing changes."""
+    policy = model.policy
+    arrays: Arrays = {"policy/params": policy.params if is_shipped(type(policy)) else np.array(policy.params)}
     for name, part in model.components().items():
-        arrays.update({f"{name}/{key}": np.array(value) for key, value in part.state().items()})
+        # Our own parts return copies, or arrays that are read-only; a class of the user's may not.
+        is_safe = is_shipped(type(part))
+        for key, value in part.state().items():
+            arrays[f"{name}/{key}"] = value if is_safe else np.array(value)
     return model.training_state.state(), arrays
 
 

@@ -36,7 +36,7 @@ class Memory:
         says.
     """
 
-    def __init__(self, state: FloatArray | None, episode_start: ArrayLike | None) -> None:
+    def __init__(self, state: ArrayLike | None, episode_start: ArrayLike | None) -> None:
         self.state = state
         self._episode_start = episode_start
 
