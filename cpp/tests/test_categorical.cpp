@@ -17,6 +17,7 @@ struct Results {
 
 template <class T>
 void check(Index rows, Index K, double tolerance) {
+  const testing::Case here("rows =", rows, "K =", K);
   const auto p = testing::normal<T>(rows * K, 1), q = testing::normal<T>(rows * K, 2);
   std::vector<std::int64_t> actions;
   for (Index i = 0; i < rows; ++i) actions.push_back((i * 7) % K);
@@ -53,14 +54,13 @@ void check(Index rows, Index K, double tolerance) {
     categorical::entropy(rows, K, p.data(), got.entropy.data());
     of_threads.push_back(std::move(got));
   }
-  CHECK(of_threads[0] == of_threads[1]);
+  CHECK((of_threads[0] == of_threads[1]));
   CHECK(testing::relative_error(of_threads[0].log_prob, expected.log_prob) < tolerance);
   CHECK(testing::relative_error(of_threads[0].score, expected.score) < tolerance);
   CHECK(testing::relative_error(of_threads[0].kl, expected.kl) < tolerance);
   CHECK(testing::relative_error(of_threads[0].entropy, expected.entropy) < tolerance);
 }
 
-// A single choice is certain, exactly.
 template <class T>
 void check_certainty() {
   const std::vector<T> x{T(-3), T(0), T(700)};
@@ -79,7 +79,7 @@ void check_certainty() {
 
 }  // namespace
 
-int main() {
+TEST("categorical kernels give what their definitions give, by one thread and by two") {
   for (const Index K : {2, 3, 8, 33, 1000}) {
     for (const Index rows : {1, 7, 5000}) {
       if (rows * K > 200000) continue;
@@ -88,7 +88,8 @@ int main() {
     }
   }
   check<float>(20000, 64, 2e-6);
+}
+TEST("a single choice is certain, exactly") {
   check_certainty<float>();
   check_certainty<double>();
-  return testing::finish();
 }

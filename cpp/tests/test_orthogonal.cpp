@@ -28,15 +28,19 @@ void test_rows(Index count, Index length, double apart) {
 
 }  // namespace
 
-int main() {
+TEST("rows become orthonormal, each on the side where it was") {
   for (const Index length : {1, 2, 15, 16, 17, 70}) {
     for (const Index count : {Index{1}, length / 2, length}) {
       if (count > 0) test_rows(count, length, 1.0);
     }
   }
+}
+TEST("rows that are nearly dependent become orthonormal") {
   test_rows(5, 40, 1e-9);
   test_rows(12, 40, 1e-11);
+}
+TEST("no rows stay no rows") {
   double none = 0;
   orthonormalize(0, 0, &none);
-  return testing::finish();
+  CHECK(none == 0);
 }

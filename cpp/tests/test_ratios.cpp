@@ -79,8 +79,9 @@ void test_all(double tolerance) {
 
 }  // namespace
 
-int main() {
+TEST("cumulative ratios and effective sample sizes in double") {
   test_all<double>(1e-12);
+}
+TEST("cumulative ratios and effective sample sizes in float") {
   test_all<float>(1e-5);
-  return testing::finish();
 }

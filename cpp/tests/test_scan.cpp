@@ -13,6 +13,7 @@ namespace {
 
 template <class T>
 void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, double tolerance) {
+  const testing::Case here("rows =", rows, "columns =", columns, "end rate", end_rate);
   const auto rewards = testing::normal<T>(rows * columns, 1),
              bootstrap = testing::normal<T>(rows * columns, 2);
   std::mt19937 engine(3);
@@ -77,13 +78,15 @@ void test_extreme_ratios(Index rows, Index columns) {
 
 }  // namespace
 
-int main() {
+TEST("ratios and sums of extreme size") {
   for (const Index rows : {3, 700, 100000}) {
     for (const Index columns : {1, 3}) {
       test_extreme_ratios<float>(rows, columns);
       test_extreme_ratios<double>(rows, columns);
     }
   }
+}
+TEST("rewards to go are the sums that define them") {
   for (const Index rows : {1, 2, 511, 512, 513, 1024, 1025, 1026, 5000}) {
     for (const Index columns : {1, 3, 64, 300}) {
       if (rows * columns > 200000) continue;
@@ -93,7 +96,8 @@ int main() {
       }
     }
   }
+}
+TEST("not-a-number stays in its segment") {
   test_nan_stays_in_its_segment<float>();
   test_nan_stays_in_its_segment<double>();
-  return testing::finish();
 }

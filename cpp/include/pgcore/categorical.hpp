@@ -1,6 +1,8 @@
 // The categorical distribution over 0 … K − 1, given by logits: log-probability, score, divergence, entropy.
 #pragma once
 
+#include <cstdint>
+
 #include "pgcore/types.hpp"
 
 namespace pgcore::categorical {

@@ -15,7 +15,9 @@
 #include <memory>
 #include <vector>
 
+#include "pgcore/inputs.hpp"
 #include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

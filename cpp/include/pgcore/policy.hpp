@@ -4,6 +4,7 @@
 // row-major. Any number of threads may call at once.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pgcore/scan.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore::ratios {
 

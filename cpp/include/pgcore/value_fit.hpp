@@ -1,12 +1,14 @@
 // Least-squares regression of a network on targets: minibatch Adam, an epoch in one call.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "pgcore/activation.hpp"
 #include "pgcore/adam.hpp"
 #include "pgcore/inputs.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

@@ -1,7 +1,11 @@
 #include "pgcore/fisher.hpp"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "curvature/fisher_passes.hpp"
 #include "math/matmul.hpp"
+#include "math/memory.hpp"
 
 namespace pgcore {
 

@@ -2,10 +2,18 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
+#include "math/memory.hpp"
+#include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
 #include "pgcore/fisher.hpp"
+#include "pgcore/inputs.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
+#include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
 
 namespace pgcore {

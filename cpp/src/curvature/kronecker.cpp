@@ -1,5 +1,7 @@
 #include "pgcore/kronecker.hpp"
 
+#include <cstddef>
+
 #include "math/matmul.hpp"
 #include "math/memory.hpp"
 

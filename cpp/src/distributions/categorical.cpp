@@ -1,6 +1,7 @@
 #include "pgcore/categorical.hpp"
 
 #include "distributions/softmax.hpp"
+#include "parallel/row_groups.hpp"
 
 namespace pgcore::categorical {
 

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <type_traits>
 
+#include "math/compiler.hpp"
+#include "math/memory.hpp"
+#include "math/simd.hpp"
 #include "math/sums.hpp"
+#include "math/triangular.hpp"
 #include "math/vecmath.hpp"
 #include "parallel/row_groups.hpp"
 
@@ -30,10 +33,6 @@ void inverse_roots(const T* log_std, Index count, T* out) {
   }
 }
 
-// Four sums in one register: left to itself, GCC takes them apart where registers are wider.
-template <class T>
-using Four [[gnu::vector_size(4 * sizeof(T))]] = T;
-
 // out[r] = constant + Σ_a terms[r, a].
 template <class T>
 void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
@@ -48,13 +47,13 @@ void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
   for (Index r = 0; r < rows; ++r, terms += A) {
     T sum = start;
     Index a = 0;
-    Four<T> partial = {};
+    // Four sums in one vector: left to itself, GCC takes them apart where registers are wider.
+    simd::Vector<T, 4> partial = {}, next;
     for (; a + 4 <= A; a += 4) {
-      Four<T> four;
-      std::memcpy(&four, terms + a, sizeof four);
-      partial += four;
+      simd::load(terms + a, next);
+      partial += next;
     }
-    sum += (partial[0] + partial[2]) + (partial[1] + partial[3]);
+    sum += simd::sum_of_lanes<T>(partial);
     for (; a < A; ++a) sum += terms[a];
     out[r] = sum;
   }
@@ -199,8 +198,8 @@ class Factor {
       buffer_[A * (A + 1) + i] = static_cast<T>(std::ldexp(1.0, exponent / 2));
     }
   }
-  T ratio(Index i, Index j) const { return buffer_.data()[i * A_ + j]; }  // L_ij / L_ii
-  void divide_by_diagonal(Index i, T* x) const {                          // for a group of rows
+  T at(Index i, Index j) const { return buffer_.data()[i * A_ + j]; }  // L_ij / L_ii
+  void divide_by_diagonal(Index i, T* x) const {                       // for a group of rows
     const T *factor = buffer_.data() + A_ * A_ + i, first = factor[0], second = factor[A_];
     for (Index r = 0; r < group; ++r) x[r] *= first;
     if (second == T(1)) return;
@@ -219,48 +218,52 @@ class Factor {
   SmallBuffer<T> buffer_;
 };
 
-// y −= Σ_j ratio(j) x_j over j in first … last − 1 for a group of rows; a ratio of 0 is left out where there
-// may be any: 0·∞ would be NaN. Otherwise two at a time, so that y is read and written half as often.
-template <bool may_be_zero, class T, class F>
-void subtract(Index first, Index last, F&& ratio, const T* x, T* y) {
-  Index j = first;
-  for (; !may_be_zero && j + 1 < last; j += 2) {
-    const T l = ratio(j), m = ratio(j + 1);
-    const T *xl = x + j * group, *xm = xl + group;
-    PGCORE_INDEPENDENT
-    for (Index r = 0; r < group; ++r) y[r] = (y[r] - l * xl[r]) - m * xm[r];
+// Right-hand sides of a group of rows, stored (A, group), of D⁻¹ L, with D the diagonal of L, or with
+// `Divide` of L. A coefficient of 0 is left out where there may be any: 0·∞ would be NaN. Otherwise they are
+// taken two at a time, so that x_i is read and written half as often.
+template <class T, bool Divide, bool MayBeZero>
+struct GroupColumns {
+  const Factor<T>& L;
+  T* x;
+
+  template <class F>
+  PGCORE_INLINE void eliminate(Index i, Index first, Index last, F&& coefficient) const {
+    T* y = x + i * group;
+    if constexpr (Divide) L.divide_by_diagonal(i, y);  // first: what is left of x_i is in the range of T
+    Index j = first;
+    for (; !MayBeZero && j + 1 < last; j += 2) {
+      const T l = coefficient(j), m = coefficient(j + 1);
+      const T *xl = x + j * group, *xm = xl + group;
+      PGCORE_INDEPENDENT
+      for (Index r = 0; r < group; ++r) y[r] = (y[r] - l * xl[r]) - m * xm[r];
+    }
+    for (; j < last; ++j) {
+      const T l = coefficient(j), *xj = x + j * group;
+      if (MayBeZero && l == T(0)) continue;
+      PGCORE_INDEPENDENT
+      for (Index r = 0; r < group; ++r) y[r] -= l * xj[r];
+    }
   }
-  for (; j < last; ++j) {
-    const T l = ratio(j), *xj = x + j * group;
-    if (may_be_zero && l == T(0)) continue;
-    PGCORE_INDEPENDENT
-    for (Index r = 0; r < group; ++r) y[r] -= l * xj[r];
+};
+
+// x ← z = L⁻¹ x for a group of rows.
+template <class T>
+void whiten(const Factor<T>& L, T* x) {
+  if (L.has_zeros()) {
+    solve_lower(L, GroupColumns<T, true, true>{L, x});
+  } else {
+    solve_lower(L, GroupColumns<T, true, false>{L, x});
   }
 }
 
-// x ← z = L⁻¹ x for a group of rows, stored (A, group).
-template <bool may_be_zero, class T>
-void solve_lower(const Factor<T>& L, T* x) {
-  for (Index i = 0; i < L.size(); ++i) {
-    L.divide_by_diagonal(i, x + i * group);
-    subtract<may_be_zero>(0, i, [&](Index j) { return L.ratio(i, j); }, x, x + i * group);
-  }
-}
+// x ← u = D L⁻ᵀ x, likewise.
 template <class T>
-void solve_lower(const Factor<T>& L, T* x) {
-  L.has_zeros() ? solve_lower<true>(L, x) : solve_lower<false>(L, x);
-}
-
-// x ← u = D L⁻ᵀ x, D the diagonal of L, likewise.
-template <bool may_be_zero, class T>
-void solve_lower_transposed(const Factor<T>& L, T* x) {
-  for (Index i = L.size() - 1; i >= 0; --i) {
-    subtract<may_be_zero>(i + 1, L.size(), [&](Index j) { return L.ratio(j, i); }, x, x + i * group);
+void whiten_transposed(const Factor<T>& L, T* x) {
+  if (L.has_zeros()) {
+    solve_lower_transposed(L, GroupColumns<T, false, true>{L, x});
+  } else {
+    solve_lower_transposed(L, GroupColumns<T, false, false>{L, x});
   }
-}
-template <class T>
-void solve_lower_transposed(const Factor<T>& L, T* x) {
-  L.has_zeros() ? solve_lower_transposed<true>(L, x) : solve_lower_transposed<false>(L, x);
 }
 
 // x[i, r] = a[r, i] − m[r, i]; lanes without a row are zero.
@@ -306,16 +309,16 @@ void sum_squares(const T* x, Index rows, Index A, double scale, double constant,
 // are nearly equal none is a difference of larger numbers.
 template <class S>
 double factor_divergence(const S* L_p, const S* L_q, Index A) {
-  const auto at = [=](const S* L, Index i, Index j) { return static_cast<double>(L[i * A + j]); };
+  const LowerTriangle<S> p(L_p, A), q(L_q, A);
   SmallBuffer<double> column(A);
   double total = 0;
   for (Index j = 0; j < A; ++j) {
-    for (Index i = j; i < A; ++i) {
-      double e = at(L_p, i, j) - at(L_q, i, j);
-      for (Index k = j; k < i; ++k) e -= at(L_q, i, k) * column[k];
-      column[i] = e / at(L_q, i, i);
-      total += i == j ? vecmath::exp_excess(2 * std::log1p(column[i])) : column[i] * column[i];
-    }
+    double* e = column.data();
+    for (Index i = j; i < A; ++i) e[i - j] = p.at(i, j) - q.at(i, j);
+    const LowerTriangle<S> rest = q.from(j);  // above, the column is zero
+    solve_lower(rest, Column<S, double>(rest, e));
+    total += vecmath::exp_excess(2 * std::log1p(e[0]));
+    for (Index i = 1; i < A - j; ++i) total += e[i] * e[i];
   }
   return total / 2;
 }
@@ -337,7 +340,7 @@ void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, con
       num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
         load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        solve_lower(factor, z.data());
+        whiten(factor, z.data());
         sum_squares(z.data(), rows, A, -0.5, constant, out + first);
       });
 }
@@ -351,9 +354,9 @@ void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const 
       [&](SmallBuffer<T>& z, Index first, Index rows) {
         T* u = z.data() + A * group;
         load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        solve_lower(factor, z.data());
+        whiten(factor, z.data());
         std::copy(z.data(), u, u);
-        solve_lower_transposed(factor, u);
+        whiten_transposed(factor, u);
         for (Index r = 0; r < rows; ++r) {
           T* dm = d_mean + (first + r) * A;
           T* dL = d_tril + (first + r) * A * A;
@@ -377,7 +380,7 @@ void kl_tril(Index num_rows, Index A, const T* mean_p, const S* tril_p, const T*
       num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
         load_difference(mean_p + first * A, mean_q + first * A, rows, A, z.data());
-        solve_lower(factor, z.data());
+        whiten(factor, z.data());
         sum_squares(z.data(), rows, A, 0.5, constant, out + first);
       });
 }

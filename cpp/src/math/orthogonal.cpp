@@ -1,6 +1,6 @@
 #include "pgcore/orthogonal.hpp"
 
-#include "math/memory.hpp"
+#include "math/compiler.hpp"
 #include "math/sums.hpp"
 
 namespace pgcore {

@@ -3,10 +3,14 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 
+#include "math/compiler.hpp"
+#include "math/memory.hpp"
 #include "nn/network.hpp"
 #include "parallel/scratch_pool.hpp"
 #include "pgcore/parallel.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

@@ -1,6 +1,10 @@
 #include "pgcore/mlp.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
 
 namespace pgcore {
 

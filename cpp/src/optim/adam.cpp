@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <limits>
-#include <type_traits>
 
-#include "math/memory.hpp"
+#include "math/compiler.hpp"
+#include "math/simd.hpp"
 
 namespace pgcore {
 namespace {
@@ -49,7 +48,7 @@ void adam_step(Index n, T* theta, const T* gradient, T* m, T* v, Index step, con
   const T low = epsilon < 1000 * smallest<T> ? smallest<T> : T(0);  // else ε decides
   constexpr T least = std::numeric_limits<T>::min();
   constexpr Index block = 256;
-  using Count = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: vectorises
+  using Count = simd::Int<T>;
   T moved[block];
   for (Index first = 0; first < n; first += block) {
     const Index count = std::min(block, n - first);

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
+#include "math/memory.hpp"
 #include "math/sums.hpp"
-#include "math/vecmath.hpp"
+#include "nn/network.hpp"
+#include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
 
 namespace pgcore {

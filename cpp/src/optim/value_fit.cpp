@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "math/memory.hpp"
 #include "math/sums.hpp"
 #include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
 
 namespace pgcore {
 

@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "math/memory.hpp"
+#include "math/triangular.hpp"
 #include "math/vecmath.hpp"
 #include "pgcore/gaussian.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 #include "policy/heads.hpp"
 
 namespace pgcore {
@@ -88,7 +91,7 @@ class StateGaussianHead final : public Head<T> {
   void score(Index rows, const T* outputs, const T*, Actions<T> a, T* d_outputs, T*) const override {
     const Index A = this->action_width;
     const Split s(*this, rows, outputs);
-    SmallBuffer<T> d(2 * rows * A);
+    SmallBuffer<T, 4096> d(2 * rows * A);
     gaussian::score(rows, A, a.real, s.mean(), s.log_std(), d.data(), d.data() + rows * A);
     for (Index r = 0; r < rows; ++r) {
       std::copy_n(d.data() + r * A, A, d_outputs + r * 2 * A);
@@ -161,7 +164,7 @@ class StateGaussianHead final : public Head<T> {
 
    private:
     Index size_;
-    SmallBuffer<T, 2048> buffer_;
+    SmallBuffer<T, 4096> buffer_;
   };
 
   T init_log_std_;
@@ -183,7 +186,7 @@ class FullGaussianHead final : public Head<T> {
              T* d_free) const override {
     const Index A = this->action_width, E = this->num_free;
     Factor L(*this, free_params);
-    SmallBuffer<T> d_tril(rows * A * A);
+    SmallBuffer<T, 4096> d_tril(rows * A * A);
     gaussian::score_tril(rows, A, a.real, mean, L.data(), d_mean, d_tril.data(), true);
     if (E == 0) return;
     for (Index r = 0; r < rows; ++r) {
@@ -289,19 +292,13 @@ class FullGaussianHead final : public Head<T> {
     // x ← L⁻¹ x and x ← L⁻ᵀ x, for a vector whose entries lie `stride` apart.
     template <class X>
     void solve(X* x, Index stride) const {
-      for (Index i = 0; i < A_; ++i) {
-        double sum = static_cast<double>(x[i * stride]);
-        for (Index j = 0; j < i; ++j) sum -= data()[i * A_ + j] * static_cast<double>(x[j * stride]);
-        x[i * stride] = static_cast<X>(sum / data()[i * A_ + i]);
-      }
+      const LowerTriangle<double> L(data(), A_);
+      solve_lower(L, Column<double, X>(L, x, stride));
     }
     template <class X>
     void solve_transposed(X* x, Index stride) const {
-      for (Index i = A_ - 1; i >= 0; --i) {
-        double sum = static_cast<double>(x[i * stride]);
-        for (Index j = i + 1; j < A_; ++j) sum -= data()[j * A_ + i] * static_cast<double>(x[j * stride]);
-        x[i * stride] = static_cast<X>(sum / data()[i * A_ + i]);
-      }
+      const LowerTriangle<double> L(data(), A_);
+      solve_lower_transposed(L, Column<double, X>(L, x, stride));
     }
 
    private:

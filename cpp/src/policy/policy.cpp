@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "math/memory.hpp"
+#include "nn/network.hpp"
+#include "pgcore/parallel.hpp"
+#include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
 
 namespace pgcore {

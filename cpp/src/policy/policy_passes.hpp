@@ -1,10 +1,17 @@
 // What a policy is made of, and passes over blocks of rows that its methods and its Fisher matrix share.
 #pragma once
 
-#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "math/memory.hpp"
 #include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
+#include "pgcore/activation.hpp"
+#include "pgcore/inputs.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 #include "policy/heads.hpp"
 
 namespace pgcore {

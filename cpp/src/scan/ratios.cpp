@@ -5,6 +5,10 @@
 #include <numeric>
 #include <type_traits>
 
+#include "math/compiler.hpp"
+#include "math/simd.hpp"
+#include "math/vecmath.hpp"
+#include "pgcore/parallel.hpp"
 #include "scan/recurrence.hpp"
 
 namespace pgcore::ratios {
@@ -85,7 +89,7 @@ template <class T, class Cut>
 struct WeightedRewardToGo {
   using Scalar = T;
   static constexpr bool varying = true, output_is_y = true;
-  using Int = typename vecmath::Format<T>::Int;
+  using Int = simd::Int<T>;
   Cut cut;
   const T *r, *log_ratio, *last_bootstrap;
   Index stride;
@@ -99,7 +103,7 @@ struct WeightedRewardToGo {
   template <class Real>
   Int extreme(Index i) const {
     return scan::detail::exceeds(log_ratio[i + stride], T(scan::detail::Range<Real>::log_ratio)) &
-           cut.template inner<Int>(i);
+           cut.template inner<T>(i);
   }
   template <class Real>
   bool last_extreme(Index) const {

@@ -1,5 +1,7 @@
 #include "pgcore/scan.hpp"
 
+#include "math/compiler.hpp"
+#include "math/simd.hpp"
 #include "scan/recurrence.hpp"
 
 namespace pgcore::scan {
@@ -106,7 +108,7 @@ template <class T, class Cut>
 struct Vtrace {
   using Scalar = T;
   static constexpr bool varying = true, output_is_y = false;
-  using Int = typename vecmath::Format<T>::Int;
+  using Int = simd::Int<T>;
   Cut cut;
   const T *r, *v, *log_ratio, *last_bootstrap;
   Index stride;
