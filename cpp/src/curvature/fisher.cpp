@@ -44,8 +44,8 @@ bool Fisher<T>::cached() const {
 }
 
 template <class T>
-void Fisher<T>::multiply(const T* v, T* out) {
-  auto& p = *passes_;
+void Fisher<T>::multiply(const T* v, T* out) const {
+  const auto& p = *passes_;
   const Index N = p.net.num_params();
   p.sum_rows(4, out, [&](Index first, Index rows, auto& block, T* sum) {
     p.net.tangent(p.theta.data(), v, rows, block);
@@ -57,8 +57,8 @@ void Fisher<T>::multiply(const T* v, T* out) {
 }
 
 template <class T>
-void Fisher<T>::diagonal(T* out) {
-  auto& p = *passes_;
+void Fisher<T>::diagonal(T* out) const {
+  const auto& p = *passes_;
   const Index N = p.net.num_params(), E = p.num_free();
   p.sum_rows(2.0 * static_cast<double>(p.num_roots()), out,
              [&](Index first, Index rows, auto& block, T* sum) {
@@ -74,8 +74,8 @@ void Fisher<T>::diagonal(T* out) {
 }
 
 template <class T>
-void Fisher<T>::free_block(T* out) {
-  auto& p = *passes_;
+void Fisher<T>::free_block(T* out) const {
+  const auto& p = *passes_;
   const Index E = p.num_free();
   if (!p.empirical) {  // symmetric: rows are columns
     std::vector<T> unit(static_cast<std::size_t>(E), T(0));
@@ -96,8 +96,8 @@ void Fisher<T>::free_block(T* out) {
 }
 
 template <class T>
-void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) {
-  auto& p = *passes_;
+void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) const {
+  const auto& p = *passes_;
   const Index K = p.num_roots(), E = p.num_free();
   p.for_rows(2.0 * static_cast<double>(K), [&](Index first, Index rows, auto& block) {
     for (std::size_t l = 0; l < hidden.size(); ++l) {
@@ -118,8 +118,8 @@ void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& de
 }
 
 template <class T>
-void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) {
-  auto& p = *passes_;
+void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) const {
+  const auto& p = *passes_;
   const auto square = [](Index width) { return width * width; };
   for (std::size_t l = 0; l < inputs.size(); ++l) {
     std::fill_n(inputs[l], square(p.net.size(static_cast<Index>(l)) + 1), T(0));

@@ -49,7 +49,7 @@ Index Mlp<T>::num_outputs() const {
 }
 
 template <class T>
-void Mlp<T>::forward(const T* theta, Index B, const T* x, T* out) {
+void Mlp<T>::forward(const T* theta, Index B, const T* x, T* out) const {
   const auto& net = passes_->net;
   passes_->pass.for_rows(B, net.flops(1), [&](Index first, Index rows, auto& block) {
     passes_->run(theta, x, first, rows, block);
@@ -58,7 +58,7 @@ void Mlp<T>::forward(const T* theta, Index B, const T* x, T* out) {
 }
 
 template <class T>
-void Mlp<T>::vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) {
+void Mlp<T>::vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) const {
   const auto& net = passes_->net;
   passes_->pass.sum_rows(B, 3 * net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
     passes_->run_back(theta, x, cotangent, first, rows, block);
@@ -67,7 +67,7 @@ void Mlp<T>::vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out
 }
 
 template <class T>
-void Mlp<T>::jvp(const T* theta, Index B, const T* x, const T* direction, T* out) {
+void Mlp<T>::jvp(const T* theta, Index B, const T* x, const T* direction, T* out) const {
   const auto& net = passes_->net;
   passes_->pass.for_rows(B, 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
     passes_->run(theta, x, first, rows, block);
@@ -77,7 +77,7 @@ void Mlp<T>::jvp(const T* theta, Index B, const T* x, const T* direction, T* out
 }
 
 template <class T>
-void Mlp<T>::per_sample_vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) {
+void Mlp<T>::per_sample_vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) const {
   const auto& net = passes_->net;
   passes_->pass.for_rows(B, 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
     passes_->run_back(theta, x, cotangent, first, rows, block);

@@ -60,7 +60,7 @@ Index ValueFit<T>::num_inputs() const {
 }
 
 template <class T>
-void ValueFit<T>::predict(const T* theta, Index B, const Inputs<T>& x, T* out) {
+void ValueFit<T>::predict(const T* theta, Index B, const Inputs<T>& x, T* out) const {
   const auto& net = passes_->net;
   passes_->pass.for_rows(B, net.flops(1), [&](Index first, Index rows, auto& block) {
     net.load(x, first, rows, block);

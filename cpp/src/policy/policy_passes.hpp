@@ -45,7 +45,7 @@ struct Policy<T>::Passes {
 
   // f(first, rows, outputs, block) with the network's outputs (rows, num_outputs).
   template <class F>
-  void for_outputs(const T* theta, Index B, const Inputs<T>& obs, F&& f) {
+  void for_outputs(const T* theta, Index B, const Inputs<T>& obs, F&& f) const {
     pass.for_rows(B, net.flops(1), [&](Index first, Index rows, Block& block) {
       net.load(obs, first, rows, block);
       net.forward(theta, rows, block);
