@@ -1,4 +1,4 @@
-"""Fisher-vector products and what conjugate gradient makes of ten of them (rows K6, K7 and K10).
+"""Fisher-vector products and ten of them in conjugate gradient.
 
 PyTorch's contestant is the usual one of TRPO: the gradient of the mean KL once, its graph kept, and a second
 backward pass for every product.

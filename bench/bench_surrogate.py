@@ -1,4 +1,4 @@
-"""PPO's minibatch of 64, actor and critic (row K9), against the same step in PyTorch."""
+"""PPO's minibatch of 64, actor and critic, against the same step in PyTorch."""
 
 from __future__ import annotations
 

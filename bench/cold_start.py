@@ -1,4 +1,4 @@
-"""From nothing to a good policy: ``pgcore train`` in new processes, process start included (row E6).
+"""From nothing to a good policy: ``pgcore train`` in new processes, process start included.
 
     python bench/cold_start.py                      # PPO on CartPole-v1, seeds 0 to 9
     python bench/cold_start.py --algorithm trpo --threshold 475

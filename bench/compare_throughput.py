@@ -1,4 +1,4 @@
-"""Environment steps per second of whole training runs, beside other libraries (rows E1 to E5).
+"""Environment steps per second of whole training runs, beside other libraries.
 
     python bench/compare_throughput.py ppo-cartpole trpo-cartpole trpo-halfcheetah
     python bench/compare_throughput.py trpo-envpool ppo-pendulum

@@ -1,4 +1,4 @@
-"""Time to import, size of the wheel, memory of training (rows S1 to S3).
+"""Time to import, size of the wheel, memory of training.
 
     python bench/footprint.py --wheel dist/pgcore-0.1.0-cp311-cp311-manylinux_2_28_x86_64.whl
 

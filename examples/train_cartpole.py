@@ -1,4 +1,4 @@
-"""Train a policy on CartPole, look at it, save it, and go on from the file."""
+"""Train a policy on CartPole, look at it, save it, and continue from the file."""
 
 import pgcore
 

@@ -1,4 +1,4 @@
-"""What all tests share: fixtures, the hypothesis profile, and `oracles` on the import path."""
+"""What all tests share: fixtures, the hypothesis profile, and the package `support` on the import path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import settings
 import pgcore
 from pgcore import kernels, reference
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `import oracles`, whatever pytest's import mode
+sys.path.insert(0, str(Path(__file__).parent))  # for `import support`, whatever pytest's import mode
 
 settings.register_profile("default", max_examples=30, deadline=None)
 settings.register_profile("light", max_examples=5, deadline=None)

@@ -20,7 +20,7 @@ import pytest
 import pgcore
 from pgcore import Batch, baselines, envs, estimators, kernels, policies, rollout, training
 from pgcore.algorithms.ppo import AdaptiveCoefficient
-from pgcore.data.replay import Replay
+from pgcore.data import Demonstrations, Replay
 from pgcore.optim import SurrogateAscent, SurrogateReport
 
 WAYS: dict[str, Callable[[Any], Any]] = {
@@ -174,6 +174,27 @@ def batch_fields(batch: Batch) -> Any:
     return [getattr(batch, name) for name in pgcore.data.batch.FIELDS]
 
 
+def sampler() -> rollout.LocalSampler:
+    env = rollout.make_vector_env("CartPole-v1", num_envs=3, seed=0)
+    made = rollout.LocalSampler(env, rng=np.random.default_rng(3))
+    made.begin_episodes(8)
+    play(made)
+    return made
+
+
+def play(made: rollout.LocalSampler, n_steps: int = 11) -> Batch:
+    return made.collect(policies.CategoricalPolicy(4, 2, seed=1), n_steps).batch
+
+
+def seen_of_sampler(made: rollout.LocalSampler) -> Any:
+    twin = copy.deepcopy(made)
+    return [batch_fields(play(twin, 40)), twin.rng.bit_generator.state]
+
+
+def recorded() -> rollout.RecordedSampler:
+    return rollout.RecordedSampler(Demonstrations(BATCH, 0.3, seed=2), position=3)
+
+
 def stepper() -> rollout.VectorStepper:
     made = rollout.VectorStepper(rollout.make_vector_env("CartPole-v1", num_envs=2, seed=0))
     made.reset(np.empty((2, 4)), seed=1)
@@ -255,6 +276,16 @@ CASES: dict[str, Case] = {
         lambda: rollout.ObservationAdapter(gym.spaces.Box(-9, 9, (3, 1))), lambda x: x(OBS[:, :, None])
     ),
     "pgcore.rollout.Collector": Case(collector, seen_of_collector, play_on),
+    "pgcore.rollout.LocalSampler": Case(sampler, seen_of_sampler, play),
+    "pgcore.rollout.RecordedSampler": Case(
+        recorded,
+        lambda x: [x.state(), batch_fields(copy.deepcopy(x).collect(None, 70).batch)],
+        lambda x: x.collect(None, 9),
+    ),
+    "pgcore.rollout.Rollout": Case(
+        lambda: rollout.Rollout(BATCH, [1.0, 2.0], [3, 4]),
+        lambda x: [batch_fields(x.batch), x.episode_returns, x.episode_lengths, x.num_env_steps],
+    ),
     "pgcore.rollout.VectorStepper": Case(stepper, lambda x: push(copy.deepcopy(x)), push),
     "pgcore.estimators.GradientEstimate": Case(
         lambda: estimators.policy_gradient(policies.GaussianPolicy(3, 2, **GAUSSIAN), BATCH), fields_of

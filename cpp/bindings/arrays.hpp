@@ -24,6 +24,12 @@ using Array = py::array_t<T, py::array::c_style>;
 template <class T>
 using Optional = std::optional<Array<T>>;
 
+// The submodule of the classes that compute in T: float32 or float64.
+template <class T>
+py::module_ classes_of(py::module_& m) {
+  return m.def_submodule(sizeof(T) == 4 ? "float32" : "float64", "Classes that compute in this dtype.");
+}
+
 template <class... Sizes>
 std::string shape_text(Sizes... sizes) {
   std::string text;
@@ -87,6 +93,12 @@ inline std::vector<Index> positive(const char* name, std::vector<Index> sizes) {
     }
   }
   return sizes;
+}
+
+inline Index checked_batch_size(Index batch_size) {
+  if (batch_size < 1)
+    throw py::value_error("batch_size: expected at least 1, got " + std::to_string(batch_size));
+  return batch_size;
 }
 
 // Widths of a network's layers: two or more, with a number of parameters that can be counted; the last one is

@@ -11,14 +11,13 @@ template <class T>
 void bind(py::module_& m) {
   m.def(
       "conjugate_gradient",
-      [](const py::object& op, const Array<T>& b, const Optional<T>& x0, double rtol, Index max_iter,
-         double damping, const py::object& preconditioner) {
+      [](const py::object& op, const Array<T>& b, const Optional<T>& x0, const CgOptions& options,
+         const py::object& preconditioner) {
         check_ndim("b", b, 1);
         const Index n = b.shape(0);
         const T* start = input("x0", x0, n);
         Array<T> x(n);
         if (start) std::copy(start, start + n, x.mutable_data());
-        const CgOptions options{rtol, max_iter, damping};
         Product<T> precondition;
         if (!preconditioner.is_none()) {
           precondition = [&](const T* r, T* z) { call(preconditioner, "preconditioner", n, r, z); };
@@ -36,15 +35,26 @@ void bind(py::module_& m) {
         } else {
           solve([&](const T* v, T* out) { call(op, "operator", n, v, out); });
         }
-        return cg_result(x, report);
+        return Solution<T>(x, report);
       },
-      py::arg("operator"), py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("rtol"),
-      py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"));
+      py::arg("operator"), py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("options"),
+      py::arg("preconditioner"));
 }
 
 }  // namespace
 
 void bind_cg(py::module_& m) {
+  py::class_<CgOptions>(m, "CgOptions")
+      .def(py::init([](double rtol, Index max_iter, double damping) {
+             return CgOptions{rtol, max_iter, damping};
+           }),
+           py::arg("rtol"), py::arg("max_iter"), py::arg("damping"));
+  py::class_<CgReport>(m, "CgReport")
+      .def_property_readonly("status", [](const CgReport& report) { return static_cast<int>(report.status); })
+      .def_readonly("iterations", &CgReport::iterations)
+      .def_readonly("residual_norm", &CgReport::residual_norm)
+      .def_readonly("curvature", &CgReport::curvature)
+      .def_readonly("condition", &CgReport::condition);
   bind<float>(m);
   bind<double>(m);
 }

@@ -67,8 +67,8 @@ class FisherKernels {
   }
 
   // `preconditioner` is None, a vector of the inverse's diagonal, a KroneckerInverse or a function.
-  py::tuple solve(const Array<T>& b, const Optional<T>& x0, double rtol, Index max_iter, double damping,
-                  const py::object& preconditioner) {
+  Solution<T> solve(const Array<T>& b, const Optional<T>& x0, const CgOptions& options,
+                    const py::object& preconditioner) {
     const Index n = num_params();
     const T *rhs = input("b", b, n), *start = input("x0", x0, n);
     Array<T> x(n);
@@ -96,9 +96,9 @@ class FisherKernels {
     std::optional<release_gil> guard;
     if (!calls_python) guard.emplace();
     const CgReport report =
-        conjugate_gradient(n, multiply, rhs, out, start != nullptr, {rtol, max_iter, damping}, precondition);
+        conjugate_gradient(n, multiply, rhs, out, start != nullptr, options, precondition);
     guard.reset();
-    return cg_result(x, report);
+    return {x, report};
   }
 
  private:
@@ -125,7 +125,7 @@ class FisherKernels {
 };
 
 template <class T>
-void bind(py::module_& m, const char* name) {
+void bind(py::module_& m) {
   using K = FisherKernels<T>;
   using Reals = Array<T>;
   using Choices = Array<std::int64_t>;
@@ -137,7 +137,7 @@ void bind(py::module_& m, const char* name) {
           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
           py::arg("max_cache_bytes"));
   };
-  py::class_<K> c(m, name);
+  py::class_<K> c(classes_of<T>(m), "Fisher");
   constructor(Reals{}, c);
   constructor(Choices{}, c);
   c.def_property_readonly("cached", &K::cached)
@@ -150,15 +150,15 @@ void bind(py::module_& m, const char* name) {
       .def("free_block", &K::free_block, py::arg("out").noconvert())
       .def("factors", &K::factors, py::arg("hidden"), py::arg("delta"), py::arg("free_params").noconvert())
       .def("kronecker_factors", &K::kronecker_factors, py::arg("inputs"), py::arg("outputs"))
-      .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("rtol"),
-           py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"));
+      .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("options"),
+           py::arg("preconditioner"));
 }
 
 }  // namespace
 
 void bind_fisher(py::module_& m) {
-  bind<float>(m, "Fisher_float32");
-  bind<double>(m, "Fisher_float64");
+  bind<float>(m);
+  bind<double>(m);
 }
 
 }  // namespace pgcore::bindings

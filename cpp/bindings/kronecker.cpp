@@ -7,9 +7,9 @@ namespace pgcore::bindings {
 namespace {
 
 template <class T>
-void bind(py::module_& m, const char* name) {
+void bind(py::module_& m) {
   using K = KroneckerInverse<T>;
-  py::class_<K>(m, name)
+  py::class_<K>(classes_of<T>(m), "KroneckerInverse")
       .def(py::init<>())
       .def(
           "add_layer",
@@ -35,8 +35,8 @@ void bind(py::module_& m, const char* name) {
 }  // namespace
 
 void bind_kronecker(py::module_& m) {
-  bind<float>(m, "KroneckerInverse_float32");
-  bind<double>(m, "KroneckerInverse_float64");
+  bind<float>(m);
+  bind<double>(m);
 }
 
 }  // namespace pgcore::bindings

@@ -58,9 +58,9 @@ class MlpKernels {
 };
 
 template <class T>
-void bind(py::module_& m, const char* name) {
+void bind(py::module_& m) {
   using K = MlpKernels<T>;
-  py::class_<K>(m, name)
+  py::class_<K>(classes_of<T>(m), "MLP")
       .def(py::init<std::vector<Index>, const std::string&>(), py::arg("sizes"), py::arg("activation"))
       .def_property_readonly("num_params", &K::num_params)
       .def("forward", &K::forward, py::arg("theta").noconvert(), py::arg("x").noconvert(),
@@ -90,8 +90,8 @@ void bind_mlp(py::module_& m) {
         orthonormalize(count, length, data);
       },
       py::arg("rows").noconvert());
-  bind<float>(m, "MLP_float32");
-  bind<double>(m, "MLP_float64");
+  bind<float>(m);
+  bind<double>(m);
 }
 
 }  // namespace pgcore::bindings

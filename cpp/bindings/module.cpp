@@ -12,18 +12,15 @@ namespace {
 
 void bind(py::module_& m) {
   m.doc() = "The compiled core of pgcore at one instruction-set level; use pgcore.kernels instead.";
-  m.def("build", [] {
-    const Build b = build();
-    py::dict d;
-    d["variant"] = b.level;
-    d["compiler"] = b.compiler;
-    d["flags"] = b.flags;
-    d["eigen"] = b.eigen;
-    d["eigen_simd"] = b.eigen_simd;
-    return d;
-  });
+  py::class_<Build>(m, "Build")
+      .def_readonly("variant", &Build::level)
+      .def_readonly("compiler", &Build::compiler)
+      .def_readonly("flags", &Build::flags)
+      .def_readonly("eigen", &Build::eigen)
+      .def_readonly("eigen_simd", &Build::eigen_simd);
+  m.def("build", &build);
   m.def("get_num_threads", [] { return parallel::num_threads(); });
-  m.def("set_num_threads", [](int n) { parallel::set_num_threads(n); });
+  m.def("set_num_threads", [](int n) { parallel::set_num_threads(n); }, py::arg("num_threads"));
 
   bindings::bind_scan(m);
   bindings::bind_ratios(m);

@@ -30,9 +30,9 @@ void bind_for_actions(py::class_<PolicyKernels<T>>& c) {
 }
 
 template <class T, class A>
-void bind_actor(py::module_& m, const std::string& name) {
+void bind_actor(py::module_& m, const char* name) {
   using K = Actor<T, A>;
-  py::class_<K>(m, name.c_str())
+  py::class_<K>(m, name)
       .def(py::init<PolicyKernels<T>&, const Array<T>&, const py::array&, const Scaling&, const Array<T>&, A&,
                     Index>(),
            py::arg("policy"), py::arg("params").noconvert(), py::arg("obs").noconvert(), py::arg("scaling"),
@@ -42,9 +42,9 @@ void bind_actor(py::module_& m, const std::string& name) {
 }
 
 template <class T>
-void bind(py::module_& m, const std::string& dtype) {
+void bind(py::module_ m) {
   using K = PolicyKernels<T>;
-  py::class_<K> c(m, ("Policy_" + dtype).c_str());
+  py::class_<K> c(m, "Policy");
   c.def(py::init<Index, const std::vector<Index>&, const std::string&, const std::string&,
                  const std::vector<Index>&, double, const Optional<double>&>(),
         py::arg("obs_dim"), py::arg("hidden"), py::arg("activation"), py::arg("head"), py::arg("sizes"),
@@ -59,15 +59,15 @@ void bind(py::module_& m, const std::string& dtype) {
            py::arg("obs").noconvert(), py::arg("scaling"), py::arg("out").noconvert());
   bind_for_actions<T, Array<T>>(c);
   bind_for_actions<T, Array<std::int64_t>>(c);
-  bind_actor<T, Array<T>>(m, "RealActor_" + dtype);
-  bind_actor<T, Array<std::int64_t>>(m, "ChoiceActor_" + dtype);
+  bind_actor<T, Array<T>>(m, "RealActor");
+  bind_actor<T, Array<std::int64_t>>(m, "ChoiceActor");
 }
 
 }  // namespace
 
 void bind_policy(py::module_& m) {
-  bind<float>(m, "float32");
-  bind<double>(m, "float64");
+  bind<float>(classes_of<float>(m));
+  bind<double>(classes_of<double>(m));
 }
 
 }  // namespace pgcore::bindings

@@ -19,10 +19,8 @@ void call(const py::object& function, const char* name, Index n, const T* v, T* 
   std::copy(data, data + n, out);
 }
 
+// x, and how it was found.
 template <class T>
-py::tuple cg_result(const Array<T>& x, const CgReport& report) {
-  return py::make_tuple(x, static_cast<int>(report.status), report.iterations, report.residual_norm,
-                        report.curvature, report.condition);
-}
+using Solution = std::pair<Array<T>, CgReport>;
 
 }  // namespace pgcore::bindings

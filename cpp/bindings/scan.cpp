@@ -6,6 +6,10 @@
 namespace pgcore::bindings {
 namespace {
 
+struct VtraceOptions {
+  double gamma, rho_clip, c_clip;
+};
+
 template <class T>
 void bind(py::module_& m) {
   m.def(
@@ -41,8 +45,8 @@ void bind(py::module_& m) {
   m.def(
       "vtrace",
       [](const Array<T>& rewards, const Array<T>& values, const Array<T>& log_ratios,
-         const Optional<bool>& ends, const Optional<T>& bootstrap, double gamma, double rho_clip,
-         double c_clip, Array<T>& advantages, Array<T>& value_targets) {
+         const Optional<bool>& ends, const Optional<T>& bootstrap, const VtraceOptions& options,
+         Array<T>& advantages, Array<T>& value_targets) {
         check_ndim("rewards", rewards, 2);
         const Index rows = rewards.shape(0), columns = rewards.shape(1);
         const T* v = input("values", values, rows, columns);
@@ -51,16 +55,22 @@ void bind(py::module_& m) {
         T* targets = output("value_targets", value_targets, rows, columns);
         T* a = output("advantages", advantages, rows, columns);
         const release_gil guard;
-        scan::vtrace(rows, columns, rewards.data(), v, ratios, segments, gamma, rho_clip, c_clip, a, targets);
+        scan::vtrace(rows, columns, rewards.data(), v, ratios, segments, options.gamma, options.rho_clip,
+                     options.c_clip, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("log_ratios").noconvert(),
-      py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("rho_clip"),
-      py::arg("c_clip"), py::arg("advantages").noconvert(), py::arg("value_targets").noconvert());
+      py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(), py::arg("options"),
+      py::arg("advantages").noconvert(), py::arg("value_targets").noconvert());
 }
 
 }  // namespace
 
 void bind_scan(py::module_& m) {
+  py::class_<VtraceOptions>(m, "VtraceOptions")
+      .def(py::init([](double gamma, double rho_clip, double c_clip) {
+             return VtraceOptions{gamma, rho_clip, c_clip};
+           }),
+           py::arg("gamma"), py::arg("rho_clip"), py::arg("c_clip"));
   bind<float>(m);
   bind<double>(m);
 }

@@ -1,54 +1,39 @@
 #include "pgcore/surrogate_ascent.hpp"
 
+#include "adam_state.hpp"
 #include "families.hpp"
 #include "policy_kernels.hpp"
 
 namespace pgcore::bindings {
 namespace {
 
+// The objective, and how the rows are cut.
+struct EpochOptions {
+  Index batch_size;
+  SurrogateOptions objective;
+};
+
 template <class T>
 class SurrogateAscentKernels {
  public:
   explicit SurrogateAscentKernels(const PolicyKernels<T>& policy) : policy_(policy), fit_(policy.policy()) {}
 
-  // Updates theta, m and v in place; returns (steps taken so far, the report as a dictionary).
   template <class A>
-  py::tuple epoch(Array<T>& theta, Array<T>& m, Array<T>& v, Index step, const py::array& obs,
-                  const Scaling& scaling, const A& actions, const Array<double>& advantages,
-                  const Array<T>& log_probs_old, const Array<std::int64_t>& order, Index batch_size,
-                  double clip_range, double entropy_coef, double kl_coef, double max_grad_norm, double max_kl,
-                  bool normalize_advantage, double rounding, double learning_rate, double beta1, double beta2,
-                  double epsilon) {
+  SurrogateReport epoch(AdamState<T>& adam, const py::array& obs, const Scaling& scaling, const A& actions,
+                        const Array<double>& advantages, const Array<T>& log_probs_old,
+                        const Array<std::int64_t>& order, const EpochOptions& options) {
     const Inputs<T> x = policy_.inputs(obs, scaling);
     const Index rows = obs.shape(0), P = policy_.num_params();
-    T *p = output("theta", theta, P), *m1 = output("m", m, P), *m2 = output("v", v, P);
+    T *p = output("theta", adam.theta, P), *m = output("m", adam.m, P), *v = output("v", adam.v, P);
     const CheckedActions<T> a = policy_.view(actions, rows);
     const double* advantage = input("advantages", advantages, rows);
     const T* old = input("log_probs_old", log_probs_old, rows);
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
     const auto index = choices("order", order, count, rows);
-    if (batch_size < 1) {
-      throw py::value_error("batch_size: expected at least 1, got " + std::to_string(batch_size));
-    }
-    SurrogateReport report;
-    {
-      const release_gil guard;
-      report = fit_.epoch(
-          p, m1, m2, step, x, a, advantage, old, count, index.data(), batch_size,
-          {clip_range, entropy_coef, kl_coef, max_grad_norm, max_kl, normalize_advantage, rounding},
-          {learning_rate, beta1, beta2, epsilon});
-    }
-    py::dict d;
-    d["minibatches"] = report.minibatches;
-    d["stopped"] = report.stopped;
-    d["finite"] = report.finite;
-    d["surrogate"] = report.surrogate;
-    d["entropy"] = report.entropy;
-    d["approx_kl"] = report.approx_kl;
-    d["clip_fraction"] = report.clip_fraction;
-    d["gradient_norm"] = report.gradient_norm;
-    return py::make_tuple(step, d);
+    const release_gil guard;
+    return fit_.epoch(p, m, v, adam.step, x, a, advantage, old, count, index.data(), options.batch_size,
+                      options.objective, adam.options);
   }
 
  private:
@@ -58,18 +43,14 @@ class SurrogateAscentKernels {
 
 template <class T, class A>
 void bind_epoch(py::class_<SurrogateAscentKernels<T>>& c) {
-  c.def("epoch", &SurrogateAscentKernels<T>::template epoch<A>, py::arg("theta").noconvert(),
-        py::arg("m").noconvert(), py::arg("v").noconvert(), py::arg("step"), py::arg("obs").noconvert(),
+  c.def("epoch", &SurrogateAscentKernels<T>::template epoch<A>, py::arg("adam"), py::arg("obs").noconvert(),
         py::arg("scaling"), py::arg("actions").noconvert(), py::arg("advantages").noconvert(),
-        py::arg("log_probs_old").noconvert(), py::arg("order").noconvert(), py::arg("batch_size"),
-        py::arg("clip_range"), py::arg("entropy_coef"), py::arg("kl_coef"), py::arg("max_grad_norm"),
-        py::arg("max_kl"), py::arg("normalize_advantage"), py::arg("rounding"), py::arg("learning_rate"),
-        py::arg("beta1"), py::arg("beta2"), py::arg("epsilon"));
+        py::arg("log_probs_old").noconvert(), py::arg("order").noconvert(), py::arg("options"));
 }
 
 template <class T>
-void bind(py::module_& m, const char* name) {
-  py::class_<SurrogateAscentKernels<T>> c(m, name);
+void bind(py::module_& m) {
+  py::class_<SurrogateAscentKernels<T>> c(classes_of<T>(m), "SurrogateAscent");
   c.def(py::init<const PolicyKernels<T>&>(), py::keep_alive<1, 2>(), py::arg("policy"));
   bind_epoch<T, Array<T>>(c);
   bind_epoch<T, Array<std::int64_t>>(c);
@@ -78,8 +59,26 @@ void bind(py::module_& m, const char* name) {
 }  // namespace
 
 void bind_surrogate_ascent(py::module_& m) {
-  bind<float>(m, "SurrogateAscent_float32");
-  bind<double>(m, "SurrogateAscent_float64");
+  py::class_<EpochOptions>(m, "SurrogateOptions")
+      .def(py::init([](Index batch_size, double clip_range, double entropy_coef, double kl_coef,
+                       double max_grad_norm, double max_kl, bool normalize_advantage, double rounding) {
+             return EpochOptions{
+                 checked_batch_size(batch_size),
+                 {clip_range, entropy_coef, kl_coef, max_grad_norm, max_kl, normalize_advantage, rounding}};
+           }),
+           py::arg("batch_size"), py::arg("clip_range"), py::arg("entropy_coef"), py::arg("kl_coef"),
+           py::arg("max_grad_norm"), py::arg("max_kl"), py::arg("normalize_advantage"), py::arg("rounding"));
+  py::class_<SurrogateReport>(m, "SurrogateReport")
+      .def_readonly("minibatches", &SurrogateReport::minibatches)
+      .def_readonly("stopped", &SurrogateReport::stopped)
+      .def_readonly("finite", &SurrogateReport::finite)
+      .def_readonly("surrogate", &SurrogateReport::surrogate)
+      .def_readonly("entropy", &SurrogateReport::entropy)
+      .def_readonly("approx_kl", &SurrogateReport::approx_kl)
+      .def_readonly("clip_fraction", &SurrogateReport::clip_fraction)
+      .def_readonly("gradient_norm", &SurrogateReport::gradient_norm);
+  bind<float>(m);
+  bind<double>(m);
 }
 
 }  // namespace pgcore::bindings

@@ -10,12 +10,23 @@ import math
 import numbers
 import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+AnyArray: TypeAlias = NDArray[Any]
+"""An array whose dtype is known only when the program runs: of actions, say."""
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+"""float32 or float64: what the core computes in."""
+Float32Array: TypeAlias = NDArray[np.float32]
+Float64Array: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+AnyDType: TypeAlias = np.dtype[Any]
+FloatDType: TypeAlias = np.dtype[np.floating[Any]]
+Arrays: TypeAlias = dict[str, AnyArray]
+"""Arrays by name, what a component's `state` returns."""
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)

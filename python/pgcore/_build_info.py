@@ -23,10 +23,14 @@ def build_info() -> dict[str, Any]:
     >>> pgcore.build_info()["variant"] in ("base", "v2", "v3", "v4")
     True
     """
-    core = _dispatch.core()
+    build = _dispatch.core().build()
     return {
         "version": __version__,
-        **core.build(),
+        "variant": build.variant,
+        "compiler": build.compiler,
+        "flags": build.flags,
+        "eigen": build.eigen,
+        "eigen_simd": build.eigen_simd,
         "levels_built": _dispatch.levels_built(),
         "levels_supported": _dispatch.levels_supported(),
         "threads": _dispatch.get_num_threads(),

@@ -6,8 +6,11 @@ import importlib
 import importlib.util
 import os
 from functools import lru_cache
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from pgcore._arguments import FloatDType
+    from pgcore._core import Classes, Core
 
 LEVELS = ("base", "v2", "v3", "v4")
 """All levels, slowest first; ``base`` is the compiler's default, for machines that are not x86-64."""
@@ -26,7 +29,7 @@ def levels_supported() -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def core() -> Any:
+def core() -> Core:
     """Return the extension module, loaded at the first call.
 
     Raises
@@ -51,9 +54,14 @@ def core() -> Any:
             f"pgcore: expected a compiled core for this processor, got levels {built} where {supported} run; "
             "reinstall pgcore from source on this machine"
         )
-    module = importlib.import_module(f"pgcore._core_{level}")
+    module = cast("Core", importlib.import_module(f"pgcore._core_{level}"))
     _register_with_threadpoolctl(module)
     return module
+
+
+def classes_of(dtype: FloatDType) -> Classes:
+    """Return the extension module's classes that compute in float32 or in float64."""
+    return core().float32 if dtype.itemsize == 4 else core().float64
 
 
 def get_num_threads() -> int:
@@ -61,7 +69,7 @@ def get_num_threads() -> int:
 
     The default is ``OMP_NUM_THREADS`` if set, else the number of processors this process may run on.
     """
-    return int(core().get_num_threads())
+    return core().get_num_threads()
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -83,7 +91,7 @@ def set_num_threads(num_threads: int) -> None:
     core().set_num_threads(min(n, 1024))
 
 
-def _register_with_threadpoolctl(module: ModuleType) -> None:
+def _register_with_threadpoolctl(module: Core) -> None:
     """Let ``threadpoolctl.threadpool_limits`` reach our pool, where threadpoolctl is installed."""
     try:
         import threadpoolctl
@@ -96,13 +104,13 @@ def _register_with_threadpoolctl(module: ModuleType) -> None:
         filename_prefixes = ("_core_base", "_core_v2", "_core_v3", "_core_v4")
 
         def get_num_threads(self) -> int:
-            return int(module.get_num_threads())
+            return module.get_num_threads()
 
         def set_num_threads(self, num_threads: int) -> None:
             module.set_num_threads(num_threads)
 
         def get_version(self) -> str:
-            return str(module.build()["variant"])
+            return module.build().variant
 
         def set_additional_attributes(self) -> None:
             pass

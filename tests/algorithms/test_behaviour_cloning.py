@@ -12,7 +12,7 @@ from pgcore.baselines import Constant
 from pgcore.io.datasets import save_batch
 from pgcore.policies import CategoricalPolicy, GaussianPolicy, ObservationNormalizer
 from pgcore.rollout import make_vector_env
-from training.sketch import equal_states
+from support.sketch import equal_states
 
 
 def taught(rng, steps=200, length=20):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oracles import assert_close
 from pgcore import NPG, PPO, REINFORCE, TRPO, Batch
 from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent
 from pgcore.estimators import policy_gradient
 from pgcore.optim.optimizers import Adam
 from pgcore.policies import GaussianPolicy
+from support.oracles import assert_close
 
 
 def make(kind, **options):

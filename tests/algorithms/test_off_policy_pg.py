@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import pgcore
-from oracles import assert_close
 from pgcore import Batch
 from pgcore.algorithms.off_policy_pg import OffPolicyPG
 from pgcore.baselines import LinearFeatures, TimeDependent
 from pgcore.data.replay import Replay
 from pgcore.estimators import off_policy_gradient
 from pgcore.policies import GaussianPolicy
+from support.oracles import assert_close
 
 
 def make(seed=0, **options):

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batches import batch_of, episodes_of
 
-from oracles import assert_close
 from pgcore import Batch
 from pgcore.baselines import AverageReturn, Baseline, Constant, TimeDependent
+from support.batches import batch_of, episodes_of
+from support.oracles import assert_close
 
 THREE = batch_of([2, 3, 1])
 RETURNS = np.array([10.0, 4.0, 20.0, 7.0, 1.0, 60.0])

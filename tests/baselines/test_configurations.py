@@ -6,9 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from batches import batch_of
 
-from oracles import assert_same_bits
 from pgcore import Batch, baselines
 from pgcore.baselines import (
     AverageReturn,
@@ -21,6 +19,8 @@ from pgcore.baselines import (
     ValueNetwork,
     from_config,
 )
+from support.batches import batch_of
+from support.oracles import assert_same_bits
 
 EVERY = [
     Constant(0.5),

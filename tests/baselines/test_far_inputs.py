@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles import assert_close
 from pgcore import Batch
 from pgcore.baselines import LinearFeatures, ValueNetwork
 from pgcore.policies import ObservationNormalizer
+from support.oracles import assert_close
 
 OFFSETS = [1.7e9, -1.7e12]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from batches import batch_of, episodes_of
 
-from oracles import assert_close, assert_same_bits
 from pgcore.baselines import LinearFeatures
 from pgcore.data.batch import Batch
 from pgcore.policies import ObservationNormalizer
+from support.batches import batch_of, episodes_of
+from support.oracles import assert_close, assert_same_bits
 
 LENGTHS = [40, 3, 75, 1, 150]
 

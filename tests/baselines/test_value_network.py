@@ -12,15 +12,15 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from batches import batch_of
 
-import oracles
 import pgcore
-from oracles import assert_close, assert_same_bits
 from pgcore import Batch
 from pgcore.baselines import ValueNetwork
 from pgcore.kernels import MLP
 from pgcore.policies import ObservationNormalizer
+from support import oracles
+from support.batches import batch_of
+from support.oracles import assert_close, assert_same_bits
 
 LENGTHS = [20, 7, 33, 1, 14]
 

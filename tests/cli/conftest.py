@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.commands import QUICK, TRAIN, command
+from support.commands import QUICK, TRAIN, command
 
 
 @pytest.fixture(scope="module")

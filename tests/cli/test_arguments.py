@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import pgcore
-from cli.commands import QUICK, TRAIN, command, failure
 from pgcore import plots
 from pgcore.cli import main
 from pgcore.io.datasets import load_batch, save_batch
 from pgcore.io.files import as_path
+from support.commands import QUICK, TRAIN, command, failure
 
 PPO = ["train", "ppo", "--env-id", "CartPole-v1"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import pgcore
-from cli.commands import QUICK, TRAIN, command, failure, rows
 from pgcore import algorithms, presets
 from pgcore.cli import main
+from support.commands import QUICK, TRAIN, command, failure, rows
 
 # Training
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import pgcore
-from cli.commands import failure
 from pgcore.cli import main
+from support.commands import failure
 
 TRAIN = ["train", "trpo", "--env-id", "CartPole-v1"]
 QUICK = ["--total-timesteps", "200", "--n-steps", "100", "--eval-episodes", "0"]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import pgcore
-from cli.commands import failure, rows
 from pgcore import REINFORCE, BehaviourCloning, evaluate_policy
 from pgcore.cli import main
 from pgcore.io.datasets import save_batch
 from pgcore.policies import CategoricalPolicy
 from pgcore.rollout import Collector, make_vector_env
-from training.sketch import equal_states
+from support.commands import failure, rows
+from support.sketch import equal_states
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from cli.commands import failure
 from pgcore import plots
 from pgcore.cli import main
 from pgcore.plots.style import new_figure
+from support.commands import failure
 
 QUICK = {
     "variance": ["--horizon", "3", "--episodes", "80"],

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import pgcore
-from cli.commands import QUICK, TRAIN, command, failure, rows
 from pgcore.cli import main
+from support.commands import QUICK, TRAIN, command, failure, rows
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path):

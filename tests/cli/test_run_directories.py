@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 
 import pgcore
-from cli.commands import QUICK, TRAIN, command, failure, rows
 from pgcore.cli import main
 from pgcore.cli.run_directory import RunDirectory
+from support.commands import QUICK, TRAIN, command, failure, rows
 
 CHANGING = ("time/fps", "time/time_elapsed")
 

@@ -18,9 +18,9 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
 import pgcore
-from cli.commands import QUICK, TRAIN
 from pgcore.cli import main
 from pgcore.io import files
+from support.commands import QUICK, TRAIN
 
 LONG = [*TRAIN, "--total-timesteps", "100000000", "--eval-episodes", "0"]
 PGCORE = [sys.executable, "-m", "pgcore"]

@@ -7,23 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from tiny_world import (
-    NEXT,
-    START,
-    Trajectory,
-    batch_of,
-    exact_gradient,
-    exact_return,
-    expectation,
-    log_probs,
-    make_policy,
-    probability,
-    recorded,
-    step_scores,
-    trajectories,
-)
 
-from oracles import assert_close
 from pgcore.baselines import (
     AverageReturn,
     Constant,
@@ -37,6 +21,22 @@ from pgcore.estimators import (
     mixture_log_probs,
     off_policy_gradient,
     policy_gradient,
+)
+from support.oracles import assert_close
+from support.tiny_world import (
+    NEXT,
+    START,
+    Trajectory,
+    batch_of,
+    exact_gradient,
+    exact_return,
+    expectation,
+    log_probs,
+    make_policy,
+    probability,
+    recorded,
+    step_scores,
+    trajectories,
 )
 
 FORMS = ("trajectory", "per_decision", "past_only", "action_only")

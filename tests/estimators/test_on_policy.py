@@ -7,17 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from tiny_world import (
-    batch_of,
-    episodes_of,
-    exact_gradient,
-    expectation,
-    make_policy,
-    step_scores,
-    trajectories,
-)
 
-from oracles import assert_close
 from pgcore import Batch
 from pgcore.baselines import (
     AverageReturn,
@@ -32,6 +22,16 @@ from pgcore.baselines import (
 from pgcore.estimators import maximum_likelihood_gradient, off_policy_gradient, policy_gradient
 from pgcore.kernels import reward_to_go
 from pgcore.policies import GaussianPolicy
+from support.oracles import assert_close
+from support.tiny_world import (
+    batch_of,
+    episodes_of,
+    exact_gradient,
+    expectation,
+    make_policy,
+    step_scores,
+    trajectories,
+)
 
 FORMS = ("trajectory", "reward_to_go", "gpomdp")
 FROM_OTHERS = (AverageReturn, TimeDependent, OptimalScalar, OptimalPerComponent)

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from tiny_world import batch_of, episodes_of, expectation, make_policy, step_scores
 
-from oracles import assert_close
 from pgcore import Batch
 from pgcore.baselines import Constant, OptimalPerComponent, OptimalScalar
 from pgcore.estimators import off_policy_gradient, policy_gradient
 from pgcore.kernels import reward_to_go
 from pgcore.policies import CategoricalPolicy, GaussianPolicy, MultiBinaryPolicy, Policy
+from support.oracles import assert_close
+from support.tiny_world import batch_of, episodes_of, expectation, make_policy, step_scores
 
 FORMS = ("trajectory", "reward_to_go", "gpomdp")
 

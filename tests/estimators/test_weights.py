@@ -6,9 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from tiny_world import make_policy, recorded, trajectories
 
-from oracles import assert_close
 from pgcore import Batch
 from pgcore.baselines import LinearFeatures, OptimalPerComponent, OptimalScalar
 from pgcore.estimators import (
@@ -20,6 +18,8 @@ from pgcore.estimators import (
 )
 from pgcore.kernels import effective_sample_size
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
+from support.oracles import assert_close
+from support.tiny_world import make_policy, recorded, trajectories
 
 FORMS = ("trajectory", "per_decision", "past_only", "action_only")
 TARGET, BEHAVIOUR = make_policy(0), make_policy(1, spread=0.8)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oracles
-from oracles import assert_close, assert_same_bits
 from pgcore.kernels import adam_step
+from support import oracles
+from support.oracles import assert_close, assert_same_bits
 
 
 def plain_adam(

@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracles
-from oracles import assert_close, assert_same_bits
 from pgcore import kernels
 from pgcore.kernels import (
     categorical_entropy,
@@ -22,6 +20,8 @@ from pgcore.kernels import (
     categorical_log_prob,
     categorical_score,
 )
+from support import oracles
+from support.oracles import assert_close, assert_same_bits
 
 SIZES = [(0, 3), (1, 1), (1, 4), (5, 2), (15, 3), (16, 3), (17, 1), (33, 8), (100, 18), (2, 2000), (4099, 4)]
 every_size = pytest.mark.parametrize(("B", "K"), SIZES)

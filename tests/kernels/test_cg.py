@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracles
-from kernels.cg_problems import Operator, spd
-from oracles import assert_close
 from pgcore import kernels, reference
 from pgcore.kernels import CGResult, CGStatus, conjugate_gradient
+from support import oracles
+from support.cg_problems import Operator, spd
+from support.oracles import assert_close
 
 # ---- solutions ----
 

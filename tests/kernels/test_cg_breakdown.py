@@ -8,10 +8,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from kernels.cg_problems import Operator, spd
-from oracles import assert_close
 from pgcore import kernels, reference
 from pgcore.kernels import CGStatus
+from support.cg_problems import Operator, spd
+from support.oracles import assert_close
 
 
 def test_zero_right_hand_side(lib: ModuleType, dtype: np.dtype) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles import assert_same_bits
 from pgcore import Batch
 from pgcore import _arguments as coerce
 from pgcore.kernels import MLP, conjugate_gradient, gae, gaussian_log_prob, reward_to_go
+from support.oracles import assert_same_bits
 
 WHAT = "expected float32 or float64 (or integers)"
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of
 from pgcore.kernels import MLP
 
 HUGE = 2**40
@@ -19,12 +19,12 @@ HUGE = 2**40
 )
 def test_layers(kind: str, sizes: list[int], dtype: np.dtype) -> None:
     with pytest.raises(ValueError, match="sizes: expected"):
-        getattr(core(), f"{kind}_{dtype.name}")(sizes, "tanh")
+        getattr(classes_of(dtype), kind)(sizes, "tanh")
 
 
 def test_a_critic_has_one_output(dtype: np.dtype) -> None:
     with pytest.raises(ValueError, match="sizes: expected 1 as the last width, got 2"):
-        getattr(core(), f"ValueFit_{dtype.name}")([3, 2], "tanh")
+        classes_of(dtype).ValueFit([3, 2], "tanh")
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_a_critic_has_one_output(dtype: np.dtype) -> None:
 )
 def test_policies(arguments: tuple[Any, ...], name: str, dtype: np.dtype) -> None:
     with pytest.raises(ValueError, match=f"{name}: expected"):
-        getattr(core(), f"Policy_{dtype.name}")(*arguments)
+        classes_of(dtype).Policy(*arguments)
 
 
 def test_kronecker_products(dtype: np.dtype) -> None:
-    inverse = getattr(core(), f"KroneckerInverse_{dtype.name}")()
+    inverse = classes_of(dtype).KroneckerInverse()
     for shape in ((0, 0), (0, 3), (2, 0)):
         out, width = shape
         with pytest.raises(ValueError, match="inverse: expected sizes of at least 1, got 0"):
@@ -58,9 +58,9 @@ def test_kronecker_products(dtype: np.dtype) -> None:
 
 
 def test_fisher_operators(dtype: np.dtype) -> None:
-    policy = getattr(core(), f"Policy_{dtype.name}")(3, [4], "tanh", "diagonal", [2])
+    policy = classes_of(dtype).Policy(3, [4], "tanh", "diagonal", [2])
     params = np.zeros(policy.num_params, dtype)
-    make = getattr(core(), f"Fisher_{dtype.name}")
+    make = classes_of(dtype).Fisher
     with pytest.raises(ValueError, match="obs: expected sizes of at least 1, got 0"):
         make(policy, params, np.zeros((0, 3), dtype), None, None, 0.0)
     fisher = make(policy, params, np.zeros((2, 3), dtype), None, None, 0.0)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import pgcore
-from oracles import assert_same_bits, shifted
 from pgcore import kernels
+from support.oracles import assert_same_bits, shifted
 
 Arrays = dict[str, np.ndarray]
 Case = Callable[[Arrays], Any]

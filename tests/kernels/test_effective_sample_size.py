@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracles
-from oracles import assert_close
 from pgcore.kernels import effective_sample_size
+from support import oracles
+from support.oracles import assert_close
 
 
 def sample_size(log_weights: np.ndarray) -> float:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracles
-from kernels.gaussian_problems import problem
-from oracles import assert_close, assert_same_bits
 from pgcore import kernels
 from pgcore.kernels import gaussian_kl
+from support import oracles
+from support.gaussian_problems import problem
+from support.oracles import assert_close, assert_same_bits
 
 # Batches around the kernel's groups of 16 rows and blocks of 2048, and vectors longer than its stack buffers.
 SIZES = [(0, 3), (1, 1), (1, 4), (5, 2), (15, 3), (16, 3), (17, 1), (33, 8), (100, 17), (2, 70), (2049, 3)]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oracles
-from kernels.gaussian_problems import problem
-from oracles import assert_same_bits
 from pgcore.kernels import gaussian_entropy, gaussian_kl, gaussian_log_prob, gaussian_score
+from support import oracles
+from support.gaussian_problems import problem
+from support.oracles import assert_same_bits
 
 
 @pytest.mark.parametrize("form", oracles.AWKWARD)

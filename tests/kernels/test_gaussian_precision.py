@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels.gaussian_problems import cholesky_factor
 from pgcore import kernels, reference
+from support.gaussian_problems import cholesky_factor
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 

@@ -13,10 +13,10 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-import oracles
-from oracles import assert_close, assert_same_bits
 from pgcore import reference
 from pgcore.kernels import MLP
+from support import oracles
+from support.oracles import assert_close, assert_same_bits
 
 ACTIVATIONS = ["tanh", "relu", "gelu", "identity"]
 # Depths 0 to 4 of hidden layers, odd widths, a width of one.

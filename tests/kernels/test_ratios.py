@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oracles
-from kernels.scan_problems import problem
-from oracles import assert_close, assert_same_bits
 from pgcore import kernels, reference
 from pgcore.kernels import cumulative_log_ratios, effective_sample_size, weighted_reward_to_go
+from support import oracles
+from support.oracles import assert_close, assert_same_bits
+from support.scan_problems import problem
 
 SHAPES = [(0,), (1,), (2,), (17,), (100,), (0, 3), (4, 0), (1, 1), (1, 5), (5, 1), (7, 3), (33, 17)]
 LONG_SHAPES = [(511,), (512,), (1026,), (5003,), (600, 2), (9, 300)]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracles
-from kernels.scan_problems import call, every_function, problem
-from oracles import assert_close, assert_same_bits
 from pgcore import kernels, reference
+from support import oracles
+from support.oracles import assert_close, assert_same_bits
+from support.scan_problems import call, every_function, problem
 
 SHAPES = [(0,), (1,), (2,), (3,), (17,), (100,), (0, 3), (4, 0), (1, 1), (1, 5), (5, 1), (7, 3), (33, 17)]
 # Around the lengths at which the kernel changes its ways with one column, and rows wider than a block.

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oracles
-from kernels.scan_problems import call, every_function, problem
-from oracles import assert_same_bits
 from pgcore import kernels
 from pgcore.kernels import gae, reward_to_go, vtrace
+from support import oracles
+from support.oracles import assert_same_bits
+from support.scan_problems import call, every_function, problem
 
 # ---- how arrays come in and go out ----
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oracles
-from kernels.scan_problems import call, every_function, problem
-from oracles import assert_close
 from pgcore import kernels
 from pgcore.kernels import reward_to_go
+from support import oracles
+from support.oracles import assert_close
+from support.scan_problems import call, every_function, problem
 
 LONG = 100_003
 

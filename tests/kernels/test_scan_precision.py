@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles import assert_same_bits
 from pgcore import kernels, reference
 from pgcore.kernels import cumulative_log_ratios, gae, reward_to_go, vtrace, weighted_reward_to_go
+from support.oracles import assert_same_bits
 
 LONG = 2_000_000
 

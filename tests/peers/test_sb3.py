@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from oracles import assert_close
 from pgcore import TRPO, Batch, kernels
 from pgcore.algorithms.actor_critic import Advantages
 from pgcore.policies import GaussianPolicy
+from support.oracles import assert_close
 
 torch = pytest.importorskip("torch")
 sb3_contrib = pytest.importorskip("sb3_contrib")

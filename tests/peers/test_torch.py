@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles import assert_close
 from pgcore import kernels
+from support.oracles import assert_close
 
 torch = pytest.importorskip("torch")
 pytestmark = [

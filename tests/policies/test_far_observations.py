@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles import assert_close, assert_same_bits, shifted
-from oracles_policies import FAMILIES, METHODS, Problem, problem
 from pgcore.optim import SurrogateAscent
 from pgcore.policies import CategoricalPolicy, GaussianPolicy, ObservationNormalizer, Policy
+from support.oracles import assert_close, assert_same_bits, shifted
+from support.oracles_policies import FAMILIES, METHODS, Problem, problem
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_method = pytest.mark.parametrize("method", METHODS)

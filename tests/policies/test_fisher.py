@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import pgcore
-from oracles import assert_close, assert_same_bits
-from oracles_policies import FAMILIES, ChoiceOracle, GaussianOracle, Problem, problem
 from pgcore.kernels import CGStatus, conjugate_gradient
 from pgcore.policies import CategoricalPolicy, Fisher, GaussianPolicy, ObservationNormalizer
+from support.oracles import assert_close, assert_same_bits
+from support.oracles_policies import FAMILIES, ChoiceOracle, GaussianOracle, Problem, problem
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_kind = pytest.mark.parametrize("kind", ["exact", "empirical"])

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles import assert_close, assert_same_bits
-from oracles_policies import FAMILIES, METHODS, problem
 from pgcore import Batch
 from pgcore.baselines import ValueNetwork
 from pgcore.policies import GaussianPolicy, ObservationNormalizer, Policy
 from pgcore.policies import normalizer as normalizer_module
+from support.oracles import assert_close, assert_same_bits
+from support.oracles_policies import FAMILIES, METHODS, problem
 
 CHANGES: dict[str, Callable[[ObservationNormalizer], Any]] = {
     "clip": lambda n: setattr(n, "clip", 0.5),

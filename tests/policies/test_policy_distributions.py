@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles import assert_close, assert_same_bits
-from oracles_policies import (
-    FAMILIES,
-    ChoiceOracle,
-    GaussianOracle,
-    Problem,
-    problem,
-)
 from pgcore.policies import (
     CategoricalPolicy,
     GaussianPolicy,
     MultiDiscretePolicy,
     ObservationNormalizer,
     Policy,
+)
+from support.oracles import assert_close, assert_same_bits
+from support.oracles_policies import (
+    FAMILIES,
+    ChoiceOracle,
+    GaussianOracle,
+    Problem,
+    problem,
 )
 
 GAUSSIANS = [name for name, family in FAMILIES.items() if family.is_gaussian]

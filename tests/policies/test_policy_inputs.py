@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oracles
 import pgcore
-from oracles import assert_close, assert_same_bits
-from oracles_policies import FAMILIES, METHODS, Problem, problem
 from pgcore.policies import (
     CategoricalPolicy,
     GaussianPolicy,
@@ -21,6 +18,9 @@ from pgcore.policies import (
     MultiDiscretePolicy,
     ObservationNormalizer,
 )
+from support import oracles
+from support.oracles import assert_close, assert_same_bits
+from support.oracles_policies import FAMILIES, METHODS, Problem, problem
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

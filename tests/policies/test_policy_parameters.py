@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from oracles import assert_close, assert_same_bits
-from oracles_policies import FAMILIES, problem
 from pgcore.kernels import MLP
 from pgcore.policies import (
     CategoricalPolicy,
@@ -27,6 +25,8 @@ from pgcore.policies import (
     for_spaces,
     from_config,
 )
+from support.oracles import assert_close, assert_same_bits
+from support.oracles_policies import FAMILIES, problem
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import oracles
-from oracles import assert_close
-from oracles_policies import FAMILIES, Problem, problem
+from support import oracles
+from support.oracles import assert_close
+from support.oracles_policies import FAMILIES, Problem, problem
 
 ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 HIDDEN = [(), (6,), (5, 4), (3, 6, 4), (4, 3, 5, 4)]

@@ -13,10 +13,10 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from oracles import assert_close, assert_same_bits
-from oracles_policies import FAMILIES, GaussianOracle, Problem, problem
 from pgcore.optim import SurrogateAscent
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
+from support.oracles import assert_close, assert_same_bits
+from support.oracles_policies import FAMILIES, GaussianOracle, Problem, problem
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 OBJECTIVES: dict[str, dict[str, Any]] = {

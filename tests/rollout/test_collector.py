@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from toy_envs import (
+
+from pgcore import Batch
+from pgcore.policies.normalizer import ObservationNormalizer
+from support.toy_envs import (
     BOTH,
     MODES,
     SCRIPTS,
@@ -20,9 +23,6 @@ from toy_envs import (
     collector_for,
     truth,
 )
-
-from pgcore import Batch
-from pgcore.policies.normalizer import ObservationNormalizer
 
 
 def rows_per_env(batch: Batch, num_envs: int) -> list[np.ndarray]:

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from toy_envs import (
+
+from pgcore import Batch
+from pgcore.policies.normalizer import ObservationNormalizer
+from pgcore.rollout import make_vector_env
+from support.toy_envs import (
     MODES,
     FakePolicy,
     ScriptedEnv,
     assert_same,
     collector_for,
 )
-
-from pgcore import Batch
-from pgcore.policies.normalizer import ObservationNormalizer
-from pgcore.rollout import make_vector_env
 
 
 class StepLog(gym.vector.VectorWrapper):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from toy_envs import (
+
+from pgcore.rollout import Collector, make_vector_env
+from support.toy_envs import (
     FIELDS,
     MODES,
     SCRIPTS,
@@ -17,8 +19,6 @@ from toy_envs import (
     assert_same,
     collector_for,
 )
-
-from pgcore.rollout import Collector, make_vector_env
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
-from toy_envs import MODES, TERMINATED, TRUNCATED, FakePolicy, ToyVectorEnv
 
 from pgcore import REINFORCE
 from pgcore.rollout import Collector, limits
+from support.toy_envs import MODES, TERMINATED, TRUNCATED, FakePolicy, ToyVectorEnv
 
 ENDLESS = (10**9, TERMINATED)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
-from toy_envs import FakePolicy
 
 from pgcore.rollout import Collector, autoreset_mode, make_vector_env
+from support.toy_envs import FakePolicy
 
 
 class FakePool:

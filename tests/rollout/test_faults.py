@@ -11,7 +11,15 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
-from faulty_envs import (
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
+
+from pgcore.rollout import Collector, VectorStepper, make_vector_env
+from pgcore.rollout.async_vector import AsyncVectorEnv
+from pgcore.rollout.calls import reset_vector, step_vector
+from pgcore.rollout.faults import FaultyEnvironmentError, is_from_environment
+from pgcore.rollout.sync_vector import SyncVectorEnv
+from support.faulty_envs import (
     BOX,
     DICT,
     IMAGE,
@@ -24,15 +32,7 @@ from faulty_envs import (
     lose_the_simulator,
     returning,
 )
-from gymnasium import spaces
-from gymnasium.vector import AutoresetMode
-from toy_envs import MODES, FakePolicy, ScriptedEnv, ToyVectorEnv
-
-from pgcore.rollout import Collector, VectorStepper, make_vector_env
-from pgcore.rollout.async_vector import AsyncVectorEnv
-from pgcore.rollout.calls import reset_vector, step_vector
-from pgcore.rollout.faults import FaultyEnvironmentError, is_from_environment
-from pgcore.rollout.sync_vector import SyncVectorEnv
+from support.toy_envs import MODES, FakePolicy, ScriptedEnv, ToyVectorEnv
 
 # observation space, what a step returns, what is said
 OUTCOMES = [

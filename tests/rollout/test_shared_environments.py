@@ -10,12 +10,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
-from toy_envs import MODES, TERMINATED, ToyVectorEnv, collector_for
 
 from pgcore import PPO, evaluate_policy
 from pgcore.policies import CategoricalPolicy
 from pgcore.rollout import Collector, make_vector_env
 from pgcore.rollout.watch import watch
+from support.toy_envs import MODES, TERMINATED, ToyVectorEnv, collector_for
 
 
 def step(env):

@@ -8,9 +8,9 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 from gymnasium import spaces
-from toy_envs import ACTION_SPACES, OBSERVATION_SPACES
 
 from pgcore.io import space_from_json, space_to_json
+from support.toy_envs import ACTION_SPACES, OBSERVATION_SPACES
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
-from toy_envs import ACTION_SPACES, OBSERVATION_SPACES
 
 from pgcore.rollout import ActionAdapter, ObservationAdapter
+from support.toy_envs import ACTION_SPACES, OBSERVATION_SPACES
 
 
 def batch_of(space, samples):

@@ -8,9 +8,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from toy_envs import MODES, TERMINATED, TRUNCATED, ScriptedEnv, ToyVectorEnv
 
 from pgcore.rollout import VectorStepper, autoreset_mode, close_vector_env, make_vector_env
+from support.toy_envs import MODES, TERMINATED, TRUNCATED, ScriptedEnv, ToyVectorEnv
 
 SCRIPTS = [[(2, TRUNCATED), (1, TERMINATED)], [(3, TERMINATED)]]
 

@@ -12,7 +12,6 @@ from functools import partial
 import gymnasium as gym
 import numpy as np
 import pytest
-from faulty_envs import Faulty, die, hang, leave
 from gymnasium.vector import AutoresetMode
 
 import pgcore
@@ -21,6 +20,7 @@ from pgcore.rollout import close_vector_env, make_vector_env
 from pgcore.rollout.async_vector import AsyncVectorEnv
 from pgcore.rollout.calls import reset_vector, step_vector
 from pgcore.rollout.faults import WorkerError
+from support.faulty_envs import Faulty, die, hang, leave
 
 GO_ON = "the next reset, and so the next learn, starts new workers"
 ZEROS = np.zeros(2, int)

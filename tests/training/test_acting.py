@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import SyncVectorEnv
 
-from training.sketch import ACTION_SPACES, BOX, OBSERVATION_SPACES, Sketch, Still
+from support.sketch import ACTION_SPACES, BOX, OBSERVATION_SPACES, Sketch, Still
 
 
 def test_one_observation_or_a_batch():

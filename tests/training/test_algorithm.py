@@ -12,7 +12,7 @@ import pytest
 from pgcore import REINFORCE
 from pgcore.baselines import Constant
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
-from training.sketch import Sketch
+from support.sketch import Sketch
 
 
 def test_an_algorithm_is_a_dataclass_and_an_update():

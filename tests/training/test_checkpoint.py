@@ -9,7 +9,7 @@ import pytest
 import pgcore
 from pgcore.io import checkpoint
 from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
-from training.sketch import refusal
+from support.sketch import refusal
 
 METADATA = {"algorithm": "Sketch", "big": 2**127 + 1, "nested": {"list": [1, 2.5, None]}}
 ARRAYS = {

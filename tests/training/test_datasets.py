@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from pgcore import Batch
+from pgcore.data import Demonstrations
 from pgcore.io import datasets
-from pgcore.io.datasets import Demonstrations, check_fit, load_batch, save_batch
-from training.sketch import refusal
+from pgcore.io.datasets import check_fit, load_batch, save_batch
+from support.sketch import refusal
 
 FIELDS = ("obs", "actions", "rewards", "ends", "terminated", "bootstrap_obs", "log_probs")
 

@@ -16,7 +16,7 @@ from pgcore import NPG, PPO, REINFORCE, TRPO, BehaviourCloning
 from pgcore.baselines import ValueNetwork
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
 from pgcore.training.action_scale import is_out_of_scale
-from training.sketch import BOX, Sketch, Still
+from support.sketch import BOX, Sketch, Still
 
 
 @pytest.mark.parametrize("algorithm", [REINFORCE, PPO, TRPO, NPG])

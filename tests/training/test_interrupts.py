@@ -16,7 +16,7 @@ import pytest
 from pgcore import NPG, PPO, REINFORCE, TRPO
 from pgcore.training import persistence, side_by_side
 from pgcore.training.interrupts import Interrupts
-from training.sketch import Sketch
+from support.sketch import Sketch
 
 ALGORITHMS = [PPO, TRPO, NPG, REINFORCE]
 

@@ -10,7 +10,7 @@ from gymnasium.vector import SyncVectorEnv
 import pgcore
 from pgcore import REINFORCE
 from pgcore.policies import CategoricalPolicy, ObservationNormalizer
-from training.sketch import Sketch, equal_states
+from support.sketch import Sketch, equal_states
 
 
 def test_the_normaliser_moves_after_the_update_and_only_by_what_was_learned_from():

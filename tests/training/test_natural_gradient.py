@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from oracles import assert_same_bits
-from oracles_policies import problem
 from pgcore import Batch
 from pgcore.algorithms.natural_gradient import (
     LineSearchReason,
@@ -19,6 +17,8 @@ from pgcore.algorithms.natural_gradient import (
     subsample,
 )
 from pgcore.kernels import CGStatus
+from support.oracles import assert_same_bits
+from support.oracles_policies import problem
 
 THETA, STEP = np.array([1.0, -2.0]), np.array([1.0, 1.0])
 

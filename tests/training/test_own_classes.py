@@ -20,7 +20,7 @@ from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import CategoricalPolicy, GaussianPolicy
 from pgcore.rollout.sync_vector import SyncVectorEnv
 from pgcore.training import Config
-from training.sketch import BOX, Sketch, Still
+from support.sketch import BOX, Sketch, Still
 
 
 class Mean(Baseline):

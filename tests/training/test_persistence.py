@@ -13,7 +13,7 @@ from pgcore import REINFORCE
 from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import GaussianPolicy, ObservationNormalizer
 from pgcore.training import Algorithm
-from training.sketch import ACTION_SPACES, BOX, OBSERVATION_SPACES, Sketch, Still, equal_states
+from support.sketch import ACTION_SPACES, BOX, OBSERVATION_SPACES, Sketch, Still, equal_states
 
 BASELINES = ["none", "average_return", "time_dependent", "linear", "value_network"]
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 
 from pgcore.algorithms.actor_critic import policy_gradient
-from pgcore.io.datasets import Demonstrations, check_fit, load
+from pgcore.data import Demonstrations
+from pgcore.io.datasets import check_fit, load
+from pgcore.rollout import RecordedSampler
 from pgcore.training import (
     Algorithm,
     Component,
@@ -140,6 +142,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         if self.config.normalize_observations and normalizer is not None and normalizer.count == 0:
             normalizer.update(batch.obs[kept.rows])
         self.demonstrations = kept
+        self.set_sampler(RecordedSampler(kept, position=self.num_updates * self.config.n_steps))
 
     def setup(self) -> None:
         """Make the optimizer."""
@@ -155,9 +158,7 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
         """Take the next ``n_steps`` demonstrated steps, each a segment of its own, and count them."""
         if self.demonstrations is None:
             raise ValueError("demonstrations: expected some to learn from, got none; call set_demonstrations")
-        n_steps = self.config.n_steps
-        self.num_timesteps += n_steps
-        return self.demonstrations.take(self.num_updates * n_steps, (self.num_updates + 1) * n_steps)
+        return super().collect()
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Make one pass of minibatch ascent over the batch."""

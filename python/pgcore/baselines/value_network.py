@@ -19,7 +19,7 @@ from pgcore._arguments import (
     real,
     state_entries,
 )
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of, core
 from pgcore._rounding import rounding, spread_of
 from pgcore.baselines.base import (
     Baseline,
@@ -164,19 +164,19 @@ class ValueNetwork(Baseline):
         del returns  # in double precision: not kept while the network learns
         # Seeded by what is saved anyway, so that a restored network goes on in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
-        step, loss, scaling = self._step, 0.0, self._scaling
+        options = core().AdamOptions(self.learning_rate, _BETA1, _BETA2, _EPSILON)
+        adam = classes_of(self.dtype).AdamState(theta, m, v, self._step, options)
+        loss, scaling = 0.0, self._scaling
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
         for _ in range(self.n_epochs):
-            step, loss = self._core.epoch(
-                theta, m, v, step, rows, scaling, scaled, rng.permutation(len(rows)), self.batch_size,
-                limit, self.learning_rate, _BETA1, _BETA2, _EPSILON,
-            )  # fmt: skip
+            order = rng.permutation(len(rows))
+            loss = self._core.epoch(adam, rows, scaling, scaled, order, self.batch_size, limit)
             if not math.isfinite(loss):
                 raise FloatingPointError(
                     "critic: expected finite gradients, got NaN or infinity; look for infinite rewards or "
                     "observations, or lower its learning rate"
                 )
-        self._params, self._m, self._v, self._step = theta, m, v, step
+        self._params, self._m, self._v, self._step = theta, m, v, adam.step
         self._mean, self._std = mean, std
         self._num_fits += 1
         return {"value_loss": loss * std**2} if self.n_epochs else {}
@@ -233,7 +233,7 @@ class ValueNetwork(Baseline):
 
     def _make_kernels(self) -> None:
         sizes = [self.obs_dim, *self.hidden, 1]
-        self._core = getattr(core(), f"ValueFit_{self.dtype.name}")(sizes, self.activation)
+        self._core = classes_of(self.dtype).ValueFit(sizes, self.activation)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_core": None}

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore._arguments import FloatArray, check_shape, float_array, integer, real
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of, core
 from pgcore.curvature.sample_space import SampleSpace
 from pgcore.kernels import CGResult, CGStatus
-from pgcore.kernels.cg import adapted_operator
+from pgcore.kernels.cg import adapted_operator, cg_result
 
 if TYPE_CHECKING:
     from pgcore.policies.base import Policy
@@ -222,8 +222,8 @@ class Fisher:
             preconditioner = self._kronecker() if preconditioner == "kronecker" else self._inverse_diagonal()
         elif preconditioner is not None:
             preconditioner = adapted_operator("preconditioner", preconditioner, rhs)
-        x, status, *numbers = self._core.solve(rhs, start, tolerance, limit, self.damping, preconditioner)
-        return CGResult(x, CGStatus(status), *numbers)
+        options = core().CgOptions(tolerance, limit, self.damping)
+        return cg_result(*self._core.solve(rhs, start, options, preconditioner))
 
     def _solve_dense(self, g: FloatArray) -> FloatArray:
         matrix, rhs = self._undamped().astype(np.float64), g.astype(np.float64)
@@ -266,7 +266,7 @@ class Fisher:
         inputs = [np.empty((width + 1, width + 1), self.dtype) for width in sizes[:-1]]
         outputs = [np.empty((width, width), self.dtype) for width in sizes[1:]]
         self._core.kronecker_factors(inputs, outputs)
-        inverse = getattr(core(), f"KroneckerInverse_{self.dtype.name}")()
+        inverse = classes_of(self.dtype).KroneckerInverse()
         blocks = [*inputs, *outputs, block] if len(block := self._free_block()) else [*inputs, *outputs]
         if not all(np.isfinite(matrix).all() for matrix in blocks):
             return np.full(self.shape[0], np.nan, self.dtype)  # conjugate gradient reports it

@@ -1,4 +1,4 @@
-"""Environments of our own: an LQR whose every answer is known exactly, and a task that needs memory.
+"""Environments of our own: an LQR with exact formulas for every answer, and a task that needs memory.
 
 Importing this module registers ``pgcore/LQR-v0`` and ``pgcore/Recall-v0`` with gymnasium, so that
 ``gymnasium.make("pgcore.envs:pgcore/LQR-v0")`` finds them without an import of its own.

@@ -54,7 +54,7 @@ def problem(horizon: int, initial_second_moment: float) -> tuple[int, float]:
 def generator_for(seed: int) -> np.random.Generator:
     """Return an environment's generator for a seed.
 
-    gymnasium's own is ``default_rng(seed)``. Whoever seeds a policy's noise alike would get noise that equals
-    the first states, and averages that disagree with every formula.
+    gymnasium's own is ``default_rng(seed)``. A policy's noise with the same seed would be equal to the first
+    states, and averages would disagree with the formulas.
     """
-    return np.random.default_rng([seed, 0x4C5152])  # "LQR", which nobody else appends
+    return np.random.default_rng([seed, 0x4C5152])  # "LQR" in ASCII

@@ -4,10 +4,10 @@ The state starts as s_0 ∼ N(0, m_0) and moves by s' = s + a = (1+k) s + σ ε,
 mean zero and a second moment m_t that follows a linear recursion. Everything else comes from it: the return,
 its gradient, the Fisher matrix of the trajectory, the ratio of two policies' state distributions.
 
-A gain outside −2 ≤ k ≤ 0 is unstable, and over a long horizon its moments leave the range of floats. That is
-no error: they are infinite then, so are the return (−∞) and the gradient with respect to k (of the right
-sign), and no floating-point warning is raised. Never is infinity multiplied by zero: what the start or the
-noise adds is exactly nothing if m_0 or σ is 0.
+A gain outside −2 ≤ k ≤ 0 is unstable, and over a long horizon its moments leave the range of floats. This is
+not an error: they are then infinite, and so are the return (−∞) and the gradient with respect to k (with the
+right sign), and no floating-point warning is raised. Infinity is never multiplied by zero: if m_0 or σ is 0,
+the start or the noise contributes exactly 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The scalar LQR as an environment, one copy or many in one array; `pgcore.envs.lqr` has its answers."""
+"""The scalar LQR as an environment, one copy or many in one array; `pgcore.envs.lqr` has its formulas."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Flags = NDArray[np.bool_]
 
 
 class LQR(gym.Env[Array, Array]):
-    """A scalar linear system with quadratic cost, the smallest continuous control problem there is.
+    """A scalar linear system with quadratic cost, the smallest continuous control problem.
 
     s_{t+1} = s_t + a_t, r_t = −s_t² − a_t², s_0 ∼ N(0, m_0), t = 0 … T−1
 
     Nothing is bounded and nothing is clipped. The horizon is part of the problem: the T-th step terminates,
-    so that nothing is left to bootstrap from. The step number is not observed. Far outside, states and
-    rewards overflow to infinity, silently.
+    so there is no bootstrap value. The step number is not observed. Far outside, states and
+    rewards overflow to infinity, without a warning.
 
     ===========  ==================  ====================
     space        kind                holds
@@ -141,8 +141,8 @@ class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
 
     Copies that have ended wait for ``reset(options={"reset_mask": ...})``: autoreset is ``DISABLED``, the
     mode in which every step of every copy is a transition. All copies draw from one generator, in their
-    order, as that many single environments with a common generator would; seeding one each would take longer
-    than the episodes. A vector of one therefore is `LQR`, number for number.
+    order, as that many single environments with a common generator would; making one for each would take
+    longer than the episodes. So a vector of one has exactly the numbers of `LQR`.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
         -------
         (obs, rewards, terminated, truncated, info)
             s_{t+1}, shape (N, 1); −s_t² − a_t² and two flags, each of shape (N,); an empty dictionary. The
-            arrays are the caller's to keep.
+            caller may keep the arrays.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A task that is nothing but memory: act on what was seen some steps ago."""
+"""A task that needs memory: the right action depends on what was shown some steps ago."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Recall(gym.Env[Array, np.int64]):
 
     o_0 = (c, 0) with c = ±1, each with probability ½; o_t = (0, t/(D+1)) from then on. The episode ends with
     the step from o_D: its reward is 1 if its action is 1 for c = +1, or 0 for c = −1; else it is 0. Earlier
-    actions do and earn nothing.
+    actions have no effect and give reward 0.
 
-    What is observed when it counts, o_D, says nothing about the cue, so that a policy of the last observation
-    has an expected return of ½, whatever it does. One of the last H > D observations can have 1; stack them
+    The observation of the last step, o_D, does not depend on the cue, so every policy that sees only the last
+    observation has an expected return of ½. A policy of the last H > D observations can reach 1; stack them
     with ``gymnasium.wrappers.FrameStackObservation`` (see `pgcore.envs.wrappers`).
 
     ===========  ==================  =========================================================
@@ -38,7 +38,7 @@ class Recall(gym.Env[Array, np.int64]):
     Parameters
     ----------
     delay
-        D ≥ 1, steps between the cue and the action that counts. An episode has D + 1 steps.
+        D ≥ 1, steps between the cue and the action that is rewarded. An episode has D + 1 steps.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Recall(gym.Env[Array, np.int64]):
         return np.array([2 * self._answer - 1, 0], np.float32), {}
 
     def step(self, action: np.int64 | int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """Let time pass, or answer.
+        """Make one step; the action of the last step is the answer.
 
         Parameters
         ----------

@@ -1,10 +1,10 @@
-"""Partial observability: `HideObservations` takes components away, gymnasium's wrappers remember.
+"""Partial observability: `HideObservations` removes components, gymnasium's wrappers stack past observations.
 
 A policy may act on a window of the last H observations instead of the last one alone.
 ``gymnasium.wrappers.FrameStackObservation(env, H, padding_type="zero")`` makes them one observation of shape
-(H, …), oldest first, which ``FlattenObservation`` (or pgcore, by itself) flattens to a vector. A reset fills
-the window anew, so that nothing is remembered from the episode before: with zeros, or by default with the
-first observation repeated, which then can't be told from one that was seen H times.
+(H, …), oldest first, which ``FlattenObservation`` (or pgcore, automatically) flattens to a vector. A reset
+fills the window anew, so that nothing remains of the episode before: with zeros, or by default with the
+first observation repeated, which then looks like one that was seen H times.
 
 >>> import gymnasium as gym
 >>> from gymnasium.wrappers import FlattenObservation, FrameStackObservation

@@ -1,8 +1,8 @@
 """Fast functions on arrays: the mathematics of policy gradients in compiled form.
 
 Arrays in, arrays out; float32 or float64; time or the batch is the first axis. Any array-like is accepted, no
-input is modified, and C-contiguous arrays of one dtype are never copied. Every function stands in plain NumPy
-in `pgcore.reference`, under the same name and signature.
+input is modified, and C-contiguous arrays of one dtype are never copied. `pgcore.reference` has every
+function in plain NumPy, under the same name and signature.
 """
 
 from __future__ import annotations

@@ -37,16 +37,16 @@ def adam_step(
     m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; θ ← θ − lr·m̂/(√v̂ + ε)
     with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
 
-    A g whose square v can't hold counts as the nearest one that it can (in float32 up to 1e19, and from 1e-17
-    on where ε does not outweigh them), so that steps keep their length. Without any gradient yet there is no
-    step, also for ε = 0.
+    A component of g whose square does not fit the dtype of v is replaced by the nearest one whose square fits
+    (float32: at most 1e19 and, unless ε is much larger, at least 1e-17), so that steps keep their length. As
+    long as all gradients were 0 there is no step, also for ε = 0.
 
     Parameters
     ----------
     theta : (P,), C-contiguous, writeable
         Parameters; the other arrays take their dtype.
     grad : (P,)
-        Gradient g of what is to become smaller; to ascend, give its negative.
+        Gradient g of the function to minimise; to maximise, give its negative.
     m, v : (P,), C-contiguous, writeable
         First and second moments, zero before the first step.
     step : int
@@ -91,17 +91,14 @@ def adam_step(
             raise ValueError(f"{other}: expected memory of its own, got that of {name}")
     g = float_array("grad", grad, theta.dtype)
     check_shape("grad", g, theta.shape)
-    core().adam_step(
-        theta,
-        g,
-        m,
-        v,
-        integer("step", step, minimum=1),
+    step = integer("step", step, minimum=1)
+    options = core().AdamOptions(
         real("learning_rate", learning_rate),
         _decay("beta1", beta1),
         _decay("beta2", beta2),
         real("epsilon", epsilon, minimum=0.0),
     )
+    core().adam_step(theta, g, m, v, step, options)
 
 
 def _decay(name: str, value: float) -> float:

@@ -1,7 +1,7 @@
 """Categorical policies in output space: log-probability, score, Kullback-Leibler divergence, entropy.
 
 Distributions over the actions 0 … K−1 are given by logits z, with p_k = exp(z_k)/Σ_j exp(z_j). A logit of −∞
-is an action that cannot be taken: it has probability 0 and adds nothing to entropies and divergences.
+is an impossible action: it has probability 0 and adds nothing to entropies and divergences.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
     Returns
     -------
     (B,)
-        Divergences, in nats; infinite where q cannot do what p may.
+        Divergences, in nats; infinite if q excludes an action that p allows.
 
     Raises
     ------

@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,9 @@ from pgcore._arguments import (
 )
 from pgcore._dispatch import core
 
+if TYPE_CHECKING:
+    from pgcore._core import CgReport
+
 
 class CGStatus(enum.IntEnum):
     """Why `conjugate_gradient` stopped."""
@@ -28,12 +31,12 @@ class CGStatus(enum.IntEnum):
     CONVERGED = 0
     """‖r‖ ≤ rtol·‖b‖."""
     MAX_ITER = 1
-    """The limit of iterations came first, or rounding left nothing to gain."""
+    """The limit of iterations came first, or rounding errors prevent further progress."""
     NEGATIVE_CURVATURE = 2
     """A search direction had pᵀ(A + damping·I)p ≤ 0, or a residual rᵀM⁻¹r ≤ 0, by more than rounding can
     explain: one of the matrices is not positive definite."""
     NONFINITE = 3
-    """NaN or infinity turned up in b, in a product or in an iterate."""
+    """NaN or infinity occurred in b, in a product or in an iterate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +44,7 @@ class CGResult:
     """What `conjugate_gradient` found."""
 
     x: FloatArray
-    """The solution (n,); short of convergence the best iterate, which is finite."""
+    """The solution (n,); without convergence the best iterate, which is finite."""
     status: CGStatus
     """Why it stopped."""
     iterations: int
@@ -65,28 +68,29 @@ def conjugate_gradient(
     damping: float = 0.0,
     preconditioner: Any = None,
 ) -> CGResult:
-    """Solve (A + damping·I) x = b for a symmetric positive-definite A, known by its products if need be.
+    """Solve (A + damping·I) x = b for a symmetric positive-definite A, a matrix or a function.
 
     r = b − A x, p = 0, then repeat: z = M⁻¹ r; β = rᵀz/(the last rᵀz); p = z + β p; α = rᵀz/pᵀAp; x += α p;
     r −= α A p, until ‖r‖ ≤ rtol·‖b‖
 
-    Every step makes the objective ½ xᵀ(A + damping·I)x − bᵀx smaller, by ½ α rᵀz; the residual may grow on
-    the way, by up to the root of the condition number. So the best iterate is the last one, until rounding
-    takes over: where x and r do not show the gain that the steps promise (a tenth apart), or the rounding of
-    x alone may have cost as much, x stays what it was before, and the status says that it did not converge.
-    Up to rounding, the objective at what comes back is never above that at x0, nor above zero.
+    Every step makes the objective ½ xᵀ(A + damping·I)x − bᵀx smaller, by ½ α rᵀz; the residual may grow in
+    between, by up to the root of the condition number. So the last iterate is the best one, until rounding
+    errors dominate: if the objective computed from x and r differs by a tenth from the sum of the steps'
+    reductions, or rounding x alone may cause that difference, x stays as it was before, and the status says
+    that it did not converge. Up to rounding, the objective at the result is never above that at x0, nor
+    above zero.
 
     Vectors are of b's dtype; dot products accumulate in double. Where A, M⁻¹, b or x0 are so large or small
-    that numbers could leave the dtype's range on the way, they are scaled by powers of two.
+    that intermediate numbers could leave the dtype's range, they are scaled by powers of two.
 
     Parameters
     ----------
     operator : (n, n) matrix, object with ``matvec``, or callable
-        A, or how to multiply a vector by it.
+        A, or a function that multiplies a vector by it.
     b : (n,)
-        Right-hand side. For b = 0 the answer is x = 0.
+        Right-hand side. For b = 0 the result is x = 0.
     x0 : (n,), optional
-        Where to start; zero by default, and where the objective is larger at `x0` than at zero.
+        The first iterate; zero by default, and if the objective at `x0` is larger than at zero.
     rtol : float
         Tolerance relative to ‖b‖, not negative. For 0, until r is zero or lost in underflow.
     max_iter : int, optional
@@ -94,7 +98,7 @@ def conjugate_gradient(
     damping : float
         Multiple of the identity that is added to A, not negative.
     preconditioner : (n, n) matrix, object with ``matvec``, or callable, optional
-        M⁻¹, or how to multiply a vector by it; symmetric and positive definite.
+        M⁻¹, or a function that multiplies a vector by it; symmetric and positive definite.
 
     Returns
     -------
@@ -136,9 +140,20 @@ def conjugate_gradient(
     apply_a = matrix if product is None else adapted_operator("operator", operator, rhs)
     apply_m = None if preconditioner is None else adapted_operator("preconditioner", preconditioner, rhs)
     limit = 10 * n if max_iter is None else integer("max_iter", max_iter, minimum=0)
-    rtol, damping = real("rtol", rtol, minimum=0.0), real("damping", damping, minimum=0.0)
-    x, status, *numbers = core().conjugate_gradient(apply_a, rhs, start, rtol, limit, damping, apply_m)
-    return CGResult(x, CGStatus(status), *numbers)
+    options = core().CgOptions(real("rtol", rtol, minimum=0.0), limit, real("damping", damping, minimum=0.0))
+    return cg_result(*core().conjugate_gradient(apply_a, rhs, start, options, apply_m))
+
+
+def cg_result(x: FloatArray, report: CgReport) -> CGResult:
+    """What a compiled solver returns, as users see it."""
+    return CGResult(
+        x,
+        CGStatus(report.status),
+        report.iterations,
+        report.residual_norm,
+        report.curvature,
+        report.condition,
+    )
 
 
 def _product(operator: Any) -> Callable[[FloatArray], ArrayLike] | None:

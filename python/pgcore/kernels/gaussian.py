@@ -295,7 +295,7 @@ def _factor(name: str, scale: FloatArray, size: int) -> tuple[FloatArray, FloatA
     diagonal = scale.diagonal()
     if diagonal.min(initial=np.inf) > 0.0:
         return scale, None
-    if (diagonal == 0.0).any():  # but NaN flows
+    if (diagonal == 0.0).any():  # NaN gives NaN
         raise ValueError(f"{name}: expected a diagonal without zeros, got {diagonal}")
     signs: FloatArray = np.copysign(scale.dtype.type(1), diagonal)
     return scale * signs, signs

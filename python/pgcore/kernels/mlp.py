@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pgcore._arguments import FloatArray, check_shape, float_array, float_dtype, integers, real
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of, core
 
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 
@@ -28,7 +27,7 @@ class MLP:
     activation : "tanh", "relu", "gelu" or "identity"
         σ, of every layer but the last, which is linear; "gelu" is the exact one, u Φ(u).
     dtype : "float32" or "float64"
-        What it computes in; arguments of other real dtypes are cast.
+        The dtype of the computation; arguments of other real dtypes are converted.
 
     Attributes
     ----------
@@ -41,9 +40,9 @@ class MLP:
     Raises
     ------
     TypeError
-        If sizes are no integers, or `dtype` is no other name of float32 or float64.
+        If sizes are no integers, or `dtype` is neither float32 nor float64.
     ValueError
-        If there are less than two sizes, one is below 1, or `activation` is unknown.
+        If there are fewer than two sizes, one is below 1, or `activation` is unknown.
 
     References
     ----------
@@ -67,8 +66,8 @@ class MLP:
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
         self.activation = activation
         self.dtype = float_dtype("dtype", dtype)
-        self._core: Any = getattr(core(), f"MLP_{self.dtype.name}")(list(self.sizes), activation)
-        self.num_params: int = self._core.num_params
+        self._core = classes_of(self.dtype).MLP(self.sizes, activation)
+        self.num_params = self._core.num_params
 
     def init(self, seed: int | np.random.Generator, *, final_gain: float = 1.0) -> FloatArray:
         """Draw parameters: orthogonal weights with gain √2 (the last layer's with `final_gain`), zero biases.
@@ -76,7 +75,7 @@ class MLP:
         Parameters
         ----------
         seed : int or numpy.random.Generator
-            Where randomness comes from; equal seeds give equal parameters, bit for bit whatever the
+            Source of randomness; equal seeds give equal parameters, bit for bit whatever the
             processor, the threads and NumPy's build, and up to rounding across dtypes.
         final_gain : float
             Gain of the last layer; 0.01 is customary for policies, so that the first actions are near zero.
@@ -189,7 +188,7 @@ class MLP:
         return out
 
     def jvp(self, theta: ArrayLike, x: ArrayLike, tangent: ArrayLike) -> FloatArray:
-        """Jacobian-vector product ∂f(x_i; θ)/∂θ · t: how outputs change along a direction of parameters.
+        """Jacobian-vector product ∂f(x_i; θ)/∂θ · t: the change of the outputs along a parameter direction.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Products of importance ratios along segments, in logarithms, and how many samples they are worth.
+"""Products of importance ratios along segments, in logarithms, and the effective sample size.
 
 With ρ_t = π(a_t|s_t)/μ(a_t|s_t) a product of ratios is a sum of log-ratios: products over hundreds of steps
 leave the range of floats long before their logarithms do. Shapes and ``ends`` are those of `scan`.
@@ -76,7 +76,7 @@ def cumulative_log_ratios(
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
     result = output("out", out, log_rho.shape, log_rho.dtype)
     end, _ = segment_arrays(ends, None, log_rho.shape)
-    # The kernel reads rows again after it has written others, so what shares memory is computed aside.
+    # The kernel reads rows again after it has written others, so they must not share memory.
     target = np.empty_like(log_rho) if out is not None and overlaps(out, log_rho, end) else result
     log_rho, columns_out = columns("log_ratios", log_rho, target)
     core().cumulative_log_ratios(log_rho, end, code, columns_out)
@@ -114,7 +114,7 @@ def weighted_reward_to_go(
     Returns
     -------
     (T,) or (T, N)
-        The weighted returns G_t, in which r_{t'} counts γ^{t'−t} Π_{t<k≤t'} ρ_k times. Ratios and their
+        The weighted returns G_t, in which r_{t'} has the weight γ^{t'−t} Π_{t<k≤t'} ρ_k. Ratios and their
         products may leave the range of floats where G_t doesn't.
 
     Raises
@@ -153,8 +153,8 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
 
     n_eff = (Σ_i w_i)²/Σ_i w_i², over the first axis: n for equal weights, 1 if one outweighs all others
 
-    Only differences of log-weights matter, so none is too large or too small. Weights of infinity share
-    everything equally between them, and without any weight (none at all, or all of them zero) n_eff is 0.
+    Only differences of log-weights matter, so none is too large or too small. If weights are infinite, they
+    share the whole weight equally; without any weight (no samples, or all weights zero) n_eff is 0.
 
     Parameters
     ----------

@@ -2,12 +2,13 @@
 
 Time is the first axis, ``(T,)`` or ``(T, N)`` for N parallel columns. ``ends`` is true at the last step
 of every episode segment (the last row always is one), and ``bootstrap_values`` holds, at ends, the value of
-what follows a segment that was cut short: 0 if the episode terminated there. Segments never influence one
+the observation after a truncated segment: 0 if the episode terminated there. Segments never influence one
 another.
 
 In float32 a sum is carried in double where its discount (γ, for `gae` γλ) exceeds 1 − 1/256 in size, so that
-after millions of steps only the result is rounded. With a smaller discount it is carried in float32: what is
-older than some 256 steps is forgotten with its rounding errors, about 1e-5 of the sum of the rewards' sizes.
+after millions of steps only the result is rounded. With a smaller discount it is carried in float32: rewards
+more than some 256 steps away lose their weight, and so do their rounding errors; the error is about 1e-5 of
+the sum of the rewards' sizes.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def reward_to_go(
     gamma = real("gamma", gamma)
     result = output("out", out, r.shape, r.dtype)
     end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    # The kernel reads rows again after it has written others, so what shares memory is computed aside.
+    # The kernel reads rows again after it has written others, so they must not share memory.
     target = np.empty_like(r) if out is not None and overlaps(out, r, end, bootstrap) else result
     r, columns_out = columns("rewards", r, target)
     core().reward_to_go(r, end, bootstrap, gamma, columns_out)
@@ -111,7 +112,7 @@ def gae(
     rewards : (T,) or (T, N)
         Rewards r_t.
     values : like rewards
-        Values v_t of the states (or observations) the rewards were earned in.
+        Values v_t of the states (or observations) in which the actions were taken.
     gamma, lam : float
         Discount γ and trace decay λ per step; any finite numbers. λ = 0 gives the one-step temporal
         difference, λ = 1 the reward-to-go minus the value.
@@ -217,13 +218,13 @@ def vtrace(
         last_optional=True,
     )
     gamma = real("gamma", gamma)
-    rho_limit, c_limit = _limit("rho_clip", rho_clip), _limit("c_clip", c_clip)
+    options = core().VtraceOptions(gamma, _limit("rho_clip", rho_clip), _limit("c_clip", c_clip))
     check_shape("values", v, r.shape)
     check_shape("log_ratios", log_rho, r.shape)
     advantages, value_targets = np.empty_like(r), np.empty_like(r)
     end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
     r, v, log_rho, *out = columns("rewards", r, v, log_rho, advantages, value_targets)
-    core().vtrace(r, v, log_rho, end, bootstrap, gamma, rho_limit, c_limit, *out)
+    core().vtrace(r, v, log_rho, end, bootstrap, options, *out)
     return advantages, value_targets
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore._arguments import (
+    Float64Array,
     check_shape,
     float_array,
     int_array,
@@ -21,7 +22,7 @@ from pgcore._arguments import (
     state_count,
     state_entries,
 )
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of, core
 from pgcore._rounding import rounding
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ class SurrogateAscent:
         numbers = int_array("order", order)
         if np.asarray(order).dtype == bool:
             raise TypeError("order: expected row numbers, got bool")
-        options = (
+        options = core().SurrogateOptions(
+            integer("batch_size", batch_size, minimum=1),
             real("clip_range", clip_range, minimum=0.0, or_infinite=True),
             real("ent_coef", ent_coef, minimum=0.0),
             real("kl_coef", kl_coef, minimum=0.0),
@@ -167,24 +169,31 @@ class SurrogateAscent:
             _limit("max_kl", max_kl),
             bool(normalize_advantage),
             rounding(gains.dtype),
-            real("learning_rate", learning_rate, minimum=0.0),
         )
-        batch_size = integer("batch_size", batch_size, minimum=1)
+        rate = real("learning_rate", learning_rate, minimum=0.0)
+        adam_options = core().AdamOptions(rate, _BETA1, _BETA2, _EPSILON)
         with self._lock:
             # On a copy: other threads may be using the policy.
             theta = policy._params.copy()
-            self._step, report = self._kernels.epoch(
-                theta, self._m, self._v, self._step, rows, policy._scaling, choices,
-                gains.astype(np.float64, copy=False), old, numbers, batch_size,
-                *options, _BETA1, _BETA2, _EPSILON,
-            )  # fmt: skip
+            adam = classes_of(policy.dtype).AdamState(theta, self._m, self._v, self._step, adam_options)
+            wide: Float64Array = gains.astype(np.float64, copy=False)
+            report = self._kernels.epoch(adam, rows, policy._scaling, choices, wide, old, numbers, options)
+            self._step = adam.step
             policy._params = theta
-        if not report.pop("finite"):
+        if not report.finite:
             raise FloatingPointError(
                 "gradient: expected finite numbers; look for infinite rewards or observations, or lower the "
                 "learning rate"
             )
-        return SurrogateReport(**report)
+        return SurrogateReport(
+            report.minibatches,
+            report.stopped,
+            report.surrogate,
+            report.entropy,
+            report.approx_kl,
+            report.clip_fraction,
+            report.gradient_norm,
+        )
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return moments and step count."""
@@ -206,7 +215,7 @@ class SurrogateAscent:
     # Compiled kernels and the lock are made anew. A copy that shared the policy would not be independent.
 
     def _make_kernels(self) -> None:
-        self._kernels = getattr(core(), f"SurrogateAscent_{self.policy.dtype.name}")(self.policy._core)
+        self._kernels = classes_of(self.policy.dtype).SurrogateAscent(self.policy._core)
         self._lock = threading.Lock()
 
     def __copy__(self) -> Self:

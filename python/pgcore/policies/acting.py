@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore._arguments import FLOAT32, FLOAT64, float_array, output
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of
 
 __all__ = ["Acting"]
 
@@ -99,8 +99,9 @@ class Acting(ABC):
         wide = getattr(obs, "dtype", None) == FLOAT64
         obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), FLOAT64 if wide else FLOAT32)
         actions = output("actions", actions, (T, N, *self.action_shape), self.action_dtype)
-        kind = "Real" if self.action_dtype.kind == "f" else "Choice"
-        made: Callable[[int], None] = getattr(core(), f"{kind}Actor_{self.dtype.name}")(
+        classes = classes_of(self.dtype)
+        make = classes.RealActor if self.action_dtype.kind == "f" else classes.ChoiceActor
+        return make(
             self._core,
             self._params,
             obs.reshape(-1, self.obs_dim),
@@ -109,7 +110,6 @@ class Acting(ABC):
             actions.reshape(T * N, self._width),
             N,
         )
-        return made
 
     def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[Any], FloatArray]:
         """Sample an action for each observation.

@@ -21,7 +21,7 @@ from pgcore._arguments import (
     observation_array,
     real,
 )
-from pgcore._dispatch import core
+from pgcore._dispatch import classes_of
 from pgcore._kinds import kind_of, register
 from pgcore.curvature.fisher import Fisher, FisherOrigin
 from pgcore.kernels import MLP
@@ -269,9 +269,7 @@ class Policy(Acting):
         damping = real("damping", damping, minimum=0.0)
         normalizer = None if self.normalizer is None else self.normalizer.copy()
         scaling = None if normalizer is None else normalizer.scaling
-        kernels = getattr(core(), f"Fisher_{self.dtype.name}")(
-            self._core, self._params, rows, scaling, choices, cache
-        )
+        kernels = classes_of(self.dtype).Fisher(self._core, self._params, rows, scaling, choices, cache)
         origin = FisherOrigin(self, self._params, normalizer, rows, choices, cache)
         return Fisher(kernels, kind, damping, origin)
 
@@ -307,8 +305,7 @@ class Policy(Acting):
     # Compiled kernels are made anew. A copy that shared the normaliser would not be independent.
 
     def _kernels(self) -> Any:
-        kernels = getattr(core(), f"Policy_{self.dtype.name}")
-        return kernels(self.obs_dim, list(self.hidden), self.activation, *self._head)
+        return classes_of(self.dtype).Policy(self.obs_dim, list(self.hidden), self.activation, *self._head)
 
     def __copy__(self) -> Self:
         return deepcopy(self)

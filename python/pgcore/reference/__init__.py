@@ -1,4 +1,4 @@
-"""The functions of `pgcore.kernels` in plain NumPy, to be read beside the equations. Nothing here is fast."""
+"""The functions of `pgcore.kernels` in plain NumPy, to read beside the equations. They are not fast."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def doubles(*arrays: FloatArray) -> tuple[FloatArray, ...]:
 
 
 def cast(dtype: np.dtype[Any], result: FloatArray) -> FloatArray:
-    """A result in the dtype that is due; infinite where it is beyond that."""
+    """The result in this dtype; infinite where it is too large for it."""
     with np.errstate(over="ignore"):
         return result.astype(dtype)
 
@@ -48,14 +48,14 @@ def exp_excess(x: FloatArray) -> FloatArray:
 
 
 def end_flags(ends: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """``ends`` as booleans, with the last row always an end (a batch cannot look past itself)."""
+    """``ends`` as booleans, with the last row always an end (nothing is known after it)."""
     flags = np.zeros(shape, dtype=bool) if ends is None else np.array(ends, dtype=bool)
     flags[-1:] = True
     return flags
 
 
 def full_bootstrap_values(bootstrap_values: ArrayLike | None, like: FloatArray) -> FloatArray:
-    """``bootstrap_values`` in the shape of ``like``: one row stands in the last row, with zeros above it."""
+    """``bootstrap_values`` in the shape of ``like``: one row becomes the last row, with zeros above it."""
     full = np.zeros_like(like)
     if bootstrap_values is not None and np.ndim(bootstrap_values) == like.ndim:
         full[...] = bootstrap_values

@@ -1,4 +1,4 @@
-"""Numbers m·2^e with an exponent of their own, for products of ratios that leave the range of floats."""
+"""Numbers m·2^e with an exponent of their own, for products of ratios outside the range of floats."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def adam_step(
     smallest, largest = (1e-17, 1e19) if theta.dtype == np.float32 else (1e-150, 1e154)
     low = smallest if epsilon < 1000 * smallest else 0.0  # else ε decides
     with np.errstate(all="ignore"):
-        # Gradients whose squares v can't hold count as the nearest that it can; infinity becomes NaN.
+        # Gradients whose squares don't fit v become the nearest whose squares do; infinity becomes NaN.
         g = np.where(g == 0.0, g, np.copysign(np.clip(np.abs(g), low, largest), g) + (g - g))
         m[...] = beta1 * m + (1.0 - beta1) * g
         v[...] = beta2 * v + (1.0 - beta2) * g * g

@@ -38,7 +38,7 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     shifted, others = _shifted_and_others(z)
     rows, weights = np.arange(len(a)), np.exp(shifted)
     score: FloatArray = -weights
-    score[rows, a] = others + (1.0 - weights[rows, a])  # what the other choices have
+    score[rows, a] = others + (1.0 - weights[rows, a])  # the probability of the other choices
     score /= 1.0 + others[:, None]
     return score
 

@@ -22,7 +22,7 @@ class CGStatus(enum.IntEnum):
     CONVERGED = 0  # ‖r‖ ≤ rtol·‖b‖
     MAX_ITER = 1  # the iteration limit came first
     NEGATIVE_CURVATURE = 2  # a search direction with pᵀ(A + damping·I)p ≤ 0; x is the iterate so far
-    NONFINITE = 3  # NaN or infinity turned up; x is the last finite iterate
+    NONFINITE = 3  # NaN or infinity occurred; x is the last finite iterate
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Products of importance ratios along segments, in logarithms, and how many samples they are worth."""
+"""Products of importance ratios along segments, in logarithms, and the effective sample size."""
 
 from __future__ import annotations
 

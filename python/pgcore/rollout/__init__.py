@@ -5,6 +5,8 @@ from __future__ import annotations
 from pgcore.rollout.collector import Collector
 from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
 from pgcore.rollout.making import close_vector_env, make_vector_env
+from pgcore.rollout.recorded import RecordedSampler
+from pgcore.rollout.sampler import LocalSampler, Rollout, Sampler
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
 from pgcore.rollout.vector import VectorStepper, autoreset_mode
 
@@ -12,7 +14,11 @@ __all__ = [
     "ActionAdapter",
     "Collector",
     "FaultyEnvironmentError",
+    "LocalSampler",
     "ObservationAdapter",
+    "RecordedSampler",
+    "Rollout",
+    "Sampler",
     "VectorStepper",
     "WorkerError",
     "autoreset_mode",

@@ -24,6 +24,7 @@ from pgcore.rollout.vector import Step, VectorStepper
 __all__ = ["Collector"]
 
 Array = NDArray[Any]
+AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 _MIN_NOISE_STEPS = 128  # drawn at once when nobody knows how long the episodes will be
 
@@ -78,7 +79,7 @@ class Collector(HoldsEnv):
 
     Attributes
     ----------
-    env, policy, rng
+    env, rng
         As given.
     num_envs : int
         N.
@@ -114,7 +115,7 @@ class Collector(HoldsEnv):
 
     def __init__(
         self,
-        env: VectorEnv[Any, Any, Any],
+        env: AnyVectorEnv,
         policy: ActingPolicy,
         *,
         rng: np.random.Generator,
@@ -124,7 +125,6 @@ class Collector(HoldsEnv):
         self._stepper = VectorStepper(env)
         self._max_steps = episode_limit(env, max_steps)
         self._has_warned = False
-        check_fit(policy, self._stepper.observations, self._stepper.actions)
         self.env = env
         self.policy = policy
         self.rng = rng
@@ -140,6 +140,16 @@ class Collector(HoldsEnv):
         self._has_idled = False
         self._columns = np.arange(self.num_envs)
         self._finals: list[tuple[int, NDArray[np.intp], Array]] = []
+
+    @property
+    def policy(self) -> ActingPolicy:
+        """The policy that acts; another one may be assigned, and continues the episodes that are running."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: ActingPolicy) -> None:
+        check_fit(policy, self._stepper.observations, self._stepper.actions)
+        self._policy = policy
 
     def collect(self, n_steps: int, *, whole_episodes: bool = False) -> Batch:
         """Play the policy and return what happened.

@@ -19,9 +19,10 @@ from pgcore._kinds import register
 from pgcore.baselines import Baseline
 from pgcore.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.policies import ObservationNormalizer, Policy
-from pgcore.rollout import Collector, close_vector_env, make_vector_env
+from pgcore.rollout import LocalSampler, Sampler, close_vector_env, make_vector_env
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.prediction import Predictor
+from pgcore.rollout.sampler import AwaitedSampler
 from pgcore.rollout.seeds import checked_seed, integer_seed
 from pgcore.training import persistence
 from pgcore.training.action_scale import warn_if_out_of_scale
@@ -40,7 +41,7 @@ __all__ = ["Algorithm"]
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
-_KEYWORDS = ("policy", "critic", "hidden", "activation", "seed", "num_envs", "backend")
+_KEYWORDS = ("policy", "critic", "hidden", "activation", "seed", "num_envs", "backend", "sampler")
 
 
 class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
@@ -64,6 +65,10 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         Seeds everything random. None draws one, kept in ``model.seed``.
     num_envs, backend
         Of an id: how many copies to step (by default 1), and how ("sync", "async", "native", "envpool").
+    sampler
+        Where experience comes from, a `pgcore.rollout.Sampler`; by default the environment is played in this
+        process. With one, the environment only says what the spaces are. Not saved with the model, but for
+        its state: after loading, `set_sampler` again.
     **hyperparameters
         Fields of the configuration dataclass.
 
@@ -88,7 +93,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     """
 
     config_class: ClassVar[type[Config]] = Config
-    _where_episodes_are_lost = {"_collector": None}  # noqa: RUF012 - never changed
+    _where_episodes_are_lost = {"_has_begun": False}  # noqa: RUF012 - never changed
     command: ClassVar[str]  # what the command line and the presets call it
     config: ConfigT
     env: VectorEnv[Any, Any, Any] | None
@@ -119,6 +124,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         seed: int | None = 0,
         num_envs: int | None = None,
         backend: str | None = None,
+        sampler: Sampler | None = None,
         **hyperparameters: Any,
     ) -> None:
         config = make_config(
@@ -146,6 +152,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
                 hidden=integers("hidden", hidden, minimum=1),
                 activation=activation,
             )
+            self.set_sampler(sampler)
             persistence.require_saveable(self)
             warn_if_out_of_scale(self.action_space, self.policy)
         except BaseException:
@@ -192,7 +199,9 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         self.logs: dict[str, float] = {}
         self._episode_returns: deque[float] = deque(maxlen=WINDOW)
         self._episode_lengths: deque[int] = deque(maxlen=WINDOW)
-        self._collector: Collector | None = None
+        self._sampler: Sampler | None = None  # one of the caller's own
+        self._local: LocalSampler | None = None
+        self._has_begun = False  # whether the sampler was told to begin episodes
         self.setup()
         self._is_made = True
 
@@ -213,7 +222,11 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
 
     def components(self) -> dict[str, Component]:
         """Return what has a state to be saved besides the policy's parameters, by a name for each."""
-        parts: dict[str, Component | None] = {"critic": self.critic, "normalizer": self.policy.normalizer}
+        parts: dict[str, Component | None] = {
+            "critic": self.critic,
+            "normalizer": self.policy.normalizer,
+            "sampler": self._sampler,
+        }
         return {name: part for name, part in parts.items() if part is not None}
 
     def default_critic(self, seed: int) -> Baseline | None:
@@ -263,7 +276,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
                 self.num_timesteps = self.num_iterations = 0
                 self._episode_returns.clear()
                 self._episode_lengths.clear()
-                self._collector = None
+                self._has_begun = False
             target = self.num_timesteps + total_timesteps
             bar = ProgressBar(target, self.num_timesteps) if progress_bar else None
             try:
@@ -274,17 +287,43 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         return self
 
     def collect(self) -> Batch:
-        """Play the current policy for one iteration, and count its steps and episodes."""
-        assert self.env is not None
-        if self._collector is None:
-            # Not drawn from the generator: a resumed run makes a new collector where an unbroken one doesn't.
-            seed = integer_seed(np.random.SeedSequence([self.seed, self.num_updates]))
-            self._collector = Collector(self.env, self.policy, rng=self._rng, seed=seed)
-        batch = self._collector.collect(self.config.n_steps, whole_episodes=self.config.whole_episodes)
-        self._episode_returns.extend(self._collector.episode_returns)
-        self._episode_lengths.extend(self._collector.episode_lengths)
-        self.num_timesteps += self._collector.num_env_steps
-        return batch
+        """Get one iteration's experience from the sampler, and count its steps and episodes."""
+        sampler = self.sampler
+        if not self._has_begun:
+            # Not drawn from the generator: a resumed run begins episodes where an unbroken one doesn't.
+            sampler.begin_episodes(integer_seed(np.random.SeedSequence([self.seed, self.num_updates])))
+            self._has_begun = True
+        rollout = sampler.collect(self.policy, self.config.n_steps, whole_episodes=self.config.whole_episodes)
+        self._episode_returns.extend(rollout.episode_returns)
+        self._episode_lengths.extend(rollout.episode_lengths)
+        self.num_timesteps += rollout.num_env_steps
+        return rollout.batch
+
+    @property
+    def sampler(self) -> Sampler:
+        """Where experience comes from: the one that was given, or one that plays in ``env``."""
+        if self._sampler is not None:
+            return self._sampler
+        if self._local is None:
+            assert self.env is not None
+            self._local = LocalSampler(self.env, rng=self._rng)
+        return self._local
+
+    def set_sampler(self, sampler: Sampler | None) -> None:
+        """Get experience from ``sampler`` from now on; None plays in the environment.
+
+        A loaded model gives it the state that was saved.
+
+        Raises
+        ------
+        TypeError
+            If it lacks a method of `pgcore.rollout.Sampler`.
+        """
+        if sampler is not None and not isinstance(sampler, Sampler):
+            raise TypeError(f"sampler: expected a pgcore.rollout.Sampler or None, got {sampler!r}")
+        if sampler is not None and isinstance(self._sampler, AwaitedSampler):
+            sampler.load_state(self._sampler.state())
+        self._sampler, self._has_begun = sampler, False
 
     def observe(self, batch: Batch) -> None:
         """Merge a batch's observations into the normaliser's statistics, after the update."""
@@ -341,15 +380,21 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         self._keep_env(made, int(made.num_envs))
 
     def close(self) -> None:
-        """Close the environment. The model can still predict and be saved."""
-        if self.env is not None:
-            try:
-                close_vector_env(self.env)
-            finally:
-                self._keep_env(None, self.num_envs)
+        """Close the environment and a sampler. The model can still predict and be saved."""
+        try:
+            if self._sampler is not None:
+                self._sampler.close()
+        finally:
+            if self.env is not None:
+                try:
+                    close_vector_env(self.env)
+                finally:
+                    self._keep_env(None, self.num_envs)
 
     def _keep_env(self, env: VectorEnv[Any, Any, Any] | None, num_envs: int) -> None:
-        vars(self).update(env=env, num_envs=num_envs, _collector=None)  # assigning them is refused
+        vars(self).update(
+            env=env, num_envs=num_envs, _local=None, _has_begun=False
+        )  # assigning them is refused
 
     def _made(self, env: EnvLike) -> VectorEnv[Any, Any, Any]:
         if isinstance(env, gym.Env | VectorEnv):

@@ -50,6 +50,8 @@ def refuse_attribute(model: Algorithm[Any], name: str) -> None:
         )
     if name == "env":
         raise AttributeError("env: expected set_env(env), which begins new episodes, got an assignment")
+    if name == "sampler":
+        raise AttributeError("sampler: expected set_sampler(sampler), got an assignment")
     if name in _FIXED or (name in _FIXED_IN_OURS and is_shipped(type(model))):
         raise AttributeError(
             f"{name}: expected to be decided when the model is made, in {kind}(...), got an assignment"

@@ -77,7 +77,7 @@ def _put_back(model: Algorithm[Any], before: tuple[dict[str, Any], persistence.A
     while True:
         try:
             persistence.restore(model, *before)
-            model._collector = None  # its environments are somewhere inside the unfinished iteration
+            model._has_begun = False  # its episodes are somewhere inside the unfinished iteration
             return
         except KeyboardInterrupt:  # raised into this thread by other means than a signal: once more, from the
             continue  # start

@@ -24,6 +24,7 @@ from pgcore.io import space_from_json, space_to_json
 from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import ObservationNormalizer
 from pgcore.rollout.making import checked_backend
+from pgcore.rollout.sampler import AwaitedSampler
 from pgcore.training.config import Config, make_config
 from pgcore.training.registry import find_algorithm
 
@@ -261,6 +262,8 @@ def _rebuild(model: Algorithm[Any], metadata: dict[str, Any], arrays: Arrays) ->
         hidden=integers("hidden", metadata["hidden"], minimum=1),
         activation=metadata["activation"],
     )
+    if any(name.startswith("sampler/") for name in arrays):
+        model.set_sampler(AwaitedSampler())
     model._predict_rng.bit_generator.state = metadata["state"]["predict_rng"]
     restore(model, metadata["state"], arrays)
     expected = set(snapshot(model)[1])

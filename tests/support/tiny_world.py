@@ -15,9 +15,9 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 
-from oracles_policies import ChoiceOracle
 from pgcore import Batch
 from pgcore.policies import CategoricalPolicy
+from support.oracles_policies import ChoiceOracle
 
 START = {0: 0.7, 1: 0.3}
 SEEN_AS = (0, 1, 0)  # states 0 and 2 look the same

@@ -15,7 +15,6 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 
-import oracles
 from pgcore.policies import (
     CategoricalPolicy,
     GaussianPolicy,
@@ -23,6 +22,7 @@ from pgcore.policies import (
     MultiDiscretePolicy,
     Policy,
 )
+from support import oracles
 
 Array = np.ndarray
 

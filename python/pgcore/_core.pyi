@@ -1,0 +1,439 @@
+"""What the compiled modules _core_base … _core_v4 hold; all of them hold the same.
+
+`Core` is such a module and `Classes` its submodules float32 and float64; the rest are their classes. Nothing
+is converted: arrays must be C-contiguous and of the dtype that is asked for. A `FloatArray` is of float32 or
+float64: the arrays of one call have the same of them, those of a class its submodule's. Observations may
+always have either.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pgcore import _core  # noqa: PLW0406  # in the protocols its names are those of attributes
+from pgcore._arguments import BoolArray, Float64Array, FloatArray, IntArray
+
+class Build:
+    @property
+    def variant(self) -> str: ...
+    @property
+    def compiler(self) -> str: ...
+    @property
+    def flags(self) -> str: ...
+    @property
+    def eigen(self) -> str: ...
+    @property
+    def eigen_simd(self) -> str: ...
+
+# Options and reports
+
+class AdamOptions:
+    def __init__(self, learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None: ...
+
+class VtraceOptions:
+    def __init__(self, gamma: float, rho_clip: float, c_clip: float) -> None: ...
+
+class CgOptions:
+    def __init__(self, rtol: float, max_iter: int, damping: float) -> None: ...
+
+class CgReport:
+    @property
+    def status(self) -> int: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def residual_norm(self) -> float: ...
+    @property
+    def curvature(self) -> float: ...
+    @property
+    def condition(self) -> float: ...
+
+class SurrogateOptions:
+    def __init__(
+        self,
+        batch_size: int,
+        clip_range: float,
+        entropy_coef: float,
+        kl_coef: float,
+        max_grad_norm: float,
+        max_kl: float,
+        normalize_advantage: bool,
+        rounding: float,
+    ) -> None: ...
+
+class SurrogateReport:
+    @property
+    def minibatches(self) -> int: ...
+    @property
+    def stopped(self) -> bool: ...
+    @property
+    def finite(self) -> bool: ...
+    @property
+    def surrogate(self) -> float: ...
+    @property
+    def entropy(self) -> float: ...
+    @property
+    def approx_kl(self) -> float: ...
+    @property
+    def clip_fraction(self) -> float: ...
+    @property
+    def gradient_norm(self) -> float: ...
+
+class InputScaling:
+    """A normaliser's statistics; it never changes."""
+
+    def __init__(self, shift: Float64Array, scale: Float64Array, clip: float) -> None: ...
+    def normalize(self, obs: FloatArray, out: FloatArray) -> None: ...
+
+# Classes of one dtype
+
+class MLP:
+    def __init__(self, sizes: Sequence[int], activation: str) -> None: ...
+    @property
+    def num_params(self) -> int: ...
+    def forward(self, theta: FloatArray, x: FloatArray, out: FloatArray) -> None: ...
+    def vjp(self, theta: FloatArray, x: FloatArray, cotangent: FloatArray, out: FloatArray) -> None: ...
+    def jvp(self, theta: FloatArray, x: FloatArray, tangent: FloatArray, out: FloatArray) -> None: ...
+    def per_sample_vjp(
+        self, theta: FloatArray, x: FloatArray, cotangent: FloatArray, out: FloatArray
+    ) -> None: ...
+
+class AdamState:
+    """Parameters and moments, changed in place; the steps taken so far."""
+
+    def __init__(
+        self, theta: FloatArray, m: FloatArray, v: FloatArray, step: int, options: AdamOptions
+    ) -> None: ...
+    @property
+    def step(self) -> int: ...
+
+class Policy:
+    """Actions are (B, width): real ones of the class's dtype, choices integers."""
+
+    def __init__(
+        self,
+        obs_dim: int,
+        hidden: Sequence[int],
+        activation: str,
+        head: str,
+        sizes: Sequence[int],
+        init_log_std: float = 0.0,
+        fixed_tril: Float64Array | None = None,
+    ) -> None: ...
+    @property
+    def num_params(self) -> int: ...
+    @property
+    def num_net_params(self) -> int: ...
+    def log_prob(
+        self,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray,
+        out: FloatArray,
+    ) -> None: ...
+    def sample(
+        self,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        noise: FloatArray,
+        actions: FloatArray | IntArray,
+        log_probs: FloatArray | None,
+    ) -> None: ...
+    def mode(
+        self,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray,
+    ) -> None: ...
+    def entropy(
+        self, params: FloatArray, obs: FloatArray, scaling: InputScaling | None, out: FloatArray
+    ) -> None: ...
+    def entropy_gradient(
+        self, params: FloatArray, obs: FloatArray, scaling: InputScaling | None, out: FloatArray
+    ) -> None: ...
+    def kl(
+        self,
+        params_old: FloatArray,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        out: FloatArray,
+    ) -> None: ...
+    def score_product(
+        self,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray,
+        weights: FloatArray,
+        out: FloatArray,
+    ) -> None: ...
+    def scores(
+        self,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray,
+        out: FloatArray,
+    ) -> None: ...
+    def episode_scores(
+        self,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray,
+        weights: FloatArray | None,
+        starts: IntArray,
+        out: FloatArray,
+    ) -> None: ...
+    def score_sq_norms(
+        self,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray,
+        out: FloatArray,
+    ) -> None: ...
+
+class RealActor:
+    def __init__(
+        self,
+        policy: Policy,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        noise: FloatArray,
+        actions: FloatArray,
+        num_envs: int,
+    ) -> None: ...
+    def __call__(self, t: int) -> None: ...
+
+class ChoiceActor:
+    def __init__(
+        self,
+        policy: Policy,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        noise: FloatArray,
+        actions: IntArray,
+        num_envs: int,
+    ) -> None: ...
+    def __call__(self, t: int) -> None: ...
+
+class SurrogateAscent:
+    def __init__(self, policy: Policy) -> None: ...
+    def epoch(
+        self,
+        adam: AdamState,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray,
+        advantages: Float64Array,
+        log_probs_old: FloatArray,
+        order: IntArray,
+        options: SurrogateOptions,
+    ) -> SurrogateReport: ...
+
+class ValueFit:
+    def __init__(self, sizes: Sequence[int], activation: str) -> None: ...
+    @property
+    def num_params(self) -> int: ...
+    def predict(
+        self, theta: FloatArray, x: FloatArray, scaling: InputScaling | None, out: FloatArray
+    ) -> None: ...
+    def epoch(
+        self,
+        adam: AdamState,
+        x: FloatArray,
+        scaling: InputScaling | None,
+        targets: FloatArray,
+        order: IntArray,
+        batch_size: int,
+        max_grad_norm: float,
+    ) -> float: ...
+
+class KroneckerInverse:
+    def __init__(self) -> None: ...
+    def add_layer(self, inputs: FloatArray, outputs: FloatArray, inverse: FloatArray) -> None: ...
+    def set_rest(self, inverse: FloatArray) -> None: ...
+
+class Fisher:
+    def __init__(
+        self,
+        policy: Policy,
+        params: FloatArray,
+        obs: FloatArray,
+        scaling: InputScaling | None,
+        actions: FloatArray | IntArray | None,
+        max_cache_bytes: float,
+    ) -> None: ...
+    @property
+    def cached(self) -> bool: ...
+    @property
+    def num_free(self) -> int: ...
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def num_roots(self) -> int: ...
+    @property
+    def layer_sizes(self) -> list[int]: ...
+    def multiply(self, v: FloatArray, out: FloatArray) -> None: ...
+    def diagonal(self, out: FloatArray) -> None: ...
+    def free_block(self, out: FloatArray) -> None: ...
+    def factors(
+        self, hidden: Sequence[FloatArray], delta: Sequence[FloatArray], free_params: FloatArray
+    ) -> None: ...
+    def kronecker_factors(self, inputs: Sequence[FloatArray], outputs: Sequence[FloatArray]) -> None: ...
+    def solve(
+        self,
+        b: FloatArray,
+        x0: FloatArray | None,
+        options: CgOptions,
+        preconditioner: FloatArray | KroneckerInverse | Callable[[FloatArray], FloatArray] | None,
+    ) -> tuple[FloatArray, CgReport]: ...
+
+class Classes(Protocol):
+    """A submodule: the classes that compute in its dtype."""
+
+    AdamState: type[_core.AdamState]
+    ChoiceActor: type[_core.ChoiceActor]
+    Fisher: type[_core.Fisher]
+    KroneckerInverse: type[_core.KroneckerInverse]
+    MLP: type[_core.MLP]
+    Policy: type[_core.Policy]
+    RealActor: type[_core.RealActor]
+    SurrogateAscent: type[_core.SurrogateAscent]
+    ValueFit: type[_core.ValueFit]
+
+class Core(Protocol):
+    """A module: functions over both dtypes, and what does not depend on one."""
+
+    float32: Classes
+    float64: Classes
+    AdamOptions: type[_core.AdamOptions]
+    Build: type[_core.Build]
+    CgOptions: type[_core.CgOptions]
+    CgReport: type[_core.CgReport]
+    InputScaling: type[_core.InputScaling]
+    SurrogateOptions: type[_core.SurrogateOptions]
+    SurrogateReport: type[_core.SurrogateReport]
+    VtraceOptions: type[_core.VtraceOptions]
+
+    def build(self) -> _core.Build: ...
+    def get_num_threads(self) -> int: ...
+    def set_num_threads(self, num_threads: int) -> None: ...
+
+    # Scans; arrays are (T, N), bootstrap values (T, N) or (1, N)
+    def reward_to_go(
+        self,
+        rewards: FloatArray,
+        ends: BoolArray | None,
+        bootstrap: FloatArray | None,
+        gamma: float,
+        out: FloatArray,
+    ) -> None: ...
+    def gae(
+        self,
+        rewards: FloatArray,
+        values: FloatArray,
+        ends: BoolArray | None,
+        bootstrap: FloatArray | None,
+        gamma: float,
+        lam: float,
+        advantages: FloatArray,
+        value_targets: FloatArray,
+    ) -> None: ...
+    def vtrace(
+        self,
+        rewards: FloatArray,
+        values: FloatArray,
+        log_ratios: FloatArray,
+        ends: BoolArray | None,
+        bootstrap: FloatArray | None,
+        options: _core.VtraceOptions,
+        advantages: FloatArray,
+        value_targets: FloatArray,
+    ) -> None: ...
+
+    # Ratios
+    def cumulative_log_ratios(
+        self, log_ratios: FloatArray, ends: BoolArray | None, direction: int, out: FloatArray
+    ) -> None: ...
+    def weighted_reward_to_go(
+        self,
+        rewards: FloatArray,
+        log_ratios: FloatArray,
+        ends: BoolArray | None,
+        bootstrap: FloatArray | None,
+        gamma: float,
+        out: FloatArray,
+    ) -> None: ...
+    def effective_sample_size(self, log_weights: FloatArray, out: FloatArray) -> None: ...
+
+    # Distributions
+    def gaussian_log_prob(
+        self, actions: FloatArray, mean: FloatArray, log_std: FloatArray, out: FloatArray
+    ) -> None: ...
+    def gaussian_score(
+        self,
+        actions: FloatArray,
+        mean: FloatArray,
+        log_std: FloatArray,
+        d_mean: FloatArray,
+        d_log_std: FloatArray,
+    ) -> None: ...
+    def gaussian_kl(
+        self,
+        mean_p: FloatArray,
+        log_std_p: FloatArray,
+        mean_q: FloatArray,
+        log_std_q: FloatArray,
+        out: FloatArray,
+    ) -> None: ...
+    def gaussian_entropy(self, log_std: FloatArray, out: FloatArray) -> None: ...
+    def gaussian_log_prob_tril(
+        self, actions: FloatArray, mean: FloatArray, scale_tril: FloatArray, out: FloatArray
+    ) -> None: ...
+    def gaussian_score_tril(
+        self,
+        actions: FloatArray,
+        mean: FloatArray,
+        scale_tril: FloatArray,
+        d_mean: FloatArray,
+        d_tril: FloatArray,
+    ) -> None: ...
+    def gaussian_kl_tril(
+        self,
+        mean_p: FloatArray,
+        tril_p: FloatArray,
+        mean_q: FloatArray,
+        tril_q: FloatArray,
+        out: FloatArray,
+    ) -> None: ...
+    def categorical_log_prob(self, actions: IntArray, logits: FloatArray, out: FloatArray) -> None: ...
+    def categorical_score(self, actions: IntArray, logits: FloatArray, out: FloatArray) -> None: ...
+    def categorical_kl(self, logits_p: FloatArray, logits_q: FloatArray, out: FloatArray) -> None: ...
+    def categorical_entropy(self, logits: FloatArray, out: FloatArray) -> None: ...
+
+    # Parameters and linear systems
+    def orthonormalize(self, rows: Float64Array) -> None: ...
+    def adam_step(
+        self,
+        theta: FloatArray,
+        grad: FloatArray,
+        m: FloatArray,
+        v: FloatArray,
+        step: int,
+        options: _core.AdamOptions,
+    ) -> None: ...
+    def conjugate_gradient(
+        self,
+        operator: FloatArray | Callable[[FloatArray], FloatArray],
+        b: FloatArray,
+        x0: FloatArray | None,
+        options: _core.CgOptions,
+        preconditioner: Callable[[FloatArray], FloatArray] | None,
+    ) -> tuple[FloatArray, _core.CgReport]: ...

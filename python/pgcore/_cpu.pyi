@@ -1,0 +1,3 @@
+"""Reads the processor."""
+
+def levels() -> list[str]: ...

@@ -1,0 +1,1 @@
+"""What several test files share: oracles, problems, small environments, and ways to run commands."""

@@ -1,0 +1,165 @@
+"""What a Python source imports, and which private names of other modules it uses."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+# Methods that a named tuple documents, under names that cannot collide with its fields'.
+_NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
+
+
+class Import(NamedTuple):
+    name: str
+    """Dotted, with the name that is taken from the module: ``from a.b import c`` imports ``a.b.c``."""
+    line: int
+    by_name: bool = False
+    """Whether by `importlib.import_module`."""
+
+
+# ---- imports ----
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def nodes_of(tree: ast.AST, *, type_checking: bool) -> Iterator[ast.AST]:
+    """All nodes that run, or all of those for the type checker alone."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and is_type_checking(child):
+            for statement in child.body if type_checking else child.orelse:
+                if type_checking:
+                    yield from ast.walk(statement)
+                else:
+                    yield statement
+                    yield from nodes_of(statement, type_checking=False)
+        else:
+            if not type_checking:
+                yield child
+            yield from nodes_of(child, type_checking=type_checking)
+
+
+def absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
+    """The module that a ``from … import`` takes names from, without leading dots."""
+    base = node.module or ""
+    if not node.level:
+        return base
+    above = module.split(".")
+    above = above[: len(above) - node.level + is_package]
+    return ".".join([*above, *([base] if base else [])])
+
+
+def imports_of(
+    source: str, module: str, *, is_package: bool = False, type_checking: bool = False
+) -> Iterator[Import]:
+    """What a module imports, also inside functions: at run time, or for annotations alone."""
+    for node in nodes_of(ast.parse(source), type_checking=type_checking):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(node, module, is_package)
+            yield from (Import(f"{base}.{alias.name}", node.lineno) for alias in node.names)
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("import_module", "importlib.import_module", "__import__")
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield Import(str(node.args[0].value), node.lineno, by_name=True)
+
+
+def circles(edges: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
+    """The groups of two or more nodes that reach each other."""
+
+    def reached_from(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = set(edges.get(waiting.pop(), ())) - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    reached = {node: reached_from(node) for node in edges}
+    groups = {tuple(sorted(b for b in reached if b in reached[a] and a in reached[b])) for a in reached}
+    return sorted(group for group in groups if len(group) > 1)
+
+
+# ---- private names ----
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+
+
+def own_names(tree: ast.AST) -> set[str]:
+    """Names that a module defines: variables, functions, classes, attributes that its code sets."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("self", "cls")
+        ):
+            names.add(node.attr)
+    return names
+
+
+def is_own(node: ast.expr) -> bool:
+    """``self``, ``cls``, ``super()``, ``type(self)``: an object of the class that is being defined."""
+    return ast.unparse(node) in ("self", "cls", "super()", "type(self)")
+
+
+def private_uses(source: str, module: str, *, is_package: bool = False) -> list[tuple[int, str]]:
+    """Line and text of each use of another module's private names, for annotations too.
+
+    A private module may be imported by the package that it is in, and by what is below that package.
+    """
+    tree = ast.parse(source)
+    found = []
+    own = own_names(tree)
+
+    def private_in(dotted: str) -> bool:
+        """Whether a module's path has a private part that this module is outside of."""
+        parts = dotted.split(".")
+        return any(
+            is_private(part) and not f"{module}.".startswith(".".join([*parts[:i], ""]))
+            for i, part in enumerate(parts)
+        )
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, f"import {alias.name}") for alias in node.names if private_in(alias.name)]
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(node, module, is_package)
+            for alias in node.names:
+                # `from package import _module` takes a module, of which its own package may make use
+                module_of_package = f"{module}.".startswith(f"{base}.")
+                if private_in(base) or (is_private(alias.name) and not module_of_package):
+                    found.append((node.lineno, f"from {base} import {alias.name}"))
+        elif isinstance(node, ast.Attribute):
+            if (
+                is_private(node.attr)
+                and node.attr not in own
+                and node.attr not in _NAMED_TUPLE
+                and not is_own(node.value)
+            ):
+                found.append((node.lineno, ast.unparse(node)))
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("getattr", "setattr", "hasattr", "delattr")
+            and len(node.args) > 1
+            and isinstance(node.args[1], ast.Constant)
+            and is_private(str(node.args[1].value))
+            and node.args[1].value not in own
+            and not is_own(node.args[0])
+        ):
+            found.append((node.lineno, ast.unparse(node)))
+    return sorted(found)
