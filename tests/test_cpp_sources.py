@@ -36,15 +36,16 @@ STANDARD = {
     "string": "string to_string",
     "system_error": "system_error",
     "thread": "this_thread thread",
-    "type_traits": "conditional_t integral_constant is_same_v is_trivially_destructible_v make_unsigned_t"
-    " remove_reference_t",
+    "type_traits": "conditional_t enable_if_t integral_constant is_same_v is_trivially_destructible_v"
+    " make_unsigned_t remove_reference_t",
     "utility": "exchange forward integer_sequence make_integer_sequence move pair swap",
     "vector": "vector",
 }
 HEADER_OF = {name: header for header, names in STANDARD.items() for name in names.split()}
 
-# Our own names, as regular expressions, by the header that declares them.
+# Macros and our own names, as regular expressions, by the header that declares them.
 OURS = {
+    "cassert": r"\bassert\(",
     "math/compiler.hpp": r"PGCORE_(INDEPENDENT|FLATTEN|INLINE)\b",
     "math/extended.hpp": r"\bExtended\b",
     "math/matmul.hpp": r"\b(multiply_transposed|add_transposed_product)\b",
@@ -66,6 +67,7 @@ OURS = {
     "pgcore/parallel.hpp": r"\bparallel::\w",
     "pgcore/policy.hpp": r"\b(Actions|ActionsOut|HeadOptions|Policy)<",
     "pgcore/types.hpp": r"\bIndex\b",
+    "pgcore/views.hpp": r"\b(Rows|Vec)<",
 }
 
 

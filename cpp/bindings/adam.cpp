@@ -17,7 +17,7 @@ void bind(py::module_& m) {
         const T* g = input("gradient", gradient, n);
         T *x = output("theta", theta, n), *m1 = output("m", first, n), *m2 = output("v", second, n);
         const release_gil guard;
-        adam_step(n, x, g, m1, m2, step, options);
+        adam_step<T>({x, n}, {g, n}, {m1, n}, {m2, n}, step, options);
       },
       py::arg("theta").noconvert(), py::arg("grad").noconvert(), py::arg("m").noconvert(),
       py::arg("v").noconvert(), py::arg("step"), py::arg("options"));

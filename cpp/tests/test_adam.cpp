@@ -17,7 +17,7 @@ void test_steps(Index n, double epsilon) {
   for (Index step = 1; step <= 5; ++step) {
     auto gradient = testing::normal<T>(n, static_cast<unsigned>(step));
     gradient[0] = 0;
-    adam_step(n, theta.data(), gradient.data(), m.data(), v.data(), step, options);
+    adam_step<T>({theta.data(), n}, {gradient.data(), n}, {m.data(), n}, {v.data(), n}, step, options);
     for (Index i = 0; i < n; ++i) {
       const double g = static_cast<double>(gradient[i]), t = static_cast<double>(step);
       mean[i] = 0.9 * mean[i] + 0.1 * g;
@@ -41,7 +41,8 @@ void test_sizes() {
       std::vector<T> theta(300), m(300), v(300), gradient(300, T(1));
       gradient[at] = -size;
       for (Index step = 1; step <= 20; ++step) {
-        adam_step(300, theta.data(), gradient.data(), m.data(), v.data(), step, {0.1, 0.9, 0.999, 0.0});
+        adam_step<T>({theta.data(), 300}, {gradient.data(), 300}, {m.data(), 300}, {v.data(), 300}, step,
+                     {0.1, 0.9, 0.999, 0.0});
       }
       CHECK(std::abs(theta[at] - T(2)) < T(1e-3));
       CHECK(std::abs(theta[(at + 1) % 300] + T(2)) < T(1e-3));

@@ -10,10 +10,10 @@ namespace {
 using Real = long double;
 
 template <class T>
-struct Rows {
+struct Data {
   Index num, A;
   std::vector<T> a, mean, other, log_rows, log_one;
-  Rows(Index num_rows, Index width)
+  Data(Index num_rows, Index width)
       : num(num_rows),
         A(width),
         a(testing::normal<T>(num * A, 1)),
@@ -22,7 +22,7 @@ struct Rows {
         log_rows(testing::normal<T>(num * A, 4)),
         log_one(testing::normal<T>(A, 5)) {}
   gaussian::LogStd<T> log_std(bool shared) const {
-    return {shared ? log_one.data() : log_rows.data(), shared};
+    return {{shared ? log_one.data() : log_rows.data(), shared ? 1 : num, A}, shared};
   }
 };
 
@@ -33,19 +33,21 @@ Real at(const std::vector<T>& x, Index i) {
 
 template <class T>
 void test_diagonal(Index num, Index A) {
-  const Rows<T> rows(num, A);
+  const Data<T> rows(num, A);
+  const auto of = [=](const std::vector<T>& x) { return Rows<const T>{x.data(), num, A}; };
   const testing::Case here("rows =", num, "A =", A);
   const double tolerance = std::is_same_v<T, float> ? 1e-5 : 1e-13;
   std::vector<T> out(static_cast<std::size_t>(num)), d_mean(rows.a.size()), d_log_std(rows.a.size());
   for (const bool shared : {true, false}) {
     const auto log_std = rows.log_std(shared);
-    gaussian::log_prob(num, A, rows.a.data(), rows.mean.data(), log_std, out.data());
-    gaussian::score(num, A, rows.a.data(), rows.mean.data(), log_std, d_mean.data(), d_log_std.data());
+    gaussian::log_prob<T>(of(rows.a), of(rows.mean), log_std, {out.data(), num});
+    gaussian::score<T>(of(rows.a), of(rows.mean), log_std, {d_mean.data(), num, A},
+                       {d_log_std.data(), num, A});
     testing::Worst of_log_prob, of_score;
     for (Index r = 0; r < num; ++r) {
       Real sum = 0;
       for (Index k = 0; k < A; ++k) {
-        const Real s = static_cast<Real>(log_std.row(r, A)[k]);
+        const Real s = static_cast<Real>(log_std.row(r)[k]);
         const Real z = (at(rows.a, r * A + k) - at(rows.mean, r * A + k)) / std::exp(s);
         sum -= z * z / 2 + s + static_cast<Real>(gaussian::half_log_2pi);
         of_score.add(d_mean[static_cast<std::size_t>(r * A + k)], z / std::exp(s));
@@ -57,13 +59,13 @@ void test_diagonal(Index num, Index A) {
     CHECK(of_score.within(tolerance));
     for (const bool other_shared : {true, false}) {
       const auto log_q = rows.log_std(other_shared);
-      gaussian::kl(num, A, rows.mean.data(), log_std, rows.other.data(), log_q, out.data());
+      gaussian::kl<T>(of(rows.mean), log_std, of(rows.other), log_q, {out.data(), num});
       testing::Worst of_kl;
       for (Index r = 0; r < num; ++r) {
         Real sum = 0;
         for (Index k = 0; k < A; ++k) {
-          const Real q = static_cast<Real>(log_q.row(r, A)[k]);
-          const Real u = 2 * (static_cast<Real>(log_std.row(r, A)[k]) - q);
+          const Real q = static_cast<Real>(log_q.row(r)[k]);
+          const Real u = 2 * (static_cast<Real>(log_std.row(r)[k]) - q);
           const Real z = (at(rows.mean, r * A + k) - at(rows.other, r * A + k)) / std::exp(q);
           sum += (std::expm1(u) - u + z * z) / 2;
         }
@@ -72,7 +74,7 @@ void test_diagonal(Index num, Index A) {
       CHECK(of_kl.within(tolerance));
     }
   }
-  gaussian::entropy(num, A, rows.log_rows.data(), out.data());
+  gaussian::entropy<T>(of(rows.log_rows), {out.data(), num});
   testing::Worst of_entropy;
   for (Index r = 0; r < num; ++r) {
     Real sum = 0;
@@ -87,7 +89,8 @@ void test_diagonal(Index num, Index A) {
 // With a diagonal L the full form is the diagonal one.
 template <class T>
 void test_full(Index num, Index A) {
-  const Rows<T> rows(num, A);
+  const Data<T> rows(num, A);
+  const auto of = [=](const std::vector<T>& x) { return Rows<const T>{x.data(), num, A}; };
   std::vector<T> L(static_cast<std::size_t>(A * A)), M(L.size());
   for (Index i = 0; i < A; ++i) {
     L[static_cast<std::size_t>(i * A + i)] = std::exp(rows.log_one[static_cast<std::size_t>(i)]);
@@ -99,11 +102,12 @@ void test_full(Index num, Index A) {
   std::vector<T> full(n), diagonal(n), d_mean(rows.a.size()),
       d_tril(rows.a.size() * static_cast<std::size_t>(A));
   std::vector<T> d_same(rows.a.size()), d_log_std(rows.a.size());
-  gaussian::log_prob_tril(num, A, rows.a.data(), rows.mean.data(), L.data(), full.data());
-  gaussian::log_prob(num, A, rows.a.data(), rows.mean.data(), rows.log_std(true), diagonal.data());
-  gaussian::score_tril(num, A, rows.a.data(), rows.mean.data(), L.data(), d_mean.data(), d_tril.data());
-  gaussian::score(num, A, rows.a.data(), rows.mean.data(), rows.log_std(true), d_same.data(),
-                  d_log_std.data());
+  gaussian::log_prob_tril<T, T>(of(rows.a), of(rows.mean), {L.data(), A, A}, {full.data(), num});
+  gaussian::log_prob<T>(of(rows.a), of(rows.mean), rows.log_std(true), {diagonal.data(), num});
+  gaussian::score_tril<T, T>(of(rows.a), of(rows.mean), {L.data(), A, A}, {d_mean.data(), num, A},
+                             {d_tril.data(), num, A * A});
+  gaussian::score<T>(of(rows.a), of(rows.mean), rows.log_std(true), {d_same.data(), num, A},
+                     {d_log_std.data(), num, A});
   const testing::Case here("rows =", num, "A =", A);
   const double tolerance = std::is_same_v<T, float> ? 1e-4 : 1e-12;
   testing::Worst of_log_prob, of_score, of_kl;
@@ -111,9 +115,10 @@ void test_full(Index num, Index A) {
   for (std::size_t i = 0; i < d_mean.size(); ++i) of_score.add(d_mean[i], d_same[i]);
   CHECK(of_log_prob.within(tolerance));
   CHECK(of_score.within(tolerance));
-  gaussian::kl_tril(num, A, rows.mean.data(), L.data(), rows.other.data(), M.data(), full.data());
-  gaussian::kl(num, A, rows.mean.data(), rows.log_std(true), rows.other.data(), {zeros.data(), true},
-               diagonal.data());
+  gaussian::kl_tril<T, T>(of(rows.mean), {L.data(), A, A}, of(rows.other), {M.data(), A, A},
+                          {full.data(), num});
+  gaussian::kl<T>(of(rows.mean), rows.log_std(true), of(rows.other), {{zeros.data(), 1, A}, true},
+                  {diagonal.data(), num});
   for (std::size_t r = 0; r < n; ++r) of_kl.add(full[r], diagonal[r]);
   CHECK(of_kl.within(tolerance));
 }
@@ -122,7 +127,8 @@ void test_full(Index num, Index A) {
 template <class T, class S>
 void test_triangle(Index num, Index A, bool with_zeros, double tolerance) {
   const testing::Case here("rows =", num, "A =", A, "with zeros", with_zeros);
-  const Rows<T> rows(num, A);
+  const Data<T> rows(num, A);
+  const auto of = [=](const std::vector<T>& x) { return Rows<const T>{x.data(), num, A}; };
   const auto drawn = testing::normal<S>(2 * A * A, 6);
   std::vector<S> L(static_cast<std::size_t>(A * A)), M(L.size());
   const auto cell = [=](Index i, Index j) { return static_cast<std::size_t>(i * A + j); };
@@ -143,9 +149,11 @@ void test_triangle(Index num, Index A, bool with_zeros, double tolerance) {
   };
   const auto n = static_cast<std::size_t>(num);
   std::vector<T> log_prob(n), kl(n), d_mean(rows.a.size()), d_tril(n * L.size());
-  gaussian::log_prob_tril(num, A, rows.a.data(), rows.mean.data(), L.data(), log_prob.data());
-  gaussian::score_tril(num, A, rows.a.data(), rows.mean.data(), L.data(), d_mean.data(), d_tril.data());
-  gaussian::kl_tril(num, A, rows.mean.data(), M.data(), rows.other.data(), L.data(), kl.data());
+  gaussian::log_prob_tril<T, S>(of(rows.a), of(rows.mean), {L.data(), A, A}, {log_prob.data(), num});
+  gaussian::score_tril<T, S>(of(rows.a), of(rows.mean), {L.data(), A, A}, {d_mean.data(), num, A},
+                             {d_tril.data(), num, A * A});
+  gaussian::kl_tril<T, S>(of(rows.mean), {M.data(), A, A}, of(rows.other), {L.data(), A, A},
+                          {kl.data(), num});
   Real log_det = 0, trace = 0, log_det_p = 0;
   for (Index j = 0; j < A; ++j) {
     log_det += std::log(static_cast<Real>(L[cell(j, j)]));

@@ -21,16 +21,18 @@ void test_products(Index B, double tolerance) {
              cotangent = testing::normal<T>(B * 3, 3), direction = testing::normal<T>(P, 4);
   std::vector<T> out(cotangent.size()), tangent(cotangent.size()), gradient(theta.size()),
       rows(static_cast<std::size_t>(B * P));
-  net.forward(theta.data(), B, x.data(), out.data());
-  net.vjp(theta.data(), B, x.data(), cotangent.data(), gradient.data());
-  net.jvp(theta.data(), B, x.data(), direction.data(), tangent.data());
-  net.per_sample_vjp(theta.data(), B, x.data(), cotangent.data(), rows.data());
+  const Vec<const T> at{theta.data(), P}, along{direction.data(), P};
+  const Rows<const T> X{x.data(), B, 5}, C{cotangent.data(), B, 3};
+  net.forward(at, X, {out.data(), B, 3});
+  net.vjp(at, X, C, {gradient.data(), P});
+  net.jvp(at, X, along, {tangent.data(), B, 3});
+  net.per_sample_vjp(at, X, C, {rows.data(), B, P});
 
   // f(θ, x) of every row on its own
   std::vector<T> single(3);
   testing::Worst of_rows;
   for (Index r = 0; r < B; ++r) {
-    net.forward(theta.data(), 1, x.data() + r * 5, single.data());
+    net.forward(at, {x.data() + r * 5, 1, 5}, {single.data(), 1, 3});
     for (Index j = 0; j < 3; ++j) of_rows.add(single[j], out[r * 3 + j]);
   }
   CHECK(of_rows.within(tolerance));
@@ -53,7 +55,8 @@ void test_several_callers() {
   std::vector<std::vector<float>> results(4, std::vector<float>(static_cast<std::size_t>(B * 3)));
   std::vector<std::thread> callers;
   for (auto& mine : results) {
-    callers.emplace_back([&] { net.forward(theta.data(), B, x.data(), mine.data()); });
+    callers.emplace_back(
+        [&] { net.forward({theta.data(), net.num_params()}, {x.data(), B, 5}, {mine.data(), B, 3}); });
   }
   for (auto& caller : callers) caller.join();
   for (const auto& other : results) CHECK(other == results[0]);

@@ -17,6 +17,7 @@
 #include "pgcore/scan.hpp"
 #include "pgcore/surrogate_ascent.hpp"
 #include "pgcore/value_fit.hpp"
+#include "pgcore/views.hpp"
 
 namespace {
 bool counting = false;
@@ -163,12 +164,15 @@ TEST("a network's passes do not allocate") {
     const auto theta = testing::normal<float>(net.num_params(), 1), x = testing::normal<float>(rows * 17, 2),
                cotangent = testing::normal<float>(rows * 6, 3);
     std::vector<float> out(cotangent.size()), gradient(theta.size()), each(10 * theta.size());
+    const Index P = net.num_params();
+    const Vec<const float> at{theta.data(), P};
+    const Rows<const float> X{x.data(), rows, 17};
     CHECK(allocations_of([&] {
-            net.forward(theta.data(), rows, x.data(), out.data());
-            net.forward(theta.data(), 1, x.data(), out.data());
-            net.vjp(theta.data(), rows, x.data(), cotangent.data(), gradient.data());
-            net.jvp(theta.data(), rows, x.data(), theta.data(), out.data());
-            net.per_sample_vjp(theta.data(), 10, x.data(), cotangent.data(), each.data());
+            net.forward(at, X, {out.data(), rows, 6});
+            net.forward(at, {x.data(), 1, 17}, {out.data(), 1, 6});
+            net.vjp(at, X, {cotangent.data(), rows, 6}, {gradient.data(), P});
+            net.jvp(at, X, at, {out.data(), rows, 6});
+            net.per_sample_vjp(at, {x.data(), 10, 17}, {cotangent.data(), 10, 6}, {each.data(), 10, P});
           }) == 0);
   }
 }
@@ -178,39 +182,45 @@ TEST("kernels do not allocate") {
   const auto x = testing::normal<float>(rows * A, 1), y = testing::normal<float>(rows * A, 2);
   std::vector<float> out(x.size()), other(x.size()), L(static_cast<std::size_t>(A * A)), wide(x.size() * A);
   for (Index i = 0; i < A; ++i) L[static_cast<std::size_t>(i * A + i)] = 1;
-  const gaussian::LogStd<float> shared{x.data(), true}, of_rows{x.data(), false};
+  const Rows<const float> X{x.data(), rows, A}, Y{y.data(), rows, A}, factor{L.data(), A, A};
+  const Rows<float> to{out.data(), rows, A}, to_other{other.data(), rows, A};
+  const Vec<float> each{out.data(), rows};
+  const gaussian::LogStd<float> shared{{x.data(), 1, A}, true}, of_rows{X, false};
   const std::vector<std::int64_t> choices(rows, 1);
   CHECK(allocations_of([&] {
           for (const auto& log_std : {shared, of_rows}) {
-            gaussian::log_prob(rows, A, x.data(), y.data(), log_std, out.data());
-            gaussian::score(rows, A, x.data(), y.data(), log_std, out.data(), other.data());
-            gaussian::kl(rows, A, x.data(), log_std, y.data(), log_std, out.data());
+            gaussian::log_prob(X, Y, log_std, each);
+            gaussian::score(X, Y, log_std, to, to_other);
+            gaussian::kl(X, log_std, Y, log_std, each);
           }
-          gaussian::entropy(rows, A, x.data(), out.data());
-          gaussian::log_prob_tril(rows, A, x.data(), y.data(), L.data(), out.data());
-          gaussian::score_tril(rows, A, x.data(), y.data(), L.data(), out.data(), wide.data());
-          gaussian::kl_tril(rows, A, x.data(), L.data(), y.data(), L.data(), out.data());
+          gaussian::entropy(X, each);
+          gaussian::log_prob_tril(X, Y, factor, each);
+          gaussian::score_tril(X, Y, factor, to, Rows<float>{wide.data(), rows, A * A});
+          gaussian::kl_tril(X, factor, Y, factor, each);
         }) == 0);
+  const Vec<const std::int64_t> actions{choices.data(), rows};
   CHECK(allocations_of([&] {
-          categorical::log_prob(rows, A, choices.data(), x.data(), out.data());
-          categorical::score(rows, A, choices.data(), x.data(), out.data());
-          categorical::kl(rows, A, x.data(), y.data(), out.data());
-          categorical::entropy(rows, A, x.data(), out.data());
+          categorical::log_prob(actions, X, each);
+          categorical::score(actions, X, to);
+          categorical::kl(X, Y, each);
+          categorical::entropy(X, each);
         }) == 0);
   const scan::Segments<float> none{nullptr, nullptr, nullptr};
   CHECK(allocations_of([&] {
           for (const Index columns : {Index{1}, A}) {
-            scan::reward_to_go<float>(rows, columns, x.data(), none, 0.99, out.data());
-            scan::gae<float>(rows, columns, x.data(), y.data(), none, 0.99, 0.95, out.data(), other.data());
-            scan::vtrace<float>(rows, columns, x.data(), y.data(), x.data(), none, 0.99, 1.0, 1.0, out.data(),
-                                other.data());
-            ratios::weighted_reward_to_go<float>(rows, columns, x.data(), y.data(), none, 0.99, out.data());
-            ratios::cumulative_log_ratios<float>(rows, columns, x.data(), nullptr,
-                                                 ratios::Direction::trajectory, out.data());
-            ratios::effective_sample_size<float>(rows, columns, x.data(), out.data());
+            const Rows<const float> r{x.data(), rows, columns}, values{y.data(), rows, columns};
+            const Rows<float> first{out.data(), rows, columns}, second{other.data(), rows, columns};
+            scan::reward_to_go(r, none, 0.99, first);
+            scan::gae(r, values, none, 0.99, 0.95, first, second);
+            scan::vtrace(r, values, r, none, 0.99, 1.0, 1.0, first, second);
+            ratios::weighted_reward_to_go(r, values, none, 0.99, first);
+            ratios::cumulative_log_ratios(r, nullptr, ratios::Direction::trajectory, first);
+            ratios::effective_sample_size(r, Vec<float>{out.data(), columns});
           }
         }) == 0);
   std::vector<float> theta = x, m(x.size()), v(x.size());
-  CHECK(allocations_of(
-            [&] { adam_step(rows * A, theta.data(), y.data(), m.data(), v.data(), 1, AdamOptions{}); }) == 0);
+  const Index n = rows * A;
+  CHECK(allocations_of([&] {
+          adam_step<float>({theta.data(), n}, {y.data(), n}, {m.data(), n}, {v.data(), n}, 1, AdamOptions{});
+        }) == 0);
 }

@@ -14,7 +14,7 @@ void test_rows(Index count, Index length, double apart) {
     for (Index i = 0; i < length; ++i) rows[j * length + i] = rows[i] + apart * rows[j * length + i];
   }
   const auto before = rows;
-  orthonormalize(count, length, rows.data());
+  orthonormalize({rows.data(), count, length});
   double worst = 0;
   for (Index j = 0; j < count; ++j) {
     CHECK(dot(rows.data() + j * length, before.data() + j * length, length) > 0);
@@ -41,6 +41,6 @@ TEST("rows that are nearly dependent become orthonormal") {
 }
 TEST("no rows stay no rows") {
   double none = 0;
-  orthonormalize(0, 0, &none);
+  orthonormalize({&none, 0, 0});
   CHECK(none == 0);
 }

@@ -85,7 +85,7 @@ double ValueFit<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& x,
       const T shrink = static_cast<T>(max_grad_norm / length);
       for (Index i = 0; i < P; ++i) gradient[i] *= shrink;
     }
-    adam_step(P, theta, gradient, m, v, ++step, adam);
+    adam_step<T>({theta, P}, {gradient, P}, {m, P}, {v, P}, ++step, adam);
   }
   return B ? loss / static_cast<double>(B) : 0.0;
 }
