@@ -5,6 +5,7 @@
 
 #include "curvature/fisher_passes.hpp"
 #include "math/matmul.hpp"
+#include "math/matrix.hpp"
 #include "math/memory.hpp"
 
 namespace pgcore {
@@ -130,10 +131,9 @@ void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vect
     for (std::size_t l = 0; l < inputs.size(); ++l) {
       const Index width = p.net.size(static_cast<Index>(l)) + 1;
       with_one.resize(rows * width);
-      for (Index r = 0; r < rows; ++r) {
-        std::copy_n(block.hidden[l] + r * (width - 1), width - 1, with_one.data() + r * width);
-        with_one.data()[r * width + width - 1] = T(1);
-      }
+      MatrixMap<T> h(with_one.data(), rows, width);
+      h.leftCols(width - 1) = ConstMatrixMap<T>(block.hidden[l], rows, width - 1);
+      h.col(width - 1).setOnes();
       add_transposed_product(width, rows, width, with_one.data(), with_one.data(), inputs[l]);
     }
     for (Index k = 0; k < p.num_roots(); ++k) {
@@ -146,10 +146,8 @@ void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vect
   });
   const T mean = T(1) / static_cast<T>(p.B);
   for (std::size_t l = 0; l < inputs.size(); ++l) {
-    const Index in = square(p.net.size(static_cast<Index>(l)) + 1),
-                out = square(p.net.size(static_cast<Index>(l) + 1));
-    for (Index i = 0; i < in; ++i) inputs[l][i] *= mean;
-    for (Index i = 0; i < out; ++i) outputs[l][i] *= mean;
+    VectorMap<T>(inputs[l], square(p.net.size(static_cast<Index>(l)) + 1)) *= mean;
+    VectorMap<T>(outputs[l], square(p.net.size(static_cast<Index>(l) + 1))) *= mean;
   }
 }
 
