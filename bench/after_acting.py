@@ -1,11 +1,12 @@
-"""What acting takes, and how much longer the environment's step after it takes.
+"""Time of one policy call, and how much slower the environment's next step is because of it.
 
     python bench/after_acting.py HalfCheetah-v5 --num-envs 1
     python bench/after_acting.py CartPole-v1 --num-envs 8
 
-Steps after `policy.act`, after as long a wait and after nothing take turns, four of each at a time; the first
-of the four is not counted. Actions are drawn beforehand, so that all of them move the bodies alike. What a
-policy leaves behind (a lower clock after wide vectors, colder caches) shows as the difference.
+It times steps after `policy.act`, after a wait of the same length and after nothing, four of each in turn;
+the first of the four is not counted. Actions are drawn beforehand, so that they are the same in all three
+cases. The difference is the effect of the policy call on the step (a lower clock after wide vectors, colder
+caches).
 """
 
 from __future__ import annotations

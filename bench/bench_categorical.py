@@ -1,4 +1,9 @@
-"""Choices given by logits: log-probability, score, divergence and entropy of many rows."""
+"""Categorical distributions: log-probability, score, KL divergence and entropy, against the NumPy reference.
+
+    python bench/bench_categorical.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 

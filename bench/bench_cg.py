@@ -1,4 +1,9 @@
-"""Conjugate gradient on dense systems, a given number of iterations: against reading the matrix as often."""
+"""Conjugate gradient on dense systems, against the NumPy reference and the time to read the matrix as often.
+
+    python bench/bench_cg.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 

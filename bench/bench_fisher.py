@@ -1,7 +1,9 @@
-"""Fisher-vector products and ten of them in conjugate gradient.
+"""Fisher-vector products, and ten iterations of conjugate gradient with them, against PyTorch.
 
-PyTorch's contestant is the usual one of TRPO: the gradient of the mean KL once, its graph kept, and a second
-backward pass for every product.
+    python bench/bench_fisher.py
+
+PyTorch multiplies as TRPO's usual implementations do: it computes the gradient of the mean KL once, keeps the
+graph, and runs a second backward pass for every product. The options are those of harness.py.
 """
 
 from __future__ import annotations

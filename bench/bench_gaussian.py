@@ -1,4 +1,9 @@
-"""Normal distributions: log-density, score, divergence and entropy of many rows."""
+"""Normal distributions: log-density, score, KL divergence and entropy, against the NumPy reference.
+
+    python bench/bench_gaussian.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 

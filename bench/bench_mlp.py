@@ -1,4 +1,9 @@
-"""Networks: forward pass and derivatives, against matrix products of the sizes involved."""
+"""Networks: forward pass and derivatives, against PyTorch and NumPy's matrix products of the same sizes.
+
+    python bench/bench_mlp.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 

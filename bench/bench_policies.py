@@ -1,4 +1,9 @@
-"""Policies: scores of a batch, and acting on one observation."""
+"""Policies: scores of a batch, and acting on one observation, against the NumPy reference.
+
+    python bench/bench_policies.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Importance weights along time: sums of log-ratios, weighted returns, effective sample size."""
+"""Importance weights: sums of log-ratios, weighted returns, effective sample size; and the NumPy reference.
+
+    python bench/bench_ratios.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 

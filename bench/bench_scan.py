@@ -1,4 +1,9 @@
-"""Recursions along time: `reward_to_go`, `gae`, `vtrace`."""
+"""Recursions along time, `reward_to_go`, `gae` and `vtrace`, against the NumPy reference and other libraries.
+
+    python bench/bench_scan.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 

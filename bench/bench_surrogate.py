@@ -1,4 +1,9 @@
-"""PPO's minibatch of 64, actor and critic, against the same step in PyTorch."""
+"""One PPO step on a minibatch of 64, actor and critic, against the same step in PyTorch.
+
+    python bench/bench_surrogate.py
+
+The options are those of harness.py.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,7 @@ OPTIONS: dict[str, Any] = {"clip_range": 0.2, "max_grad_norm": 0.5, "normalize_a
 def torch_minibatch(
     obs: np.ndarray, actions: np.ndarray, advantages: np.ndarray, old: np.ndarray
 ) -> harness.Run | None:
-    """One step of actor and critic as Stable-Baselines3 takes it, less its bookkeeping."""
+    """One step of actor and critic as Stable-Baselines3 takes it, without its logging."""
     torch = harness.optional("torch")
     if torch is None:
         return None

@@ -1,10 +1,10 @@
-"""From nothing to a good policy: ``pgcore train`` in new processes, process start included.
+"""Seconds from the start of the process to a good policy: ``pgcore train`` in new processes.
 
     python bench/cold_start.py                      # PPO on CartPole-v1, seeds 0 to 9
     python bench/cold_start.py --algorithm trpo --threshold 475
 
-The clock stops when the run directory is written; then the policy plays 100 fresh episodes, off the clock,
-and has to score at least the threshold.
+The clock stops when the run directory is written. Then the policy plays 100 new episodes, which are not
+timed; their mean return must reach the threshold.
 """
 
 from __future__ import annotations

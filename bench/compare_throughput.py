@@ -1,16 +1,15 @@
-"""Environment steps per second of whole training runs, beside other libraries.
+"""Environment steps per second of whole training runs, of pgcore and of other libraries.
 
     python bench/compare_throughput.py ppo-cartpole trpo-cartpole trpo-halfcheetah
     python bench/compare_throughput.py trpo-envpool ppo-pendulum
 
-Both sides get the same environment, number of copies, steps and passes; theirs are their defaults. Runs take
-turns in one process; what is printed is each one's median. Needs the ``peers`` extra for the other side, and
-prints ours alone without it. RLtools is compiled at its first run, which is not counted.
+Both libraries get the same environment, number of copies, steps and passes: the other library's defaults.
+Runs take turns in one process; the median of each is printed. The other libraries are in the extra ``peers``;
+without it only pgcore is timed. RLtools is compiled in its first run, which is not counted.
 
-"Stepping alone" takes random actions, through gymnasium's own vector environment (or EnvPool). Where the
-simulation takes longer the more the body moves, as MuJoCo's does, that is faster than stepping with the
-policy's actions: "in env.step" is the share of our run's time. Ours steps through a vector of its own
-(docs/decisions/0008-no-info.md).
+"Stepping alone" is gymnasium's own vector environment (or EnvPool) with random actions. MuJoCo takes longer
+the more the body moves, so that steps with the policy's actions can be slower: "in env.step" is the share of
+pgcore's run that is spent there. pgcore has a vector environment of its own (docs/decisions/0008-no-info.md).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python bench/footprint.py --wheel dist/pgcore-0.1.0-cp311-cp311-manylinux_2_28_x86_64.whl
 
-Imports are timed in new processes, in turns. Memory is the peak of one iteration above what is resident once
-everything is imported and the model is made, beside the bytes of one batch and of all parameters, less what
-the Fisher matrix keeps of activations; measured in a process of its own (Linux only).
+Imports are timed in new processes, in turns. Memory is the largest increase during one iteration, after all
+imports and the construction of the model, without the activations that the Fisher matrix keeps. Beside it are
+the bytes of one batch and of all parameters. It is measured in a process of its own (Linux only).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import pgcore
 name, obs_dim, act_dim, num_envs, n_steps = sys.argv[1], *map(int, sys.argv[2:])
 
 class Still(gym.vector.VectorEnv):
-    # Spaces of the sizes asked for, and nothing else that takes memory.
+    # Spaces of the given sizes; nothing else takes memory.
     metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
     def __init__(self, num_envs):
         self.num_envs = num_envs

@@ -1,8 +1,8 @@
-"""Times kernels against their references, other libraries and the machine's own limits, in one process.
+"""Time kernels, their NumPy references, other libraries and the machine's limits, in one process.
 
-A benchmark file has a function ``cases(dtype)`` that yields `Case` objects, and calls `main` with it. Answers
-are compared before anything is timed; contestants take turns, so that a noisy neighbour hurts them alike;
-what is printed are medians and ratios. Single thread, unless ``--threads`` says otherwise.
+Imported, not run. A benchmark file has a function ``cases(dtype)`` that yields `Case` objects, and passes it
+to `main`. Results are compared before anything is timed. All versions take turns, so that other load on the
+machine affects them alike. Medians and ratios are printed. One thread, unless ``--threads`` is given.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MIN_SAMPLE = 1e-4  # seconds: shorter calls are repeated within a sample
 
 @dataclass(frozen=True)
 class Limit:
-    """What the machine could do at best: the time of ``run``, times ``scale``."""
+    """A lower bound of the time on this machine: the time of ``run``, times ``scale``."""
 
     name: str
     run: Run
@@ -39,7 +39,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Case:
-    """One row of a table: the same answer from several contestants, each a function without arguments."""
+    """One row of the table: several functions without arguments that return the same result."""
 
     kernel: str
     size: str
@@ -48,7 +48,7 @@ class Case:
     limit: Limit | None = None
     peers: dict[str, Run] = field(default_factory=dict)
     tolerance: float | None = None  # relative to the answer's norm; by its dtype if not given
-    reference_share: float = 1.0  # the reference does the first part only of what is too long for it
+    reference_share: float = 1.0  # below 1: the reference gets only the first part of the data
 
 
 # ---- limits ----
@@ -114,7 +114,7 @@ def medians(runs: Sequence[Run], budget: float) -> list[float]:
 
 
 def check(case: Case) -> None:
-    """Raise `AssertionError` unless all contestants give the same answer."""
+    """Raise `AssertionError` unless all functions return the same result."""
     ours = _arrays(case.ours())
     others = {"reference": case.reference, **case.peers} if case.reference else dict(case.peers)
     for name, run in others.items():
@@ -200,10 +200,15 @@ def describe(threads: int, dtype: str) -> str:
 def main(cases: Callable[[np.dtype[Any]], Iterable[Case]], description: str | None) -> None:
     """Run a benchmark file from the command line."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--threads", type=int, default=1, help="of pgcore, NumPy and all others (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of all libraries (default: 1)")
     parser.add_argument("--dtype", choices=sorted(_TOLERANCE), default="float32")
-    parser.add_argument("--seconds", type=float, default=0.5, help="for each contestant of each row")
-    parser.add_argument("--only", default="", help="rows whose kernel or size contains this")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.5,
+        help="seconds to measure each function of each row (default: 0.5)",
+    )
+    parser.add_argument("--only", default="", help="time only rows whose kernel or size contains this")
     arguments = parser.parse_args()
     pgcore.set_num_threads(arguments.threads)
     torch = optional("torch")

@@ -1,4 +1,4 @@
-"""Does it learn? Trains on several seeds, evaluates the final policies on fresh episodes, reports them all.
+"""How well an algorithm learns: trains with several seeds, evaluates the final policies, reports all scores.
 
     python bench/learning.py reinforce CartPole-v1                 # the shipped preset, seeds 0 to 9
     python bench/learning.py reinforce Pendulum-v1 --seeds 100-104 --set learning_rate=0.003
@@ -7,8 +7,8 @@
 Presets are tuned on other seeds (100 and up) than the ones that are reported (0 to 9). The summary is the
 interquartile mean of the final scores with a 95 % bootstrap interval over seeds (Agarwal et al. 2021), and
 the same of the area under the learning curve: the mean over iterations of the mean return of the last 100
-training episodes. The other side trains with the settings that its own zoo publishes (learning_peers.py),
-for as many steps.
+training episodes. With ``--peer`` the other library trains for the same number of steps, with the
+settings that its own zoo publishes (learning_peers.py).
 """
 
 from __future__ import annotations

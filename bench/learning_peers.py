@@ -1,4 +1,4 @@
-"""The other side of learning.py: Stable-Baselines3's PPO and sb3-contrib's TRPO, as their zoo tuned them.
+"""Training with Stable-Baselines3's PPO and sb3-contrib's TRPO, for learning.py. Imported, not run.
 
 Settings are those that RL Baselines3 Zoo publishes for the environment's previous version (v4), which differs
 from v5 in details of reward and observation.

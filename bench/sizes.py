@@ -1,4 +1,4 @@
-"""Problem sizes that the benchmarks share, so that numbers of different files belong together."""
+"""Problem sizes that all benchmarks share, so that their numbers can be compared. Imported, not run."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 import pytest
 
 import pgcore
-from support.source_rules import Import, circles, imports_of, private_uses
+from support.source_rules import Import, asserts_nothing, circles, imports_of, private_uses
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "pgcore"
@@ -29,7 +29,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 _KERNELS = {"_dispatch", "_arguments", "_rounding", "kernels"}
 _DATA = _KERNELS | {"_kinds", "_stacklevel", "data"}
 _CURVATURE = _DATA | {"curvature"}
-_MODELS = _CURVATURE | {"policies", "optim", "baselines"}
+_MODELS = _CURVATURE | {"policies", "optim", "values", "baselines"}
 _EXPERIENCE = _MODELS | {"rollout", "envs"}
 _FILES = _EXPERIENCE | {"io"}
 _TRAINING = _FILES | {"estimators", "presets", "evaluation", "callbacks", "loggers", "training"}
@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "curvature": _DATA,
     "policies": _CURVATURE,
     "optim": _CURVATURE,
-    "baselines": _DATA,
+    "values": _KERNELS | {"_kinds"},
+    "baselines": _DATA | {"values"},
     "rollout": _MODELS,
     "envs": _MODELS,
     "io": _EXPERIENCE,
@@ -60,9 +61,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loggers": _FILES,
     "training": _TRAINING,
     "algorithms": _TRAINING,
-    "cli": _EVERYTHING | {"plots"},
+    "lab": _EVERYTHING,
+    "runs": _EVERYTHING,
+    "plots": _EVERYTHING | {"lab", "runs"},
+    "cli": _EVERYTHING | {"lab", "runs", "plots"},
     "__main__": {"cli"},
-    "plots": _EVERYTHING,
     "__init__": _EVERYTHING,
 }
 
@@ -71,6 +74,7 @@ BY_NAME = {("training", "algorithms")}
 
 # Upward references of annotations alone, under `if TYPE_CHECKING`.
 ANNOTATIONS_UPWARDS: set[tuple[str, str]] = {
+    ("_dispatch", "_arguments"),
     ("baselines", "policies"),
     ("callbacks", "training"),
     ("curvature", "policies"),
@@ -85,7 +89,7 @@ KNOWN_PRIVATE: set[tuple[str, str]] = {
     ("pgcore.optim.surrogate", "policy._params"),
     ("pgcore.optim.surrogate", "policy._scaling"),
     ("pgcore.optim.surrogate", "self.policy._core"),
-    ("pgcore.training.loop", "model._collector"),
+    ("pgcore.training.loop", "model._has_begun"),
     ("pgcore.training.loop", "model._log"),
     ("pgcore.training.persistence", "model._build"),
     ("pgcore.training.persistence", "model._episode_lengths"),
@@ -117,6 +121,7 @@ NUMERIC_LAYERS = {
     "curvature",
     "optim",
     "policies",
+    "values",
     "baselines",
 }
 OUTSIDE = {"numpy", "threadpoolctl"}
@@ -190,6 +195,7 @@ def test_annotations_refer_upwards_only_where_it_is_listed() -> None:
         for path in MODULES
         for found in upwards(unit_of(path), imports_of_file(path, type_checking=True))
         if (unit_of(path), target_of(found.name)) not in ANNOTATIONS_UPWARDS
+        and target_of(found.name) != "_core"  # the stub of the compiled core, below all
     ]
     assert bad == []
 
@@ -517,3 +523,32 @@ def test_every_kernel_family_has_a_reference_and_tests() -> None:
     assert families <= {
         path.stem.removeprefix("test_") for path in (ROOT / "tests" / "kernels").glob("test_*.py")
     }
+
+
+# ---- the tests themselves ----
+
+
+def test_every_test_asserts_something() -> None:
+    sources = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+    }
+    assert [f"{path}:{line}: {name}" for path, line, name in asserts_nothing(sources)] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "nothing"),
+    [
+        ("f(1)", True),
+        ("assert f(1)", False),
+        ("with pytest.raises(ValueError):\n        f(1)", False),
+        ("assert_close(f(1), 2)", False),
+        ("check(f(1))", False),
+        ("indirect(f(1))", False),
+        ("print(f(1))", True),
+    ],
+)
+def test_the_rule_of_assertions_sees(body: str, nothing: bool) -> None:
+    helpers = "def check(x):\n    assert x\ndef indirect(x):\n    return check(x)\ndef f(x):\n    return x"
+    found = asserts_nothing({"helpers": helpers, "tests": f"def test_f():\n    {body}"})
+    assert found == ([("tests", 1, "test_f")] if nothing else [])

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import pgcore
-from pgcore import Batch, baselines, envs, estimators, kernels, policies, rollout, training
+from pgcore import Batch, baselines, envs, estimators, kernels, policies, rollout, training, values
 from pgcore.algorithms.ppo import AdaptiveCoefficient
 from pgcore.data import Demonstrations, Replay
 from pgcore.optim import SurrogateAscent, SurrogateReport
@@ -113,6 +113,13 @@ def baseline_case(make: Callable[[], baselines.Baseline]) -> Case:
         baseline.fit(BATCH, 3 * BATCH.rewards + 1)
 
     return Case(made, observe, use)
+
+
+def value_network() -> values.ValueNetwork:
+    made = values.ValueNetwork((5,), seed=3, n_epochs=2)
+    made.normalizer = normalizer()
+    made.fit(OBS, BATCH.rewards)
+    return made
 
 
 def fisher() -> policies.Fisher:
@@ -269,6 +276,14 @@ CASES: dict[str, Case] = {
     "pgcore.baselines.OptimalScalar": baseline_case(baselines.OptimalScalar),
     "pgcore.baselines.TimeDependent": baseline_case(baselines.TimeDependent),
     "pgcore.baselines.ValueNetwork": baseline_case(lambda: baselines.ValueNetwork((5,), seed=3, n_epochs=2)),
+    "pgcore.baselines.ValueBaseline": baseline_case(
+        lambda: baselines.ValueBaseline(values.ValueNetwork((5,), seed=3, n_epochs=2))
+    ),
+    "pgcore.values.ValueNetwork": Case(
+        value_network,
+        lambda x: [x.config(), x.state(), x.predict(OBS)],
+        lambda x: [x.normalizer.update(OBS**2), x.fit(OBS, 3 * BATCH.rewards)],
+    ),
     "pgcore.rollout.ActionAdapter": Case(
         lambda: rollout.ActionAdapter(gym.spaces.Box(-1, 1, (2,))), lambda x: x.to_env(3 * BATCH.actions)
     ),
@@ -364,6 +379,7 @@ def public_classes() -> Iterator[str]:
         "curvature",
         "policies",
         "optim",
+        "values",
         "baselines",
         "rollout",
         "estimators",

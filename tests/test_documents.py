@@ -11,7 +11,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 # What the table of words in CHANGELOG.md replaced; it names the old words itself.
 RETIRED = re.compile(
-    r"\b(tail_values|tail_obs|num_choices|num_episodes|floors?|hands? over|handed over|PolicyFit|[KES]\d{1,2})\b"
+    r"\b(tail_values|tail_obs|num_choices|num_episodes|floors?|hands? over|handed over|PolicyFit|"
+    r"[KES]\d{1,2})\b"
 )
 
 

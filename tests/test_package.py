@@ -43,7 +43,7 @@ def test_examples(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert doctest.testmod(module).failed == 0
 
 
-@pytest.mark.parametrize("name", ["kernels", "reference", "policies", "baselines"])
+@pytest.mark.parametrize("name", ["kernels", "reference", "policies", "values", "baselines"])
 def test_every_public_name_has_an_example(name: str) -> None:
     """Functions and classes that a user calls show how."""
     package = importlib.import_module(f"pgcore.{name}")

@@ -7,6 +7,21 @@ namespace pgcore::bindings {
 namespace {
 
 template <class T>
+void refuse_overlap(Index n, std::initializer_list<std::pair<const char*, const T*>> arrays) {
+  const auto size = static_cast<std::uintptr_t>(n) * sizeof(T);
+  for (auto a = arrays.begin(); a != arrays.end(); ++a) {
+    for (auto b = a + 1; b != arrays.end(); ++b) {
+      const auto p = reinterpret_cast<std::uintptr_t>(a->second);
+      const auto q = reinterpret_cast<std::uintptr_t>(b->second);
+      if ((p < q ? q - p : p - q) < size) {
+        throw py::value_error(std::string(b->first) + ": expected memory of its own, got that of " +
+                              a->first);
+      }
+    }
+  }
+}
+
+template <class T>
 void bind(py::module_& m) {
   m.def(
       "adam_step",
@@ -16,6 +31,7 @@ void bind(py::module_& m) {
         const Index n = theta.shape(0);
         const T* g = input("gradient", gradient, n);
         T *x = output("theta", theta, n), *m1 = output("m", first, n), *m2 = output("v", second, n);
+        refuse_overlap<T>(n, {{"theta", x}, {"m", m1}, {"v", m2}});
         const release_gil guard;
         adam_step<T>({x, n}, {g, n}, {m1, n}, {m2, n}, step, options);
       },

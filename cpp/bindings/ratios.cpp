@@ -11,10 +11,10 @@ void bind(py::module_& m) {
   m.def(
       "cumulative_log_ratios",
       [](const Array<T>& log_ratios, const Optional<bool>& ends, int direction, Array<T>& out) {
-        check_ndim("log_ratios", log_ratios, 2);
-        const Index rows = log_ratios.shape(0), columns = log_ratios.shape(1);
-        const bool* e = input("ends", ends, rows, columns);
-        T* y = output("out", out, rows, columns);
+        const TimeShape shape = time_shape("log_ratios", log_ratios);
+        const Index rows = shape.rows, columns = shape.columns;
+        const bool* e = shape.input("ends", ends);
+        T* y = shape.output("out", out);
         const release_gil guard;
         ratios::cumulative_log_ratios<T>({log_ratios.data(), rows, columns}, e,
                                          static_cast<ratios::Direction>(direction), {y, rows, columns});
@@ -25,11 +25,11 @@ void bind(py::module_& m) {
       "weighted_reward_to_go",
       [](const Array<T>& rewards, const Array<T>& log_ratios, const Optional<bool>& ends,
          const Optional<T>& bootstrap, double gamma, Array<T>& out) {
-        check_ndim("rewards", rewards, 2);
-        const Index rows = rewards.shape(0), columns = rewards.shape(1);
-        const T* l = input("log_ratios", log_ratios, rows, columns);
-        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
-        T* y = output("out", out, rows, columns);
+        const TimeShape shape = time_shape("rewards", rewards);
+        const Index rows = shape.rows, columns = shape.columns;
+        const T* l = shape.input("log_ratios", log_ratios);
+        const auto segments = segments_of<T>(ends, bootstrap, shape);
+        T* y = shape.output("out", out);
         const release_gil guard;
         ratios::weighted_reward_to_go<T>({rewards.data(), rows, columns}, {l, rows, columns}, segments, gamma,
                                          {y, rows, columns});
@@ -39,8 +39,8 @@ void bind(py::module_& m) {
   m.def(
       "effective_sample_size",
       [](const Array<T>& log_weights, Array<T>& out) {
-        check_ndim("log_weights", log_weights, 2);
-        const Index rows = log_weights.shape(0), columns = log_weights.shape(1);
+        const TimeShape shape = time_shape("log_weights", log_weights);
+        const Index rows = shape.rows, columns = shape.columns;
         T* y = output("out", out, columns);
         const release_gil guard;
         ratios::effective_sample_size<T>({log_weights.data(), rows, columns}, {y, columns});

@@ -16,10 +16,10 @@ void bind(py::module_& m) {
       "reward_to_go",
       [](const Array<T>& rewards, const Optional<bool>& ends, const Optional<T>& bootstrap, double gamma,
          Array<T>& out) {
-        check_ndim("rewards", rewards, 2);
-        const Index rows = rewards.shape(0), columns = rewards.shape(1);
-        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
-        T* y = output("out", out, rows, columns);
+        const TimeShape shape = time_shape("rewards", rewards);
+        const Index rows = shape.rows, columns = shape.columns;
+        const auto segments = segments_of<T>(ends, bootstrap, shape);
+        T* y = shape.output("out", out);
         const release_gil guard;
         scan::reward_to_go<T>({rewards.data(), rows, columns}, segments, gamma, {y, rows, columns});
       },
@@ -30,12 +30,12 @@ void bind(py::module_& m) {
       [](const Array<T>& rewards, const Array<T>& values, const Optional<bool>& ends,
          const Optional<T>& bootstrap, double gamma, double lam, Array<T>& advantages,
          Array<T>& value_targets) {
-        check_ndim("rewards", rewards, 2);
-        const Index rows = rewards.shape(0), columns = rewards.shape(1);
-        const T* v = input("values", values, rows, columns);
-        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
-        T* a = output("advantages", advantages, rows, columns);
-        T* targets = output("value_targets", value_targets, rows, columns);
+        const TimeShape shape = time_shape("rewards", rewards);
+        const Index rows = shape.rows, columns = shape.columns;
+        const T* v = shape.input("values", values);
+        const auto segments = segments_of<T>(ends, bootstrap, shape);
+        T* a = shape.output("advantages", advantages);
+        T* targets = shape.output("value_targets", value_targets);
         const release_gil guard;
         scan::gae<T>({rewards.data(), rows, columns}, {v, rows, columns}, segments, gamma, lam,
                      {a, rows, columns}, {targets, rows, columns});
@@ -48,13 +48,13 @@ void bind(py::module_& m) {
       [](const Array<T>& rewards, const Array<T>& values, const Array<T>& log_ratios,
          const Optional<bool>& ends, const Optional<T>& bootstrap, const VtraceOptions& options,
          Array<T>& advantages, Array<T>& value_targets) {
-        check_ndim("rewards", rewards, 2);
-        const Index rows = rewards.shape(0), columns = rewards.shape(1);
-        const T* v = input("values", values, rows, columns);
-        const T* ratios = input("log_ratios", log_ratios, rows, columns);
-        const auto segments = segments_of<T>(ends, bootstrap, rows, columns);
-        T* targets = output("value_targets", value_targets, rows, columns);
-        T* a = output("advantages", advantages, rows, columns);
+        const TimeShape shape = time_shape("rewards", rewards);
+        const Index rows = shape.rows, columns = shape.columns;
+        const T* v = shape.input("values", values);
+        const T* ratios = shape.input("log_ratios", log_ratios);
+        const auto segments = segments_of<T>(ends, bootstrap, shape);
+        T* targets = shape.output("value_targets", value_targets);
+        T* a = shape.output("advantages", advantages);
         const release_gil guard;
         scan::vtrace<T>({rewards.data(), rows, columns}, {v, rows, columns}, {ratios, rows, columns},
                         segments, options.gamma, options.rho_clip, options.c_clip, {a, rows, columns},

@@ -10,7 +10,7 @@ import math
 import numbers
 import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypeGuard, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -28,6 +28,8 @@ FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 Arrays: TypeAlias = dict[str, AnyArray]
 """Arrays by name, what a component's `state` returns."""
 
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 BOOL = np.dtype(np.bool_)
@@ -41,9 +43,31 @@ _OUTPUT = _C_ALIGNED | 0x0400  # and writeable
 _FLOATS = "float32 or float64 (or integers)"
 
 
+@overload
+def float_arrays(
+    names: tuple[str, ...], values: tuple[ArrayLike, ...], *, last_optional: Literal[False] = False
+) -> tuple[FloatArray, ...]: ...
+@overload
+def float_arrays(
+    names: tuple[str, ...], values: tuple[ArrayLike, ArrayLike | None], *, last_optional: Literal[True]
+) -> tuple[FloatArray, FloatArray | None]: ...
+@overload
+def float_arrays(
+    names: tuple[str, ...],
+    values: tuple[ArrayLike, ArrayLike, ArrayLike | None],
+    *,
+    last_optional: Literal[True],
+) -> tuple[FloatArray, FloatArray, FloatArray | None]: ...
+@overload
+def float_arrays(
+    names: tuple[str, ...],
+    values: tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike | None],
+    *,
+    last_optional: Literal[True],
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray | None]: ...
 def float_arrays(
     names: tuple[str, ...], values: tuple[ArrayLike | None, ...], *, last_optional: bool = False
-) -> Any:
+) -> tuple[FloatArray | None, ...]:
     """Return `values` as C-contiguous arrays of one dtype, float32 or float64.
 
     Where the last is optional it may be `None`, and stays so.
@@ -65,9 +89,9 @@ def float_arrays(
         else:
             last = values[-1]
             if (last is None and last_optional) or _is_ready(last, dtype):
-                return values
+                return values  # type: ignore[return-value]  # each of them is ready
 
-    arrays: list[NDArray[Any] | None] = []
+    arrays: list[AnyArray | None] = []
     narrow = wide = False  # whether float32 and float64 occur; both make float64
     for name, value in zip(names, values, strict=True):
         if value is None and last_optional and name is names[-1]:
@@ -80,16 +104,16 @@ def float_arrays(
                 wide = True
             else:
                 narrow = True
-    common = FLOAT32 if narrow and not wide else FLOAT64
+    common: FloatDType = FLOAT32 if narrow and not wide else FLOAT64
     return tuple(None if array is None else _contiguous(array, common) for array in arrays)
 
 
-def float_array(name: str, value: ArrayLike | None, dtype: np.dtype[Any] | None = None) -> FloatArray:
+def float_array(name: str, value: ArrayLike, dtype: FloatDType | None = None) -> FloatArray:
     """Return `value` as one C-contiguous float array, cast to `dtype` where one is given."""
     if dtype is None:
-        return cast(FloatArray, float_arrays((name,), (value,))[0])
+        return float_arrays((name,), (value,))[0]
     if _is_ready(value, dtype):
-        return cast(FloatArray, value)
+        return value
     array = to_numpy(name, value)
     _float_dtype(name, array)
     return _contiguous(array, dtype)
@@ -110,7 +134,7 @@ def observation_array(name: str, value: ArrayLike) -> FloatArray:
     return _contiguous(array, observation_dtype(array.dtype))
 
 
-def observation_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
+def observation_dtype(*dtypes: AnyDType) -> FloatDType:
     """The dtype of `observation_array` for observations of these dtypes together.
 
     float32 for floats and integers of at most 32 and 16 bits, else float64.
@@ -119,17 +143,15 @@ def observation_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return FLOAT32 if exact else FLOAT64
 
 
-def bool_array(
-    name: str, value: ArrayLike, shape: tuple[int, ...], *, any_byte: bool = False
-) -> NDArray[np.bool_]:
+def bool_array(name: str, value: ArrayLike, shape: tuple[int, ...], *, any_byte: bool = False) -> BoolArray:
     """Return flags of the given shape: booleans, or integers that are 0 or 1.
 
     Memory that another library calls boolean may hold bytes other than 0 and 1, all of them true to NumPy,
     whose sums and counts go wrong with them. They become 1, unless the caller can do with `any_byte`.
     """
-    flags: NDArray[np.bool_]
+    flags: BoolArray
     if _is_ready(value, BOOL):
-        flags = cast("NDArray[np.bool_]", value)
+        flags = value
     else:
         array = to_numpy(name, value)
         if array.dtype.kind in "iu":
@@ -148,10 +170,10 @@ def bool_array(
     return flags
 
 
-def int_array(name: str, value: ArrayLike) -> NDArray[np.int64]:
+def int_array(name: str, value: ArrayLike) -> IntArray:
     """Return `value` as C-contiguous 64-bit integers."""
     if _is_ready(value, INT64):
-        return cast("NDArray[np.int64]", value)
+        return value
     array = to_numpy(name, value)
     if array.dtype.kind not in "biu" and not _is_empty_sequence(value):
         raise TypeError(f"{name}: expected integers, got {array.dtype}")
@@ -160,7 +182,7 @@ def int_array(name: str, value: ArrayLike) -> NDArray[np.int64]:
     return _contiguous(array, INT64)
 
 
-def _is_ready(value: object, dtype: np.dtype[Any]) -> bool:
+def _is_ready(value: object, dtype: np.dtype[_Scalar]) -> TypeGuard[NDArray[_Scalar]]:
     """Whether it is an array that the core can read as it is."""
     return type(value) is np.ndarray and value.dtype is dtype and value.flags.num & _C_ALIGNED == _C_ALIGNED
 
@@ -170,7 +192,7 @@ def _is_empty_sequence(value: ArrayLike) -> bool:
     return isinstance(value, Sequence) and np.size(value) == 0
 
 
-def to_numpy(name: str, value: ArrayLike | None) -> NDArray[Any]:
+def to_numpy(name: str, value: ArrayLike | None) -> AnyArray:
     """Return any array-like as an array of its own dtype, without a copy where there is memory to share."""
     if type(value) is np.ndarray:
         return value
@@ -179,7 +201,7 @@ def to_numpy(name: str, value: ArrayLike | None) -> NDArray[Any]:
         raise TypeError(f"{name}: expected an array without a mask, got {got}")
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            return np.from_dlpack(cast(Any, value))
+            return np.from_dlpack(value)  # type: ignore[arg-type]  # it has what is needed
         array = np.asanyarray(value)  # what `__array__` gives may have a mask too
         if _has_mask(array):
             raise TypeError("its array has a mask")
@@ -199,7 +221,7 @@ def _has_mask(value: object, depth: int = 64) -> bool:
     return isinstance(value, np.ma.MaskedArray)
 
 
-def _float_dtype(name: str, array: NDArray[Any]) -> np.dtype[Any]:
+def _float_dtype(name: str, array: AnyArray) -> FloatDType:
     """The dtype to compute in for values of the given array."""
     dtype = array.dtype
     if dtype.kind in "biu":
@@ -209,49 +231,25 @@ def _float_dtype(name: str, array: NDArray[Any]) -> np.dtype[Any]:
     raise TypeError(f"{name}: expected {_FLOATS}, got {dtype}")
 
 
-def _contiguous(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _contiguous(array: AnyArray, dtype: np.dtype[_Scalar]) -> NDArray[_Scalar]:
     # np.require would do, but makes 0-d arrays 1-d.
     if array.dtype == dtype and array.flags.num & _C_ALIGNED == _C_ALIGNED:
         return array
     return np.array(array, dtype=dtype, order="C")
 
 
-def check_shape(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+def check_shape(name: str, array: AnyArray, shape: tuple[int, ...]) -> None:
     """Raise `ValueError` unless the array has exactly this shape."""
     if array.shape != shape:
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
 
 
-def columns(name: str, *arrays: NDArray[Any]) -> Any:
-    """View arrays of one shape ``(T,)`` as ``(T, 1)``; those of shape ``(T, N)`` stay.
-
-    The first array is an argument called `name`: any other number of dimensions raises `ValueError`.
-    """
-    ndim = arrays[0].ndim
-    if ndim == 2:
-        return arrays
-    if ndim == 1:
-        return [array[:, None] for array in arrays]
-    raise ValueError(f"{name}: expected shape (T,) or (T, N), got {arrays[0].shape}")
+def end_flags(ends: ArrayLike | None, shape: tuple[int, ...]) -> BoolArray | None:
+    """Return ``ends`` as the core takes them, for which any byte but 0 is true."""
+    return None if ends is None else bool_array("ends", ends, shape, any_byte=True)
 
 
-def segment_arrays(
-    ends: ArrayLike | None, bootstrap_values: FloatArray | None, shape: tuple[int, ...]
-) -> tuple[NDArray[np.bool_] | None, FloatArray | None]:
-    """Return ``ends`` as (T, N), and ``bootstrap_values`` as (T, N), or (1, N) of the last row alone."""
-    flags = None if ends is None else bool_array("ends", ends, shape, any_byte=True)
-    if flags is not None and len(shape) == 1:
-        flags = flags[:, None]
-    if bootstrap_values is None:
-        return flags, None
-    if bootstrap_values.shape == shape:
-        return flags, bootstrap_values[:, None] if len(shape) == 1 else bootstrap_values
-    if bootstrap_values.shape == shape[1:]:
-        return flags, bootstrap_values.reshape(1, -1)
-    raise ValueError(f"bootstrap_values: expected shape {shape} or {shape[1:]}, got {bootstrap_values.shape}")
-
-
-def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[_Scalar]) -> NDArray[_Scalar]:
     """Return an array to write results into: a new one, or `out` if it fits.
 
     Raises
@@ -276,7 +274,7 @@ def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any])
     raise ValueError(f"{name}: expected a writeable, contiguous, aligned array, got one that is not {lacks}")
 
 
-def overlaps(out: NDArray[Any], *inputs: NDArray[Any] | None) -> bool:
+def overlaps(out: AnyArray, *inputs: AnyArray | None) -> bool:
     """Whether writing to `out` could change an input before it has been read."""
     return any(array is not None and np.may_share_memory(out, array) for array in inputs)
 
@@ -315,7 +313,7 @@ def _as_python_float(name: str, value: object) -> float:
 def integer(name: str, value: object, *, minimum: int) -> int:
     """Return an integer of 64 bits and at least `minimum` as a Python int."""
     try:
-        number = operator.index(cast(Any, value))
+        number = operator.index(cast(SupportsIndex, value))
     except TypeError:
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__}") from None
     if number < minimum:
@@ -332,7 +330,7 @@ def integers(name: str, values: Iterable[object], *, minimum: int) -> tuple[int,
     return tuple(integer(name, value, minimum=minimum) for value in values)
 
 
-def float_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
+def float_dtype(name: str, dtype: DTypeLike) -> FloatDType:
     """Return float32 or float64 for anything that names one of them."""
     try:
         result = np.dtype(dtype)
@@ -344,9 +342,9 @@ def float_dtype(name: str, dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def state_entries(
-    state: Mapping[str, Any],
+    state: Mapping[str, ArrayLike],
     shapes: Mapping[str, tuple[int, ...]],
-    dtype: np.dtype[Any] = FLOAT64,
+    dtype: FloatDType = FLOAT64,
     *,
     not_negative: Collection[str] = (),
 ) -> dict[str, FloatArray]:
@@ -373,7 +371,7 @@ def state_entries(
     return entries
 
 
-def state_count(state: Mapping[str, Any], name: str) -> int:
+def state_count(state: Mapping[str, ArrayLike], name: str) -> int:
     """Return a saved state's count, an integer of at least 0."""
     if name not in state:
         raise ValueError(f"state: expected entries {[name]}, got {sorted(state)}")

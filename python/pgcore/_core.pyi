@@ -326,7 +326,7 @@ class Core(Protocol):
     def get_num_threads(self) -> int: ...
     def set_num_threads(self, num_threads: int) -> None: ...
 
-    # Scans; arrays are (T, N), bootstrap values (T, N) or (1, N)
+    # Scans; arrays are (T,) or (T, N), bootstrap values have that shape or that of one row
     def reward_to_go(
         self,
         rewards: FloatArray,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pgcore._arguments import FLOAT64, FloatArray
+from pgcore._arguments import FLOAT64, Float64Array, FloatArray, FloatDType
 
 __all__ = ["Spread", "rounding", "spread_of"]
 
@@ -15,14 +14,14 @@ __all__ = ["Spread", "rounding", "spread_of"]
 class Spread(NamedTuple):
     """Numbers around their mean, in double precision."""
 
-    centred: NDArray[np.float64]
+    centred: Float64Array
     """x − mean, shape (B,)."""
     mean: float
     deviation: float
     """The standard deviation (of all B), exactly 0 where rounding alone may have made it."""
 
 
-def rounding(dtype: np.dtype[Any]) -> float:
+def rounding(dtype: FloatDType) -> float:
     """Return how far apart rounding may set numbers of a dtype that should be equal, relative to their size.
 
     What is float32 was rounded once, at the end; float64 results come out of sums over many steps.

@@ -70,6 +70,7 @@ def looped_time_dependent(batch: Batch, returns: np.ndarray, leave_one_out: bool
     return values
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("leave_one_out", [True, False])
 @pytest.mark.parametrize(
     ("kind", "loop"), [(AverageReturn, looped_average), (TimeDependent, looped_time_dependent)]

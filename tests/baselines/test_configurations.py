@@ -86,10 +86,11 @@ def test_values_and_bootstrap_values_take_the_dtype_that_is_asked_for(
 def test_returns_and_targets_are_not_modified(baseline: Baseline) -> None:
     batch = batch_of([4, 6])
     returns = np.random.default_rng(0).normal(size=10)
-    returns.flags.writeable = False
+    before = returns.copy()
     fresh = from_config(baseline.config())
     fresh.fit(batch, returns)
     fresh.values(batch, returns)
+    assert_same_bits(returns, before)
 
 
 @pytest.mark.parametrize("baseline", [*EVERY, OptimalScalar(), OptimalPerComponent()], ids=repr)
@@ -161,6 +162,6 @@ def test_unknown_kinds(config: dict[str, str]) -> None:
         from_config(config)
     assert str(caught.value) == (
         "kind: expected one of Constant, AverageReturn, TimeDependent, LinearFeatures, ValueNetwork, "
-        "OptimalScalar, OptimalPerComponent, "
+        "OptimalScalar, OptimalPerComponent, ValueBaseline, "
         f"got {config.get('kind')!r}"
     )

@@ -231,7 +231,7 @@ def test_the_scale_is_that_of_the_first_batch_with_a_spread(
         resumed = network(dtype=dtype)
         resumed.load_state(one.state())
         one = resumed
-        other._num_fits = k + 1  # the order of minibatches is seeded by it
+        other.function._num_fits = k + 1  # the order of minibatches is seeded by it
     assert one.fit(batch, targets) == other.fit(batch, targets)
     assert_same_bits(one.values(batch, targets), other.values(batch, targets))
     assert_same_bits(one.state()["moments"], other.state()["moments"])

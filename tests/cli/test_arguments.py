@@ -77,7 +77,7 @@ def test_integers_as_people_write_them(tmp_path):
             "--target: expected 2 values after it",
         ),
         ([*PPO, "--gamma"], "--gamma: expected a value after it"),
-        (["train", "ppo"], "missing: --env-id ID Environment that gymnasium knows"),
+        (["train", "ppo"], "missing: --env-id ID Gymnasium id of the environment"),
         (["plot"], "missing: -o FILE, --out FILE Picture to write"),
         (["plot", "-o", "a.png"], "DIR: expected at least one run directory, got none"),
         ([*PPO, "--out="], "--out: expected a path or none, got ''"),

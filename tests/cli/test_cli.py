@@ -61,11 +61,11 @@ def test_presets_are_the_defaults_that_help_shows():
     assert helped.returncode == 0
     assert helped.stderr == ""
     text = " ".join(helped.stdout.replace("│", " ").split())
-    assert f"--num-envs INT Copies of the environment. (default: {preset.num_envs})" in text
+    assert f"--num-envs INT Number of copies of the environment. (default: {preset.num_envs})" in text
     assert f"Step size. (default: {preset.hyperparameters['learning_rate']})" in text
     assert max(map(len, helped.stdout.splitlines())) <= 80
     without = command("train", "reinforce", "--help", env={"COLUMNS": "80"})
-    assert "Environment that gymnasium knows" in without.stdout
+    assert "Gymnasium id of the environment" in without.stdout
     assert f"(default: {pgcore.REINFORCE('CartPole-v1').config.learning_rate})" in without.stdout
 
 
@@ -215,7 +215,7 @@ def test_training_that_breaks_down_keeps_the_last_good_model(tmp_path, capsys, m
     monkeypatch.setattr(REINFORCE, "update", break_down)
     assert main([*TRAIN, *QUICK, "--out", str(tmp_path / "run")]) == 1
     err = capsys.readouterr().err
-    assert err.startswith("pgcore: training broke down after ")
+    assert err.startswith("pgcore: training failed after ")
     assert err.count("\n") == 1
     assert pgcore.load(tmp_path / "run").num_iterations == 3
 

@@ -53,7 +53,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "file").write_text("")
     message = failure(capsys, *TRAIN, *QUICK, "--out", str(tmp_path / "file" / "run"))
     assert message.startswith(
-        f"--out: expected a directory that can be made, got {tmp_path / 'file' / 'run'}"
+        f"--out: expected a directory that can be created, got {tmp_path / 'file' / 'run'}"
     )
 
 
@@ -78,7 +78,7 @@ def test_resuming_from_damaged_files(tmp_path: Path, capsys: pytest.CaptureFixtu
         (b"\xff\xfe\n", f"a CSV file, got {progress} ("),
     ):
         progress.write_bytes(content)
-        assert failure(capsys, *resume).startswith(f"path: expected {expected}")
+        assert failure(capsys, *resume).startswith(f"--out: expected {expected}")
         assert progress.read_bytes() == content
     progress.write_bytes(good)
     good_config = json.loads(config.read_text())
@@ -93,7 +93,7 @@ def test_a_critic_that_diverges_is_not_kept(tmp_path: Path, capsys: pytest.Captu
     message = failure(
         capsys, *TRAIN, *QUICK, "--learning-rate", "1e30", "--out", str(run), status=1, started=True
     )
-    assert message.startswith("training broke down after 0 steps: critic: expected finite gradients")
+    assert message.startswith("training failed after 0 steps: critic: expected finite gradients")
     assert pgcore.load(run).num_timesteps == 0
 
 
@@ -138,7 +138,7 @@ def test_an_interrupt_while_environments_are_made(tmp_path: Path) -> None:
         assert process.returncode == 128 + signum, err
         assert "steps" not in out
         assert err.startswith(
-            "pgcore: interrupted before the first step; go on with pgcore train npg --resume"
+            "pgcore: interrupted before the first step; resume with: pgcore train npg --resume"
         )
         assert err.count("\n") == 1
 

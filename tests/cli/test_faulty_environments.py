@@ -124,13 +124,13 @@ def test_an_exception_of_the_module_shows_where(tmp_path: Path) -> None:
             "step",
             "shape",
             1,
-            "training broke down after 20 steps: environment 0, step(), obs: expected float32",
+            "training failed after 20 steps: environment 0, step(), obs: expected float32",
         ),
         (
             "step",
             "nan",
             1,
-            "training broke down after 20 steps: obs[0]: expected a finite number, got nan in env",
+            "training failed after 20 steps: obs[0]: expected a finite number, got nan in env",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_what_can_be_told_in_one_line(
             2,
             "environment 0, reset(): expected a running worker process, got one that ended by signal 9",
         ),
-        ("step", 1, "training broke down after 20 steps: environment 0, step(): expected a running worker"),
+        ("step", 1, "training failed after 20 steps: environment 0, step(): expected a running worker"),
     ],
 )
 def test_a_worker_that_is_killed(where: str, status: int, message: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from pgcore import plots
+from pgcore import lab, plots
 from pgcore.cli import main
 from pgcore.plots.style import new_figure
 from support.commands import failure
@@ -35,7 +35,7 @@ def small_figure(study):
 def quick(monkeypatch):
     """Fewer shifts than anybody would look at."""
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(plots, "variance_study", partial(plots.variance_study, shifts=(0.0, 1.0)))
+    monkeypatch.setattr(lab, "variance_study", partial(lab.variance_study, shifts=(0.0, 1.0)))
 
 
 @pytest.mark.parametrize("figure", list(QUICK))
@@ -108,7 +108,7 @@ def test_bad_outputs_are_refused_before_anything_is_computed(capsys, out, messag
         raise AssertionError("computed")
 
     for name in ("variance_study", "lqr_field_study", "importance_study"):
-        monkeypatch.setattr(plots, name, compute)
+        monkeypatch.setattr(lab, name, compute)
     for figure in QUICK:
         assert failure(capsys, "lab", figure, "-o", out).startswith(message)
 
@@ -116,7 +116,7 @@ def test_bad_outputs_are_refused_before_anything_is_computed(capsys, out, messag
 def test_without_matplotlib_it_says_what_to_install(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.setattr(plots, "variance_study", None)
+    monkeypatch.setattr(lab, "variance_study", None)
     message = failure(capsys, "lab", "variance", "-o", str(tmp_path / "a.png"))
     assert message.startswith("matplotlib: expected it to draw with, got none (")
     assert message.endswith("pip install 'pgcore-rl[plots]'")

@@ -138,7 +138,7 @@ def test_a_checkpoint_without_room(tmp_path, monkeypatch, capsys):
     resume = ["train", "reinforce", "--resume", "--out", str(run), "--total-timesteps", "900"]
     capsys.readouterr()
     message = lines(capsys, run / "model.npz", main(resume)).err
-    assert f"steps are lost, the {kept:,} before them are kept; go on with pgcore train" in message
+    assert f"steps are lost, the {kept:,} before them are kept; resume with: pgcore train" in message
     assert (run / "model.npz").read_bytes() == before
     monkeypatch.undo()
     assert main(resume) == 0
@@ -154,12 +154,12 @@ def test_a_configuration_without_room(tmp_path, monkeypatch, capsys):
 
 
 def test_an_evaluation_without_room_is_still_printed(tmp_path, monkeypatch, capsys):
-    from pgcore.cli import run_directory
+    from pgcore.runs import directory
 
     run = tmp_path / "run"
-    replacing = run_directory.replacing
+    replacing = directory.replacing
     monkeypatch.setattr(
-        run_directory, "replacing", lambda path: full() if path.name == "evaluation.json" else replacing(path)
+        directory, "replacing", lambda path: full() if path.name == "evaluation.json" else replacing(path)
     )
     said = lines(capsys, run / "evaluation.json", main([*TRAIN, *QUICK, "--out", str(run)])).out
     assert said.splitlines()[-1].startswith("mean reward ")
@@ -199,7 +199,7 @@ def test_training_into_a_full_device_keeps_the_model(tmp_path):
     assert done.stderr.startswith(
         "pgcore: standard output: expected to be able to write to it, got No space left"
     )
-    assert "are kept; go on with" in done.stderr
+    assert "are kept; resume with: " in done.stderr
     assert done.stderr.count("\n") == 1
     assert pgcore.load(run).num_timesteps == 0
     assert main(["train", "reinforce", "--resume", "--out", str(run)]) == 0

@@ -96,6 +96,7 @@ class Learned(LinearFeatures):
         self._weights = np.linspace(-1, 1, 8)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("form", [*FORMS, "marginal"])
 @pytest.mark.parametrize("clip", [None, 1.4])
 @pytest.mark.parametrize("self_normalize", [True, False])
@@ -262,6 +263,7 @@ def test_times_without_any_weight_add_nothing():
     assert math.isfinite(found.standard_error)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("self_normalize", [True, False])
 @pytest.mark.parametrize("size", [90.0, 800.0, -800.0])
@@ -323,7 +325,7 @@ def test_too_few_episodes_with_weight_are_told(lopsided):
     off_policy_gradient(TARGET, lopsided, form="per_decision", ess_threshold=0.2, on_low_ess="ignore")
 
 
-def test_first_order_weights_are_judged_among_the_living():
+def test_first_order_weights_are_judged_among_the_living(recwarn):
     """One long episode among ten short ones has all the weight there is at late times: no warning."""
     rng = np.random.default_rng(0)
     lengths = [1] * 10 + [5]
@@ -332,6 +334,7 @@ def test_first_order_weights_are_judged_among_the_living():
     ends[np.cumsum(lengths) - 1] = True
     batch = Batch(obs, actions, np.ones(15), ends, log_probs=SMALL.log_prob(obs, actions))
     off_policy_gradient(SMALL, batch, form="action_only", ess_threshold=0.5)
+    assert recwarn.list == []
 
 
 @pytest.mark.parametrize(

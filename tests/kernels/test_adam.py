@@ -29,6 +29,7 @@ def plain_adam(
     return theta
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @pytest.mark.parametrize("n", [0, 1, 7, 64, 1001])
 @pytest.mark.parametrize("options", [{}, {"beta1": 0.0, "beta2": 0.5, "epsilon": 1e-3}])
@@ -104,6 +105,7 @@ def test_without_a_gradient_there_is_no_step(lib: ModuleType, epsilon: float, dt
     assert path[2][0] < 0.0
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 @pytest.mark.parametrize("power", [-0.99, -0.6, 0.6, 0.99])
 def test_steps_do_not_depend_on_the_gradients_size(

@@ -43,6 +43,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 # ---- the definitions ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 def test_log_prob(lib: ModuleType, B: int, K: int, dtype: np.dtype, rng: np.random.Generator) -> None:
@@ -52,6 +53,7 @@ def test_log_prob(lib: ModuleType, B: int, K: int, dtype: np.dtype, rng: np.rand
     assert_close(result, np.log(probabilities(logits))[np.arange(B), actions])
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 def test_score(lib: ModuleType, B: int, K: int, dtype: np.dtype, rng: np.random.Generator) -> None:
@@ -70,6 +72,7 @@ def test_score(lib: ModuleType, B: int, K: int, dtype: np.dtype, rng: np.random.
     assert np.max(np.abs(result.sum(axis=1)), initial=0.0) < 1e2 * np.finfo(dtype).eps
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 def test_kl(lib: ModuleType, B: int, K: int, dtype: np.dtype, rng: np.random.Generator) -> None:
@@ -80,6 +83,7 @@ def test_kl(lib: ModuleType, B: int, K: int, dtype: np.dtype, rng: np.random.Gen
     assert_close(result, np.sum(P * np.log(P / Q), axis=1))
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 def test_entropy(lib: ModuleType, B: int, K: int, dtype: np.dtype, rng: np.random.Generator) -> None:
@@ -188,6 +192,7 @@ def test_rows_without_any_action_are_nan(lib: ModuleType) -> None:
 # ---- how arrays come in ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("form", oracles.AWKWARD)
 @pytest.mark.parametrize(("B", "K"), [(9, 3), (0, 2), (1, 1)])
 def test_awkward_arrays(form: str, B: int, K: int, dtype: np.dtype, rng: np.random.Generator) -> None:

@@ -27,6 +27,7 @@ def certain(distance: float, K: int, dtype: np.dtype) -> np.ndarray:
 # ---- near certainty ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("K", [2, 3, 18, 100])
 @pytest.mark.parametrize("distance", [1.0, 5.0, 20.0, 36.0, 80.0])
 def test_near_certainty(lib: ModuleType, K: int, distance: float, dtype: np.dtype) -> None:
@@ -42,6 +43,7 @@ def test_near_certainty(lib: ModuleType, K: int, distance: float, dtype: np.dtyp
     assert lib.categorical_entropy(z)[0] == pytest.approx(entropy, rel=rtol)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("K", [2, 3, 18, 100])
 @pytest.mark.parametrize("distance", [5.0, 16.0, 30.0])
 @pytest.mark.parametrize("step", [0.25, -0.25, 4.0])
@@ -71,6 +73,7 @@ def test_ties_at_the_top(lib: ModuleType, dtype: np.dtype) -> None:
 # ---- nearly equal distributions ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("K", [2, 5, 18, 300])
 @pytest.mark.parametrize("step", [1e-2, 1e-4, 1e-6])
 @pytest.mark.parametrize("drift", [0.0, 8.0, 1000.0])
@@ -150,6 +153,7 @@ def test_longer_rows_give_the_same_bits_wherever_they_lie(rng: np.random.Generat
     np.testing.assert_array_equal(together, alone)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("K", [33, 48, 64, 200])
 @pytest.mark.parametrize("scale", [30.0, 1e3, 1e4])
 def test_entropies_beside_choices_of_no_probability(

@@ -159,6 +159,7 @@ SIZES = {
 }
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("form", ["matrix", "callable"])
 @pytest.mark.parametrize("preconditioned", [False, True])
 @pytest.mark.parametrize("small_a", [0, 1, 2, 3])
@@ -227,6 +228,7 @@ def objective(a: np.ndarray, b: np.ndarray, x: np.ndarray, damping: float = 0.0)
     return float(0.5 * x @ (a @ x + damping * x) - b @ x)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("matrix", [1e-70, 1e-45, 1e-12, 1.0, 1e12, 1e70])
 @pytest.mark.parametrize("right", [1e-45, 1.0, 1e45])
 @pytest.mark.parametrize("inverse", [None, 1e-50, 1e50])
@@ -244,6 +246,7 @@ def test_sizes_that_multiply_are_not_negative_curvature(
         assert_close(result.x * (matrix / right), np.linalg.solve(a, b), 1e-14)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("case", ["large inverse", "inconsistent", "warm"])
 @pytest.mark.parametrize("seed", range(12))
 def test_nothing_worse_than_zero_comes_back(lib: ModuleType, case: str, seed: int, dtype: np.dtype) -> None:

@@ -276,6 +276,7 @@ def rows_of_a_density(name: str, width: int, dtype: Any) -> tuple[Case, Arrays]:
     return cases[name]
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 8, 9, 16, 33, 300])
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def sample_size(log_weights: np.ndarray) -> float:
     return math.fsum(w) ** 2 / math.fsum(x * x for x in w)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @pytest.mark.parametrize("shape", [(1,), (2,), (17,), (1000,), (1, 1), (5, 3), (100, 7), (33, 40)], ids=str)
 def test_effective_sample_size(
@@ -46,6 +47,7 @@ def test_effective_sample_size_depends_on_differences_only(
         assert lib.effective_sample_size(log_w + dtype.type(offset)) == expected
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize(
     ("log_weights", "expected"),
     [

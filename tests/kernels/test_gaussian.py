@@ -42,6 +42,7 @@ def sigma(tril: np.ndarray) -> np.ndarray:
 # ---- log-density ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 @pytest.mark.parametrize("form", ["log_std", "log_stds"])
@@ -58,6 +59,7 @@ def test_log_prob_of_the_diagonal_form(
     assert_close(result, expected)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 def test_log_prob_of_the_full_form(
@@ -132,6 +134,7 @@ def test_factors_with_negative_diagonals(lib: ModuleType, name: str, rng: np.ran
 # ---- score ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 @pytest.mark.parametrize("form", ["log_std", "log_stds"])
@@ -153,6 +156,7 @@ def test_score_of_the_diagonal_form(
     assert_close(d_log_std, autograd.grad(total, 1)(mu, rows))
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @pytest.mark.parametrize(("B", "A"), [size for size in SIZES if size[1] < 100])
 def test_score_of_the_full_form(
@@ -209,6 +213,7 @@ def test_score_has_mean_zero_and_fisher_variance(lib: ModuleType, rng: np.random
 # ---- divergence ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 @pytest.mark.parametrize("forms", [(0, 0), (0, 1), (1, 0), (1, 1)])
@@ -225,6 +230,7 @@ def test_kl_of_the_diagonal_form(
     assert_close(result, np.sum(expected, axis=1))
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_size
 def test_kl_of_the_full_form(

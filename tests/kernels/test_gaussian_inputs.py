@@ -13,6 +13,7 @@ from support.gaussian_problems import problem
 from support.oracles import assert_same_bits
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("form", oracles.AWKWARD)
 @pytest.mark.parametrize(("B", "A"), [(9, 3), (0, 2), (1, 1)])
 def test_awkward_arrays(form: str, B: int, A: int, dtype: np.dtype, rng: np.random.Generator) -> None:

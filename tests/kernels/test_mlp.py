@@ -57,6 +57,7 @@ def all_results(net: Any, p: dict[str, Any]) -> dict[str, Any]:
 # ---- values and derivatives ----
 
 
+@pytest.mark.covering(2)
 @every_activation
 @every_network
 @every_batch
@@ -87,6 +88,7 @@ def test_against_autograd(
     assert_close(results["jvp"], jacobian @ q["tangent"])
 
 
+@pytest.mark.covering(2)
 @every_activation
 @pytest.mark.parametrize(
     "sizes", [[3, 2], [2, 3, 2], [2, 3, 3, 2], [2, 3, 2, 3, 2], [1, 2, 3, 2, 2, 2]], ids=str
@@ -103,6 +105,7 @@ def test_by_finite_differences(
     assert_close(jacobian @ p["tangent"], net.jvp(p["theta"], p["x"], p["tangent"]), 1e-7)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_activation
 @pytest.mark.parametrize(
@@ -384,3 +387,57 @@ def test_errors(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == message
+
+
+# ---- layers ----
+
+
+@every_network
+def test_layers_are_views_of_all_parameters_in_order(
+    lib: ModuleType, sizes: list[int], dtype: np.dtype
+) -> None:
+    net = lib.MLP(sizes)
+    theta = np.arange(net.num_params).astype(dtype)
+    layers = net.layers(theta)
+    assert [weight.shape for weight, _ in layers] == [(n_out, n_in) for n_in, n_out in pairwise(sizes)]
+    assert [bias.shape for _, bias in layers] == [(n_out,) for n_out in sizes[1:]]
+    for part in (part for layer in layers for part in layer):
+        assert part.dtype == dtype
+        assert np.shares_memory(part, theta)
+    read = np.concatenate([part.ravel() for layer in layers for part in layer])
+    assert read.tolist() == list(range(net.num_params))
+    for weight, bias in layers:
+        weight[...] = -1
+        bias[...] = -2
+    assert sorted(set(theta)) == [-2, -1]
+
+
+@every_network
+def test_layers_by_hand_make_the_network(lib: ModuleType, sizes: list[int], rng: np.random.Generator) -> None:
+    p = problem(rng, sizes, 4)
+    net = lib.MLP(sizes, "tanh", "float64")
+    *hidden, (weight, bias) = net.layers(p["theta"])
+    h = p["x"]
+    for W, b in hidden:
+        h = np.tanh(h @ W.T + b)
+    assert_close(net.forward(p["theta"], p["x"]), h @ weight.T + bias)
+
+
+def test_layers_of_a_strided_vector_are_views(lib: ModuleType) -> None:
+    net, theta = lib.MLP([2, 3, 1]), np.zeros((13, 2))
+    for weight, bias in net.layers(theta[:, 1]):
+        weight[...] = bias[...] = 1
+    assert theta.sum(axis=0).tolist() == [0, 13]
+
+
+@pytest.mark.parametrize("shape", [(0,), (2,), (4,), (1, 3), ()])
+def test_layers_of_another_length(lib: ModuleType, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"theta: expected shape \(3,\), got") as caught:
+        lib.MLP([2, 1]).layers(np.zeros(shape))
+    assert str(caught.value) == f"theta: expected shape (3,), got {shape}"
+
+
+def test_layers_of_no_array() -> None:
+    with pytest.raises(TypeError) as caught:
+        MLP([2, 1]).layers([1.0, 2.0, 3.0])
+    assert str(caught.value) == "theta: expected a numpy array, got list"

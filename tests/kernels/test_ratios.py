@@ -28,6 +28,7 @@ def weighted(lib: ModuleType, p: dict[str, Any], gamma: float = 0.95) -> Any:
 # ---- cumulative_log_ratios ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_direction
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -40,6 +41,7 @@ def test_cumulative_equals_explicit_sums(
     assert_close(result, oracles.cumulative_sums(p["log_ratios"], p["ends"], direction))
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_direction
 @pytest.mark.parametrize("shape", LONG_SHAPES, ids=str)
@@ -87,6 +89,7 @@ def test_future_does_not_subtract_infinities(lib: ModuleType) -> None:
     np.testing.assert_array_equal(result, [3.0, 2.0, 0.0])
 
 
+@pytest.mark.covering(2)
 @every_direction
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("shape", [(60,), (60, 4), (900,)], ids=str)
@@ -133,6 +136,7 @@ def test_cumulative_out_may_be_the_input(rng: np.random.Generator) -> None:
 # ---- weighted_reward_to_go ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_weighted_equals_explicit_sums(
@@ -147,6 +151,7 @@ def test_weighted_equals_explicit_sums(
     assert_close(result, expected)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @pytest.mark.parametrize("shape", LONG_SHAPES, ids=str)
 @pytest.mark.parametrize("density", [0.0, 0.01, 1.0])
@@ -201,6 +206,7 @@ def test_weighted_does_not_read_first_ratios_and_inner_bootstrap_values(
         assert_same_bits(weighted(lib, odd), weighted(lib, p))
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e308])
 @pytest.mark.parametrize("key", ["rewards", "log_ratios"])
@@ -255,6 +261,7 @@ def test_weighted_long_column(spread: float, rng: np.random.Generator) -> None:
 # ---- how arrays come in ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("form", oracles.AWKWARD)
 @pytest.mark.parametrize("shape", [(9, 5), (40,), (0, 3)], ids=str)
 def test_awkward_arrays(form: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> None:

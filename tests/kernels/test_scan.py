@@ -35,6 +35,7 @@ def sums(name: str, p: dict[str, Any], gamma: float = 0.95, **options: Any) -> t
 # ---- the definition ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_function
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -47,6 +48,7 @@ def test_equals_explicit_sums(
         assert_close(result, expected)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_function
 @pytest.mark.parametrize("shape", LONG_SHAPES, ids=str)
@@ -72,6 +74,7 @@ def test_float32_is_close_to_float64(
         assert_close(result, expected)
 
 
+@pytest.mark.covering(2)
 @every_function
 @pytest.mark.parametrize("shape", [(23, 4), (23,)], ids=str)
 @pytest.mark.parametrize("given", [(), ("ends",), ("bootstrap_values",)], ids=str)
@@ -215,6 +218,7 @@ def test_batch_is_the_concatenation_of_its_segments(
             assert_close(whole[segment.start : segment.stop], part, 1e-12)
 
 
+@pytest.mark.covering(2)
 @every_function
 @pytest.mark.parametrize("shape", [(60,), (900,), (60, 5)], ids=str)
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e308])

@@ -17,6 +17,7 @@ from support.scan_problems import call, every_function, problem
 # ---- how arrays come in and go out ----
 
 
+@pytest.mark.covering(2)
 @every_function
 @pytest.mark.parametrize("form", oracles.AWKWARD)
 @pytest.mark.parametrize("shape", [(9, 5), (40,), (0, 3), (1, 1)], ids=str)

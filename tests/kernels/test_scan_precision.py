@@ -128,6 +128,7 @@ OVERFLOWS = [  # rewards, log-ratios, G_0
 ]
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @pytest.mark.parametrize(("rewards", "log_ratios", "expected"), OVERFLOWS)
 @pytest.mark.parametrize("num_columns", [0, 3])
@@ -176,6 +177,7 @@ def test_infinite_coefficients_at_ends_are_not_read(lib: ModuleType, num_rows: i
 # ---- any byte but 0 is true ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @pytest.mark.parametrize("byte", [1, 2, 3, 128, 255])
 @pytest.mark.parametrize("shape", [(40,), (700,), (40, 3)], ids=str)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pgcore import plots
-from pgcore.plots import Table
+from pgcore import lab, plots
+from pgcore.io.tables import Table
 from pgcore.plots.style import new_figure
 
 MAGIC = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
@@ -39,9 +39,9 @@ def small_figure():
 @pytest.fixture(scope="module")
 def studies():
     return {
-        "variance": plots.variance_study(horizon=3, episodes=80, shifts=(0.0, 1.0)),
-        "lqr_field": plots.lqr_field_study(horizon=3, episodes=3),
-        "importance": plots.importance_study(horizon=4, episodes=40),
+        "variance": lab.variance_study(horizon=3, episodes=80, shifts=(0.0, 1.0)),
+        "lqr_field": lab.lqr_field_study(horizon=3, episodes=3),
+        "importance": lab.importance_study(horizon=4, episodes=40),
     }
 
 

@@ -49,6 +49,7 @@ def assert_alike(got: np.ndarray, want: np.ndarray) -> None:
         assert (got != want).mean() < 0.02
 
 
+@pytest.mark.covering(2)
 @every_family
 @every_method
 @every_place

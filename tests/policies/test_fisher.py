@@ -54,6 +54,7 @@ def fisher(p: Problem, kind: str = "exact", **options: Any) -> Fisher:
 # ---- the matrix ----
 
 
+@pytest.mark.covering(2)
 @every_family
 @every_kind
 @pytest.mark.parametrize("activation", ["tanh", "gelu"])
@@ -98,6 +99,7 @@ def test_the_expectation_over_actions(family: str) -> None:
         assert abs(v @ (F @ v) - v @ exact @ v) < 5 * error
 
 
+@pytest.mark.covering(2)
 @every_family
 @every_kind
 @pytest.mark.parametrize("num_rows", [1, 255, 256, 257, 1100])

@@ -31,6 +31,7 @@ def energy(F: np.ndarray, g: np.ndarray, x: np.ndarray) -> float:
     return float(0.5 * x @ F @ x - g.astype(np.float64) @ x)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("preconditioner", [None, "diagonal", "kronecker"])
 @pytest.mark.parametrize("kind", ["exact", "empirical"])
 @pytest.mark.parametrize("family", ["gaussian", "categorical"])
@@ -58,6 +59,7 @@ def test_fewer_samples_than_parameters(
         assert np.linalg.norm(result.x) < 1.01 * shortest
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("method", ["cg", "kronecker", "diagonal", "dense", "gram"])
 @pytest.mark.parametrize("damping", [1e-30, 1e-20, 1e-12, 1e-8, 1e-4])
 def test_gradients_outside_the_range(method: str, damping: float, dtype: np.dtype) -> None:

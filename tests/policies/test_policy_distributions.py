@@ -51,6 +51,7 @@ def choice_oracle(p: Problem) -> ChoiceOracle:
 # ---- closed forms ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_family
 @every_size
@@ -61,6 +62,7 @@ def test_log_prob(family: str, num_rows: int, dtype: np.dtype) -> None:
     assert_close(result, np.reshape(p.oracle.log_prob(*p.wide), num_rows))
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_family
 @every_size
@@ -72,6 +74,7 @@ def test_entropy(family: str, num_rows: int, dtype: np.dtype) -> None:
     assert_close(result, p.oracle.entropy(theta, obs))
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_family
 @every_size
@@ -164,6 +167,7 @@ def test_choices_add_up(family: str) -> None:
 # ---- sampling ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_family
 @pytest.mark.parametrize("num_rows", [0, 1, 300, 4099])
@@ -196,6 +200,7 @@ def test_sampling_is_acting_on_drawn_noise(family: str, dtype: np.dtype) -> None
     assert (different != actions).any()
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("num_envs", [1, 3, 40])
 @every_family
 def test_an_actor_is_act_step_by_step(family: str, num_envs: int, dtype: np.dtype) -> None:

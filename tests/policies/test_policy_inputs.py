@@ -66,6 +66,7 @@ def raw_problem(family: str, dtype: Any = np.float64, num_rows: int = 300) -> Pr
     return p
 
 
+@pytest.mark.covering(2)
 @every_family
 @every_method
 @pytest.mark.parametrize("clip", [10.0, 0.7, np.inf])
@@ -141,6 +142,7 @@ def test_a_normaliser_of_another_length_is_refused() -> None:
 # ---- awkward arrays ----
 
 
+@pytest.mark.covering(2)
 @every_family
 @every_method
 @pytest.mark.parametrize("form", oracles.AWKWARD)
@@ -155,6 +157,7 @@ def test_awkward_arrays(family: str, method: str, form: str) -> None:
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.covering(1)
 @every_family
 @every_method
 def test_other_dtypes_and_lists_are_cast(family: str, method: str) -> None:
@@ -178,6 +181,7 @@ def test_choices_may_be_any_integers(kind: Any) -> None:
 # ---- NaN ----
 
 
+@pytest.mark.covering(2)
 @pytest.mark.light
 @every_family
 @pytest.mark.parametrize("method", PER_ROW)
@@ -333,6 +337,7 @@ def test_results_do_not_depend_on_the_number_of_threads(family: str, dtype: np.d
             assert_same_bits(result, results[1][method])
 
 
+@pytest.mark.covering(1)
 @every_family
 @pytest.mark.parametrize("method", METHODS)
 def test_results_do_not_depend_on_alignment(family: str, method: str) -> None:

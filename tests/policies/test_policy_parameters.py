@@ -185,6 +185,7 @@ def pickled(policy: Policy) -> Policy:
     return pickle.loads(pickle.dumps(policy))
 
 
+@pytest.mark.covering(2)
 @every_family
 @pytest.mark.parametrize(
     "duplicate", [lambda p: p.copy(), copy.deepcopy, pickled], ids=["copy", "deepcopy", "pickle"]

@@ -37,6 +37,7 @@ def check_all_forms(p: Problem, scores: np.ndarray) -> None:
 # ---- autograd ----
 
 
+@pytest.mark.covering(2)
 @every_family
 @every_activation
 @every_depth
@@ -61,6 +62,7 @@ def test_small_batches_match_autograd(family: str, num_rows: int) -> None:
     check_all_forms(p, p.oracle.scores(*p.wide))
 
 
+@pytest.mark.covering(2)
 @every_family
 @pytest.mark.parametrize("num_rows", [257, 300, 4099, 9000])
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

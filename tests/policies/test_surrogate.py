@@ -60,6 +60,7 @@ def gradient_of(ascent: SurrogateAscent) -> np.ndarray:
     return -ascent.state()["m"] / (1 - 0.9)
 
 
+@pytest.mark.covering(2)
 @every_family
 @pytest.mark.parametrize("num_rows", [1, 2, 33, 300])
 @pytest.mark.parametrize("name", OBJECTIVES)

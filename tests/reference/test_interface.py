@@ -18,7 +18,7 @@ import pytest
 from pgcore import kernels, reference
 
 FUNCTIONS = [name for name in kernels.__all__ if inspect.isfunction(getattr(kernels, name))]
-METHODS = ["__init__", "init", "forward", "vjp", "jvp", "per_sample_vjp"]
+METHODS = ["__init__", "init", "layers", "forward", "vjp", "jvp", "per_sample_vjp"]
 MODULES = [f"pgcore.reference.{module.name}" for module in pkgutil.iter_modules(reference.__path__)]
 
 

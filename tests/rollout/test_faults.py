@@ -125,6 +125,7 @@ def steps(env, num):
         env.step(np.zeros(env.num_envs, int))
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("space", "outcome", "message"), OUTCOMES)
 @pytest.mark.parametrize("at", [1, 7])
 def test_an_outcome_that_does_not_fit(space, outcome, message, at):
@@ -172,6 +173,7 @@ def test_workers_check_resets_too(which):
         env.close()
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("space", "outcome", "message"), OUTCOMES)
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
 def test_gymnasiums_own_vector_is_checked_at_the_first_step(space, outcome, message, mode):
@@ -296,6 +298,7 @@ def test_an_exception_that_cannot_be_sent():
         env.close()
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     ("outcome", "message"),
     [
@@ -401,6 +404,7 @@ def test_numbers_and_flags_of_any_kind(reward, flag):
     assert not terminated.any()
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("collected", ["obs", "bootstrap", "reward"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("mode", MODES)

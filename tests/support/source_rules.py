@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -163,3 +164,40 @@ def private_uses(source: str, module: str, *, is_package: bool = False) -> list[
         ):
             found.append((node.lineno, ast.unparse(node)))
     return sorted(found)
+
+
+# ---- tests ----
+
+
+def asserts_nothing(sources: Mapping[str, str]) -> list[tuple[str, int, str]]:
+    """File, line and name of the tests that neither assert nor call a function of the tests that does."""
+    functions = [
+        (name, node)
+        for name, source in sources.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    calls = {node: set(_called(node)) for _, node in functions}
+    checking = {
+        node.name
+        for _, node in functions
+        if any(
+            isinstance(part, ast.Assert)
+            or (isinstance(part, ast.Raise) and "AssertionError" in ast.unparse(part))
+            for part in ast.walk(node)
+        )
+        or any(re.search("assert|raises|warns", name) for name in calls[node])
+    }
+    while more := {node.name for _, node in functions if calls[node] & checking} - checking:
+        checking |= more
+    return [
+        (name, node.lineno, node.name)
+        for name, node in functions
+        if node.name.startswith("test_") and node.name not in checking
+    ]
+
+
+def _called(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call):
+            yield ast.unparse(part.func).rpartition(".")[2]

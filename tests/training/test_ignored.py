@@ -170,8 +170,9 @@ def test_the_line_that_made_the_model_is_named():
     ("low", "high"),
     [(-0.4, 0.4), (-1, 1), (-2, 2), (-3, 3), (0, 1), (-np.inf, np.inf), (0, np.inf), (-0.2, 0.2)],
 )
-def test_common_boxes_are_not(low, high):
+def test_common_boxes_are_not(low, high, recwarn):
     boxed([low] * 2, [high] * 2)
+    assert recwarn.list == []
 
 
 def test_the_scale_is_the_policys(tmp_path):
@@ -197,7 +198,7 @@ def test_the_share_inside_is_the_normal_distributions():
         assert is_out_of_scale(low, low + width, std) == (inside < 0.1)
 
 
-def test_known_environments_are_in_scale():
+def test_known_environments_are_in_scale(recwarn):
     for env_id in ("Pendulum-v1", "MountainCarContinuous-v0", "pgcore.envs:pgcore/LQR-v0"):
         REINFORCE(env_id, hidden=())
     for env_id in (
@@ -211,3 +212,4 @@ def test_known_environments_are_in_scale():
         "Swimmer",
     ):
         REINFORCE(f"{env_id}-v5", hidden=())
+    assert recwarn.list == []

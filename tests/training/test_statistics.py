@@ -20,6 +20,7 @@ def test_standardize(rng):
     assert np.corrcoef(standard, advantages)[0, 1] == pytest.approx(1.0)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.7, 1e6, 1e30])
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

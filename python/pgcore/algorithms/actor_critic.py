@@ -42,9 +42,9 @@ class ActorCriticConfig(Config, ABC):
     """Hyperparameters of every `ActorCritic`."""
 
     gae_lambda: UnitInterval = 0.95
-    """Weight of long against short returns in the advantages; 1 is the return minus the value."""
+    """GAE parameter lambda; 0: one-step TD error, 1: return minus value."""
     normalize_advantage: bool = True
-    """Standardise the advantages (over the whole batch, unless an algorithm says otherwise)."""
+    """Standardise the advantages: over the batch, in PPO over each minibatch."""
     ent_coef: NonNegativeFloat = 0.0
     """Weight of the entropy bonus."""
     parallel_critic: bool = True

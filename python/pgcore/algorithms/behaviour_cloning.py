@@ -44,23 +44,23 @@ class BehaviourCloningConfig(Config):
     gamma: ClassVar[float] = 1.0  # type: ignore[misc]
 
     n_steps: PositiveInt = 2048
-    """Demonstrated steps per iteration, that is from one line of the log to the next."""
+    """Recorded steps per iteration; each iteration logs one line."""
     batch_size: PositiveInt = 64
     """Minibatch."""
     optimizer: OptimizerName = "adam"
-    """Rule that turns the gradient into a step uphill."""
+    """Optimiser that turns the gradient into a step."""
     learning_rate: PositiveFloat = 1e-3
     """Step size."""
     learning_rate_schedule: ScheduleName = "constant"
-    """Keep the step size, or let it fall to zero at the end of training."""
+    """Keep the step size constant, or decrease it to zero by the end of training."""
     max_grad_norm: PositiveFloat | None = None
-    """Longer gradients are scaled down to this norm."""
+    """Largest norm of the gradient; longer ones are scaled down. None: no limit."""
     ent_coef: NonNegativeFloat = 0.0
-    """Weight of an entropy bonus, which keeps the policy from becoming more certain than its teacher."""
+    """Weight of an entropy bonus, which keeps the policy from becoming deterministic."""
     normalize_observations: bool = False
-    """Standardise observations with the demonstrations' mean and variance, clipped at 10."""
+    """Standardise observations with the demonstrations' mean and variance, then clip at 10."""
     validation_fraction: Annotated[float, Range("a number in [0, 1)", lambda value: 0 <= value < 1)] = 0.0
-    """Share of the episodes to hold out; the likelihood of their steps (of n_steps at most) is logged."""
+    """Share of the episodes kept for validation; their log-likelihood is logged."""
 
 
 class BehaviourCloning(Algorithm[BehaviourCloningConfig]):

@@ -56,7 +56,7 @@ class NaturalGradientConfig(ActorCriticConfig):
     target_kl: PositiveFloat = 0.01
     """Mean KL(old‖new) per step that an update may spend, in nats."""
     step_schedule: ScheduleName = "constant"
-    """Keep target_kl (and NPG's fixed step size), or let it fall to zero at the end of training."""
+    """Keep target_kl (and NPG's fixed step size) constant, or decrease it to zero by the end of training."""
     cg_max_steps: PositiveInt = 15
     """Limit of conjugate-gradient iterations."""
     cg_damping: NonNegativeFloat = 0.1

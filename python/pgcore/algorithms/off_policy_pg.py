@@ -19,8 +19,8 @@ from pgcore.training.config import UnitInterval
 if TYPE_CHECKING:
     from typing import Any
 
+    from pgcore._arguments import FloatArray
     from pgcore.io.datasets import DataLike
-    from pgcore.optim.optimizers import FloatArray
     from pgcore.training import Component
     from pgcore.training.persistence import EnvLike
 
@@ -32,21 +32,21 @@ class OffPolicyPGConfig(PolicyGradientConfig):
     """Hyperparameters of `OffPolicyPG`; the shared ones are in `PolicyGradientConfig`."""
 
     form: Literal["trajectory", "per_decision", "past_only", "action_only"] = "action_only"
-    """Which ratios weigh a step; all but action_only weigh whole pasts and need short episodes."""
+    """Probability ratios that weight a step; all but action_only need short episodes."""
     self_normalize: bool = False
     """Divide the weights at each time by their mean."""
     clip: PositiveFloat | None = None
-    """Larger weights count as this."""
+    """Upper limit of the weights; None: no limit."""
     baseline: BaselineName = "value_network"
-    """What is subtracted from the return; anything else can be given as critic=."""
+    """Baseline that is subtracted from the return; critic= takes any other, from Python."""
     learning_rate: PositiveFloat = 3e-3
     """Step size."""
     n_batches: PositiveInt = 4
-    """Batches to learn from at most, the newest among them."""
+    """Largest number of batches in use, the newest one included."""
     n_gradient_steps: PositiveInt = 10
-    """Steps up the gradient in every iteration, at most."""
+    """Largest number of gradient steps per iteration."""
     min_ess: UnitInterval = 0.8
-    """Reuse a batch, or go on stepping, while the weights' effective sample size is at least this share."""
+    """Least effective sample size, as a share of the batch, for another step or reuse."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

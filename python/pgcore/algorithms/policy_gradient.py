@@ -33,23 +33,23 @@ class PolicyGradientConfig(Config):
     n_steps: PositiveInt = 1024
     """Steps per environment and iteration (the least number of them, as long as whole_episodes is on)."""
     whole_episodes: bool = True
-    """Begin every batch with fresh episodes and play them out."""
+    """Start each batch with new episodes and play all of them to their end."""
     discount_states: bool = False
-    """Weight step t by gamma^t, as the discounted objective's gradient has it (R already contains it)."""
+    """Weight step t by gamma^t, the exact gradient of the discounted objective."""
     baseline: BaselineName = "time_dependent"
-    """What is subtracted from the return; anything else can be given as critic=."""
+    """Baseline that is subtracted from the return; critic= takes any other, from Python."""
     normalize_advantage: bool = True
     """Standardise the advantages over the whole batch."""
     mean_over: Literal["episodes", "steps"] = "episodes"
-    """Divide the batch's summed gradient by its episodes, 1/N as in the lecture, or by its steps, 1/B."""
+    """Divide the batch's summed gradient by the number of its episodes, or of its steps."""
     optimizer: OptimizerName = "adam"
-    """Rule that turns the gradient into a step uphill."""
+    """Optimiser that turns the gradient into a step."""
     learning_rate: PositiveFloat = 1e-2
     """Step size."""
     learning_rate_schedule: ScheduleName = "constant"
-    """Keep the step size, or let it fall to zero at the end of training."""
+    """Keep the step size constant, or decrease it to zero by the end of training."""
     max_grad_norm: PositiveFloat | None = None
-    """Longer gradients are scaled down to this norm."""
+    """Largest norm of the gradient; longer ones are scaled down. None: no limit."""
     critic_learning_rate: PositiveFloat = 1e-3
     """Adam step size of the value network."""
     n_critic_updates: PositiveInt = 10

@@ -31,25 +31,25 @@ class PPOConfig(ActorCriticConfig):
     """Hyperparameters of `PPO`."""
 
     n_epochs: PositiveInt = 10
-    """Passes over each batch, of policy and value network."""
+    """Passes of policy and value network over each batch."""
     batch_size: PositiveInt = 64
-    """Minibatch of both."""
+    """Minibatch size of policy and value network."""
     learning_rate: PositiveFloat = 3e-4
-    """Adam step size of both."""
+    """Adam step size of policy and value network."""
     learning_rate_schedule: ScheduleName = "constant"
-    """Keep the policy's step size, or let it fall to zero at the end of training."""
+    """Keep the policy's step size constant, or decrease it to zero by the end of training."""
     clip_range: PositiveFloat | None = 0.2
-    """How far a probability ratio may move from 1 before the surrogate stops paying; None for no limit."""
+    """Distance of a probability ratio from 1 beyond which the objective is clipped; None: no limit."""
     clip_range_schedule: ScheduleName = "constant"
-    """Keep the clip range, or let it fall to zero at the end of training."""
+    """Keep the clip range constant, or decrease it to zero by the end of training."""
     max_grad_norm: PositiveFloat | None = 0.5
-    """Longer gradients of either are scaled down to this norm."""
+    """Largest norm of each network's gradient; longer ones are scaled down. None: no limit."""
     target_kl: PositiveFloat | None = None
-    """End an update early when a minibatch's KL passes 1.5 times this."""
+    """Stop an update when the KL of a minibatch exceeds 1.5 times this; None: never."""
     kl_coef: NonNegativeFloat = 0.0
     """Weight of a penalty on KL(old‖new)."""
     kl_adaptive: bool = False
-    """Double kl_coef after updates that moved more than 1.5 target_kl, halve it after less than 1/1.5."""
+    """Double kl_coef if an update's KL exceeds 1.5 target_kl, halve it below target_kl / 1.5."""
     critic_learning_rate: PositiveFloat | None = None
     """Adam step size of the value network, in place of learning_rate."""
     critic_batch_size: PositiveInt | None = None

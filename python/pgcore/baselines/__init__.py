@@ -10,7 +10,7 @@ from pgcore.baselines.averages import AverageReturn, Constant, TimeDependent
 from pgcore.baselines.base import Baseline
 from pgcore.baselines.linear import LinearFeatures
 from pgcore.baselines.optimal import OptimalBaseline, OptimalPerComponent, OptimalScalar
-from pgcore.baselines.value_network import ValueNetwork
+from pgcore.baselines.value import ValueBaseline, ValueNetwork, as_baseline
 
 __all__ = [
     "AverageReturn",
@@ -21,7 +21,9 @@ __all__ = [
     "OptimalPerComponent",
     "OptimalScalar",
     "TimeDependent",
+    "ValueBaseline",
     "ValueNetwork",
+    "as_baseline",
     "from_config",
 ]
 
@@ -35,6 +37,7 @@ _KINDS: dict[str, type[Baseline]] = {
         ValueNetwork,
         OptimalScalar,
         OptimalPerComponent,
+        ValueBaseline,
     )
 }
 

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from pgcore._arguments import check_shape, float_array
-from pgcore._kinds import kind_of, register
+from pgcore._arguments import AnyArray, FloatArray
+from pgcore.values.base import Learned, checked_targets
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from pgcore.data.batch import Batch
-    from pgcore.policies import ObservationNormalizer
 
 __all__ = ["Baseline"]
 
-FloatArray = NDArray[np.floating[Any]]
 
-
-class Baseline(ABC):
+class Baseline(Learned, ABC):
     r"""A function b_t that does not depend on the action a_t: subtracting it leaves the gradient unbiased.
 
     .. math:: \mathbb E[\nabla\log\pi(a_t\mid s_t)\, b_t] = 0
@@ -42,12 +34,7 @@ class Baseline(ABC):
         do not look at observations.
     """
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        register(cls)
-
     needs_whole_episodes = True
-    normalizer: ObservationNormalizer | None = None
 
     @abstractmethod
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
@@ -70,53 +57,18 @@ class Baseline(ABC):
         ValueError
             If ``targets`` are not one finite number for each step.
         """
-        checked_targets(batch, targets)
+        checked_targets(batch.num_steps, targets)
         return {}
 
-    def config(self) -> dict[str, Any]:
-        """Return what `pgcore.baselines.from_config` needs to make the same kind of baseline; JSON-able.
 
-        A class of your own whose constructor takes arguments adds them by their names.
-        """
-        return {"kind": kind_of(type(self)), **self._arguments()}
-
-    def _arguments(self) -> dict[str, Any]:
-        return {}
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return what was learned, as copies."""
-        return {}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Become the baseline that ``state`` was taken from."""
-        if state:
-            raise ValueError(f"state: expected no entries, got {sorted(state)}")
-
-    def __copy__(self) -> Self:
-        return deepcopy(self)  # one that shared the normaliser, or arrays, would not be independent
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
-        return f"{type(self).__name__}({arguments})"
-
-
-def checked_targets(batch: Batch, targets: ArrayLike) -> FloatArray:
-    """Return what a baseline is to learn, one finite number for each step, in a dtype of its own."""
-    returns = float_array("targets", targets)
-    check_shape("targets", returns, (batch.num_steps,))
-    if not np.isfinite(returns).all():
-        raise ValueError("targets: expected finite returns, got NaN or infinity")
-    return returns
-
-
-def raw_bootstrap_obs(batch: Batch) -> NDArray[Any]:
+def raw_bootstrap_obs(batch: Batch) -> AnyArray:
     """Return the observations that truncated segments stop at, one row each; there must be some."""
     if batch.bootstrap_obs is None:
         raise ValueError(
             "bootstrap_obs: expected the observations after "
             f"{batch.num_truncated} truncated segments, got None"
         )
-    bootstrap: NDArray[Any] = batch.bootstrap_obs[batch.truncated].reshape(batch.num_truncated, -1)
+    bootstrap: AnyArray = batch.bootstrap_obs[batch.truncated].reshape(batch.num_truncated, -1)
     return bootstrap
 
 

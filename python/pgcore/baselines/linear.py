@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore._arguments import real, state_entries
+from pgcore._arguments import FloatArray, real, state_entries
 from pgcore._rounding import rounding
 from pgcore.baselines.base import (
     Baseline,
-    FloatArray,
-    checked_targets,
     raw_bootstrap_obs,
     scattered_bootstrap_values,
 )
+from pgcore.values.base import checked_targets
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
@@ -86,7 +85,7 @@ class LinearFeatures(Baseline):
 
         After an error the weights are as they were.
         """
-        y = checked_targets(batch, targets).astype(np.float64)
+        y = checked_targets(batch.num_steps, targets).astype(np.float64)
         if not len(y):
             return {}
         features = self._features(batch.obs, batch.step_in_segment)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pgcore.baselines.base import Baseline, FloatArray
+from pgcore._arguments import FloatArray
+from pgcore.baselines.base import Baseline
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch

@@ -16,15 +16,15 @@ from pgcore.cli.output import STDOUT, flush, give_up_stdout, say, usable_streams
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a policy and evaluate it, in a run directory",
-    "eval": "play fresh episodes with a trained policy",
+    "train": "train a policy, evaluate it, save all in a run directory",
+    "eval": "evaluate a trained policy on new episodes",
     "plot": "draw learning curves of run directories",
-    "lab": "draw figures where the true gradient is known",
-    "bench": "time every kernel beside its NumPy reference",
-    "info": "show versions and the compiled core in use",
+    "lab": "draw figures of gradient estimators on a solved problem",
+    "bench": "time every kernel and its NumPy version",
+    "info": "show versions and which compiled core runs",
 }
 
-# Written out, so that asking what there is costs no more than starting Python.
+# Written out: printing it imports none of the commands.
 _HELP = f"""\
 usage: pgcore COMMAND ...
 
@@ -39,7 +39,7 @@ commands:
   info         {_COMMANDS["info"]}
 
 options:
-  -h, --help   show this help, or a command's: pgcore train reinforce --help
+  -h, --help   show this help; for a command: pgcore train reinforce --help
   --version    show the version
 
 example:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if training broke down or a disk is full; 2 for bad arguments, unknown environments and
+        0; 1 if training failed or a disk is full; 2 for bad arguments, unknown environments and
         unreadable files (with one line on standard error); 128 + n after signal n, 130 for Ctrl-C; 141 if
         nobody reads standard output any more.
     """

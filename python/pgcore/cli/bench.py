@@ -1,4 +1,4 @@
-"""``pgcore bench``: every kernel beside its NumPy reference, on this machine."""
+"""``pgcore bench``: the time of every kernel and of its NumPy version, on this machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 
 from pgcore import build_info, get_num_threads, kernels, reference, set_num_threads
 from pgcore.cli.errors import CommandError, one_line_errors
@@ -19,35 +20,50 @@ from pgcore.cli.parse import parse, require_at_least
 
 __all__ = ["BenchArguments", "Case", "cases", "run"]
 
-_TOLERANCE = {"float32": 2e-4, "float64": 1e-9}  # of a sum's size; the answers are checked, not measured
+_TOLERANCE = {"float32": 2e-4, "float64": 1e-9}  # relative to the largest value
 
 
 @dataclass(frozen=True)
 class BenchArguments:
-    """What ``pgcore bench`` can be told."""
+    """Arguments of ``pgcore bench``."""
 
     only: Annotated[str, tyro.conf.arg(metavar="TEXT")] = ""
-    """Only kernels whose name contains this."""
+    """Time only kernels whose name contains TEXT."""
     dtype: Literal["float32", "float64"] = "float32"
-    """Of all arrays."""
+    """Type of all arrays."""
     threads: int = 1
-    """Threads of pgcore's kernels."""
+    """Number of threads of pgcore's kernels."""
     repeats: int = 5
-    """Times that each is timed; the median counts."""
+    """Measurements per kernel; the median is printed."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object."""
+    """Print the result as one JSON object."""
 
     def __post_init__(self) -> None:
         require_at_least(self, threads=1, repeats=1)
 
 
+Arrays: TypeAlias = NDArray[np.floating] | NDArray[np.integer] | NDArray[np.bool_]
+Arguments: TypeAlias = tuple[Arrays | float, ...]
+Run: TypeAlias = Callable[[], Arrays | tuple[Arrays, ...]]
+
+
 class Case(NamedTuple):
-    """One kernel on given data, twice."""
+    """One kernel and its NumPy version on the same data."""
 
     kernel: str
     size: str
-    ours: Callable[[], Any]
-    numpy: Callable[[], Any]
+    ours: Run
+    numpy: Run
+
+
+class Row(TypedDict):
+    """What was measured of a `Case`."""
+
+    kernel: str
+    size: str
+    pgcore_seconds: float
+    numpy_seconds: float
+    ratio: float
 
 
 def run(arguments: list[str]) -> int:
@@ -56,7 +72,7 @@ def run(arguments: list[str]) -> int:
         BenchArguments,
         arguments,
         prog="pgcore bench",
-        description="Time every kernel and its NumPy reference in turns; check that they agree.",
+        description="Time every kernel and its NumPy version in turns; check that they agree.",
     )
     with one_line_errors(RuntimeError, ImportError):  # no core for this machine
         chosen = [case for case in cases(np.dtype(args.dtype)) if args.only in case.kernel]
@@ -83,11 +99,11 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def cases(dtype: np.dtype[Any]) -> Iterator[Case]:
-    """All kernels on sizes of ordinary use: rollouts of (2048, 64), batches of 8192 steps."""
+def cases(dtype: np.dtype[np.floating]) -> Iterator[Case]:
+    """Yield all kernels at usual sizes: rollouts of (2048, 64), batches of 8192 steps."""
     rng = np.random.default_rng(0)
 
-    def normal(*shape: int) -> np.ndarray[Any, Any]:
+    def normal(*shape: int) -> NDArray[np.floating]:
         return rng.standard_normal(shape).astype(dtype)
 
     T, N, B, A, K = 2048, 64, 8192, 8, 16
@@ -95,9 +111,9 @@ def cases(dtype: np.dtype[Any]) -> Iterator[Case]:
     ends = rng.random((T, N)) < 0.01
     actions, mean, log_std, logits = normal(B, A), normal(B, A), 0.1 * normal(A), normal(B, K)
     choices = rng.integers(0, K, B)
-    cut = {"ends": ends}
+    cut: dict[str, Arrays] = {"ends": ends}
     gaussian, rollout = (actions, mean, log_std), f"({T}, {N})"
-    calls: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
+    calls: list[tuple[str, str, Arguments, dict[str, Arrays]]] = [
         ("reward_to_go", rollout, (rewards, 0.99), cut),
         ("gae", rollout, (rewards, values, 0.99, 0.95), cut),
         ("vtrace", rollout, (rewards, values, log_ratios, 0.99), cut),
@@ -132,18 +148,18 @@ def cases(dtype: np.dtype[Any]) -> Iterator[Case]:
     )
 
 
-def _call(function: Callable[..., Any], positional: Any, keywords: dict[str, Any]) -> Callable[[], Any]:
+def _call(function: Callable[..., Any], positional: Arguments, keywords: dict[str, Arrays]) -> Run:
     return lambda: function(*positional, **keywords)
 
 
-def _measure(case: Case, repeats: int, tolerance: float) -> dict[str, Any]:
-    """Check that both agree, then time them in turns."""
+def _measure(case: Case, repeats: int, tolerance: float) -> Row:
+    """Check that both versions agree, then time them in turns."""
     answers = [answer if isinstance(answer, tuple) else (answer,) for answer in (case.ours(), case.numpy())]
     for mine, other in zip(*answers, strict=True):
         error, scale = np.max(np.abs(np.asarray(mine) - other)), np.max(np.abs(other))
         if not error <= tolerance * scale:
             raise CommandError(
-                f"{case.kernel}: expected the reference's answer, got one off by {error / scale:.2g}"
+                f"{case.kernel}: expected the result of the NumPy version, got one off by {error / scale:.2g}"
             )
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
@@ -163,8 +179,8 @@ def _text(seconds: float) -> str:
     return f"{1e6 * seconds:.1f} µs" if seconds < 1e-3 else f"{1e3 * seconds:.2f} ms"
 
 
-def _seconds(call: Callable[[], Any]) -> float:
-    """Seconds of one call, from as many as take a millisecond."""
+def _seconds(call: Run) -> float:
+    """Seconds of one call, the mean over as many as take a millisecond."""
     count, elapsed = 1, 0.0
     while elapsed < 1e-3:
         started = time.perf_counter()

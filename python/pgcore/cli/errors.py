@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["CommandError", "one_line_errors"]
+__all__ = ["CommandError", "one_line_errors", "run_directory_errors", "unwritable"]
 
 
 class CommandError(Exception):
@@ -43,3 +43,27 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
         if not isinstance(error, (*caught, WorkerError)) or is_from_environment(error):
             raise  # what the code of an environment raised says nothing without its traceback
         raise CommandError(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def run_directory_errors(argument: str) -> Iterator[None]:
+    """Turn what a `RunDirectory` raises into a `CommandError` about the argument that named the directory.
+
+    Parameters
+    ----------
+    argument
+        How the user gave the directory: ``--out`` or ``DIR``.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # a file that cannot be written
+            raise unwritable(error) from None
+        raise CommandError(f"{argument}{str(error).removeprefix('path')}") from None
+
+
+def unwritable(error: OSError, consequence: str = "") -> CommandError:
+    """Return the `CommandError` for a file that cannot be written; ``consequence`` ends its message."""
+    return CommandError(
+        f"{error.filename}: expected to be able to write to it, got {error.strerror}{consequence}", 1
+    )

@@ -1,4 +1,4 @@
-"""``pgcore eval DIR``: fresh episodes with a trained policy."""
+"""``pgcore eval DIR``: evaluate a trained policy on new episodes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
 import tyro
 
-from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.cli.errors import CommandError, one_line_errors, run_directory_errors
 from pgcore.cli.output import say
 from pgcore.cli.parse import parse, require_at_least
-from pgcore.cli.run_directory import RunDirectory
 from pgcore.rollout import make_vector_env
 from pgcore.rollout.seeds import integer_seed
+from pgcore.runs import RunDirectory
 from pgcore.training import evaluate_policy, load
 
 if TYPE_CHECKING:
-    from pgcore.training import Algorithm
+    from pgcore.training import Algorithm, Config
 
 __all__ = ["EvalArguments", "evaluate", "evaluation_text", "run"]
 
@@ -31,20 +31,20 @@ _MAX_ENVS = 10
 
 @dataclass(frozen=True)
 class EvalArguments:
-    """What ``pgcore eval`` can be told."""
+    """Arguments of ``pgcore eval``."""
 
     directory: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Run directory."""
+    """Run directory that pgcore train wrote."""
     episodes: int = 100
-    """How many episodes to play."""
+    """Number of episodes to play."""
     seed: int = 0
     """Seed of the episodes."""
     max_steps: int | None = None
-    """Most steps of one episode; by default a generous limit."""
+    """Longest episode in steps; None: the time limit, at least 100,000."""
     stochastic: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Sample the actions instead of taking the most likely ones."""
+    """Sample actions instead of taking the most likely ones."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object."""
+    """Print the result as one JSON object."""
 
     def __post_init__(self) -> None:
         require_at_least(self, episodes=1, seed=0)
@@ -58,10 +58,11 @@ def run(arguments: list[str]) -> int:
         EvalArguments,
         arguments,
         prog="pgcore eval",
-        description="Play fresh episodes with a trained policy and report their returns.",
+        description="Play new episodes with a trained policy and report their returns.",
     )
     directory = RunDirectory(args.directory)
-    config = directory.read_config()
+    with run_directory_errors("DIR"):
+        config = directory.read_config()
     if not directory.model_file.exists():
         raise CommandError(f"DIR: expected a run with a checkpoint, got {args.directory} without a model.npz")
     with one_line_errors():
@@ -79,8 +80,22 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
+class Evaluation(TypedDict):
+    """What ``evaluation.json`` holds and ``--json`` prints."""
+
+    algorithm: str
+    env_id: str
+    num_timesteps: int
+    mean_reward: float
+    std_reward: float
+    mean_length: float
+    episodes: int
+    seed: int
+    deterministic: bool
+
+
 def evaluate(
-    model: Algorithm[Any],
+    model: Algorithm[Config],
     env_id: str,
     backend: str,
     episodes: int,
@@ -88,19 +103,21 @@ def evaluate(
     *,
     stochastic: bool = False,
     max_steps: int | None = None,
-) -> dict[str, Any]:
-    """Play episodes that training with the same ``seed`` has not seen; return what ``--json`` prints.
+) -> Evaluation:
+    """Play episodes that training with the same ``seed`` did not use.
 
     Parameters
     ----------
     model
-        Acts.
+        Chooses the actions.
     env_id, backend
-        Where. Of the backends only EnvPool's environments may differ from gymnasium's.
-    episodes, seed
-        How many, and from which initial states.
+        Of the training. ``"sync"`` replaces all backends but EnvPool: their environments are the same.
+    episodes
+        Number of episodes.
+    seed
+        Of the initial states.
     stochastic
-        Sample the actions.
+        Sample the actions instead of taking the most likely ones.
     max_steps
         As in `evaluate_policy`.
     """
@@ -140,12 +157,12 @@ def evaluate(
 
 
 class _ShownProgress:
-    """Acts like ``model``, and says on standard error how far an evaluation is that takes its time.
+    """Acts like ``model``, and shows on standard error how far a long evaluation is.
 
-    On a terminal one line that changes, elsewhere a line every ten seconds.
+    On a terminal it updates one line; elsewhere it prints a line every ten seconds.
     """
 
-    def __init__(self, model: Algorithm[Any], episodes: int) -> None:
+    def __init__(self, model: Algorithm[Config], episodes: int) -> None:
         self._model, self._episodes = model, episodes
         self._steps = self._ended = self._width = 0
         self._terminal = sys.stderr.isatty()
@@ -173,13 +190,13 @@ class _ShownProgress:
         return self._model.predict(obs, state, episode_start, deterministic)
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # no reason to lose an evaluation
+        with contextlib.suppress(OSError):  # the evaluation itself continues
             sys.stderr.write(text)
             sys.stderr.flush()
 
 
-def evaluation_text(result: dict[str, Any]) -> str:
-    """The same for people.
+def evaluation_text(result: Evaluation) -> str:
+    """Return the result as a sentence.
 
     >>> evaluation_text({"mean_reward": 499.5, "std_reward": 2.0, "mean_length": 499.5, "episodes": 10})
     'mean reward 499.5 ± 2 over 10 fresh episodes of mean length 499.5'

@@ -8,7 +8,7 @@ import shutil
 import textwrap
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -22,10 +22,10 @@ __all__ = ["InfoArguments", "run"]
 
 @dataclass(frozen=True)
 class InfoArguments:
-    """What ``pgcore info`` can be told."""
+    """Arguments of ``pgcore info``."""
 
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object."""
+    """Print the result as one JSON object."""
 
 
 def run(arguments: list[str]) -> int:
@@ -36,9 +36,8 @@ def run(arguments: list[str]) -> int:
         prog="pgcore info",
         description="Show versions, the compiled core in use, algorithms and presets.",
     )
-    with one_line_errors(
-        RuntimeError, ImportError
-    ):  # no core for this machine, or PGCORE_ISA asks for another
+    # RuntimeError: no compiled core runs on this processor, or none with the level in PGCORE_ISA.
+    with one_line_errors(RuntimeError, ImportError):
         info = _collect()
     if args.json:
         say(json.dumps(info))
@@ -49,13 +48,19 @@ def run(arguments: list[str]) -> int:
         for name, value in info.items():
             for i, line in enumerate(_texts(value)):
                 label = rest if i else f"{name:{width}}"
-                say(
-                    textwrap.fill(line, columns, initial_indent=label, subsequent_indent=f"{rest}  ", **_WRAP)
+                # Flags and file names stay whole.
+                wrapped = textwrap.fill(
+                    line,
+                    columns,
+                    initial_indent=label,
+                    subsequent_indent=f"{rest}  ",
+                    break_on_hyphens=False,
                 )
+                say(wrapped)
     return 0
 
 
-def _collect() -> dict[str, Any]:
+def _collect() -> dict[str, object]:
     names = list(algorithms.COMMANDS)
     return {
         **build_info(),
@@ -67,11 +72,8 @@ def _collect() -> dict[str, Any]:
     }
 
 
-_WRAP: dict[str, Any] = {"break_on_hyphens": False}  # flags and file names stay whole
-
-
-def _texts(value: Any) -> list[str]:
-    """A value in words; a dictionary has a line for every entry."""
+def _texts(value: object) -> list[str]:
+    """Return the lines of a value as text; a dictionary has one line per entry."""
     if isinstance(value, dict):
         return [f"{key}: {'; '.join(_texts(item))}" for key, item in value.items()]
     return [", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)]

@@ -1,4 +1,4 @@
-"""``pgcore lab``: the lecture's figures, with the numbers behind them."""
+"""``pgcore lab``: the lecture's figures and their numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import tyro
 
-from pgcore import plots
+from pgcore import lab, plots
 from pgcore.cli.errors import CommandError, one_line_errors
 from pgcore.cli.output import say
 from pgcore.cli.parse import parse, require_at_least
-from pgcore.plots.importance import BEHAVIOUR, TARGET
+from pgcore.lab.importance import BEHAVIOUR, TARGET
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,8 @@ __all__ = ["FieldArguments", "ImportanceArguments", "VarianceArguments", "run"]
 
 _Out = Annotated[Path, tyro.conf.arg(metavar="FILE", aliases=("-o",))]
 _Pair = Annotated[tuple[float, float], tyro.conf.arg(metavar="K SIGMA")]
-StudyT = TypeVar("StudyT", plots.VarianceStudy, plots.FieldStudy, plots.ImportanceStudy)
+StudyT = TypeVar("StudyT", lab.VarianceStudy, lab.FieldStudy, lab.ImportanceStudy)
+ArgumentsT = TypeVar("ArgumentsT", "VarianceArguments", "FieldArguments", "ImportanceArguments")
 
 _FIGURES = {
     "variance": "bias and variance of every form of the gradient with every baseline",
@@ -34,32 +35,33 @@ _HELP = "\n".join(
     [
         "usage: pgcore lab FIGURE -o FILE [OPTIONS]",
         "",
-        "Figures on the LQR, whose gradient is known, and their numbers as CSV beside them.",
+        "Draw a figure about the LQR (linear dynamics, quadratic costs), a problem whose",
+        "gradient is known exactly, and write its numbers to CSV files beside it.",
         "",
         "figures:",
         *(f"  {name:<12} {what}" for name, what in _FIGURES.items()),
         "",
-        "Their options: pgcore lab FIGURE --help",
+        "Options of a figure: pgcore lab FIGURE --help",
     ]
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class VarianceArguments:
-    """What ``pgcore lab variance`` can be told."""
+    """Arguments of ``pgcore lab variance``."""
 
     out: _Out
-    """Picture to write: .png, .pdf or .svg; tables go beside it."""
+    """Picture to write: .png, .pdf or .svg. CSV files beside it have the numbers."""
     seed: int = 0
-    """Seed of the episodes."""
+    """Seed of the sampled episodes."""
     episodes: int = 20_000
-    """Episodes without a reward shift; a quarter of them with one."""
+    """Episodes per estimate; a quarter of them where rewards are shifted."""
     horizon: int = 20
-    """Steps of an episode."""
+    """Steps per episode."""
     k: float = -0.8
-    """Gain of the policy a ~ N(k s, sigma^2)."""
+    """Gain k of the policy: action ~ N(k * state, sigma^2)."""
     sigma: float = 0.2
-    """Standard deviation of the policy."""
+    """Standard deviation of the policy's actions."""
 
     def __post_init__(self) -> None:
         require_at_least(self, seed=0, episodes=80, horizon=1)
@@ -67,16 +69,16 @@ class VarianceArguments:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldArguments:
-    """What ``pgcore lab lqr-field`` can be told."""
+    """Arguments of ``pgcore lab lqr-field``."""
 
     out: _Out
-    """Picture to write: .png, .pdf or .svg; tables go beside it."""
+    """Picture to write: .png, .pdf or .svg. CSV files beside it have the numbers."""
     seed: int = 0
-    """Seed of the samples."""
+    """Seed of the sampled episodes."""
     episodes: int = 50
-    """Episodes of one sampled gradient."""
+    """Episodes per sampled gradient."""
     horizon: int = 20
-    """Steps of an episode."""
+    """Steps per episode."""
 
     def __post_init__(self) -> None:
         require_at_least(self, seed=0, episodes=2, horizon=2)
@@ -84,20 +86,20 @@ class FieldArguments:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceArguments:
-    """What ``pgcore lab importance`` can be told."""
+    """Arguments of ``pgcore lab importance``."""
 
     out: _Out
-    """Picture to write: .png, .pdf or .svg; tables go beside it."""
+    """Picture to write: .png, .pdf or .svg. CSV files beside it have the numbers."""
     seed: int = 0
-    """Seed of the episodes."""
+    """Seed of the sampled episodes."""
     episodes: int = 10_000
-    """Episodes for every horizon."""
+    """Episodes per horizon."""
     horizon: int = 50
-    """The longest horizon."""
+    """Longest horizon, in steps."""
     behaviour: _Pair = BEHAVIOUR
-    """Policy a ~ N(k s, sigma^2) that makes the episodes."""
+    """Policy that plays the episodes: action ~ N(K * state, SIGMA^2)."""
     target: _Pair = TARGET
-    """Policy whose gradient is wanted."""
+    """Policy whose gradient is estimated from them."""
 
     def __post_init__(self) -> None:
         require_at_least(self, seed=0, episodes=2, horizon=2)
@@ -112,10 +114,10 @@ def run(arguments: list[str]) -> int:
     if figure not in _FIGURES:
         raise CommandError(f"FIGURE: expected one of {', '.join(_FIGURES)}, got {figure!r}")
     if figure == "variance":
-        variance: VarianceArguments = _parse(VarianceArguments, figure, rest)
+        variance = _parse(VarianceArguments, figure, rest)
         return _make(
             variance.out,
-            lambda: plots.variance_study(
+            lambda: lab.variance_study(
                 k=variance.k,
                 sigma=variance.sigma,
                 horizon=variance.horizon,
@@ -125,16 +127,16 @@ def run(arguments: list[str]) -> int:
             plots.draw_variance,
         )
     if figure == "lqr-field":
-        field: FieldArguments = _parse(FieldArguments, figure, rest)
+        field = _parse(FieldArguments, figure, rest)
         return _make(
             field.out,
-            lambda: plots.lqr_field_study(horizon=field.horizon, episodes=field.episodes, seed=field.seed),
+            lambda: lab.lqr_field_study(horizon=field.horizon, episodes=field.episodes, seed=field.seed),
             plots.draw_lqr_field,
         )
-    weights: ImportanceArguments = _parse(ImportanceArguments, figure, rest)
+    weights = _parse(ImportanceArguments, figure, rest)
     return _make(
         weights.out,
-        lambda: plots.importance_study(
+        lambda: lab.importance_study(
             behaviour=weights.behaviour,
             target=weights.target,
             horizon=weights.horizon,
@@ -145,12 +147,12 @@ def run(arguments: list[str]) -> int:
     )
 
 
-def _parse(kind: type[Any], figure: str, arguments: list[str]) -> Any:
+def _parse(kind: type[ArgumentsT], figure: str, arguments: list[str]) -> ArgumentsT:
     return parse(kind, arguments, prog=f"pgcore lab {figure}", description=f"Draw the {_FIGURES[figure]}.")
 
 
 def _make(out: Path, study: Callable[[], StudyT], draw: Callable[[StudyT], Figure]) -> int:
-    """Compute, draw, write; everything that can be refused is refused first."""
+    """Compute, draw, write; all checks come first."""
     with one_line_errors():
         plots.require_matplotlib()
         plots.check_output(out)

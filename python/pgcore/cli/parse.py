@@ -6,21 +6,20 @@ import contextlib
 import dataclasses
 import difflib
 import io
-import os
 import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
-from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from pgcore._arguments import integer
 from pgcore.cli.errors import CommandError
 from pgcore.cli.output import to_stdout
+from pgcore.cli.values import several, value_rules
 
 __all__ = ["option_value", "parse", "require_at_least"]
+
+ArgumentsT = TypeVar("ArgumentsT")
 
 _ANSI = re.compile("\x1b\\[[0-9;]*m")
 _MISSING = re.compile(r"^Missing from [^:]+: ")
@@ -32,7 +31,7 @@ _PLAINER: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
     ),
     (
         re.compile(r"Could not find valid parse for arguments: (\[.*\])"),
-        lambda m: f"expected other values, got {m[1][1:-1]}{_several(_unquoted(m[1]))}",
+        lambda m: f"expected other values, got {m[1][1:-1]}{several(_unquoted(m[1]))}",
     ),
     (
         re.compile(r"Missing value for argument '(\S+)'\. Expected (\S+) values\."),
@@ -43,8 +42,13 @@ _OWN = re.compile(r"^Error parsing .*?: ?(?P<name>\w+): (?P<rest>expected .*)$")
 
 
 def parse(
-    arguments_class: Any, arguments: Sequence[str], *, prog: str, description: str, default: Any = None
-) -> Any:
+    arguments_class: type[ArgumentsT],
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    default: ArgumentsT | None = None,
+) -> ArgumentsT:
     """Parse ``arguments``; ``--help`` prints the help and leaves with status 0.
 
     Parameters
@@ -64,9 +68,9 @@ def parse(
         If they don't fit: names the argument, what was expected and what came.
     """
     errors = io.StringIO()
-    known: dict[str, Any] = {} if default is None else {"default": default}
+    result: ArgumentsT
     try:
-        with _values(), to_stdout(), contextlib.redirect_stderr(errors):
+        with value_rules(), to_stdout(), contextlib.redirect_stderr(errors):
             result, unknown = tyro.cli(
                 arguments_class,
                 args=list(arguments),
@@ -74,7 +78,7 @@ def parse(
                 description=description,
                 config=(tyro.conf.OmitArgPrefixes,),
                 return_unknown_args=True,
-                **known,
+                default=tyro.MISSING_NONPROP if default is None else default,
             )
     except SystemExit as error:
         if error.code in (0, None):
@@ -91,7 +95,7 @@ def parse(
 
 
 def option_value(arguments: Sequence[str], name: str) -> str | None:
-    """The last value given for ``--name``, before anything is parsed; None if there is none.
+    """Return the last value given for ``--name``, without parsing; None if there is none.
 
     >>> option_value(["--seed", "1", "--env-id=CartPole-v1"], "env-id")
     'CartPole-v1'
@@ -104,14 +108,14 @@ def option_value(arguments: Sequence[str], name: str) -> str | None:
     return value
 
 
-def require_at_least(arguments: Any, **minimums: int) -> None:
+def require_at_least(arguments: object, **minimums: int) -> None:
     """Raise a `ValueError` for the first of the named fields that is below its minimum, or beyond 64 bits."""
     for name, minimum in minimums.items():
         integer(name, getattr(arguments, name), minimum=minimum)
 
 
 def _message(text: str) -> str:
-    """What tyro says between its box's title and the rule that sets off the advice to read the help."""
+    """Return the text between the title of tyro's box and the line before its advice."""
     blocks: list[list[str]] = [[]]
     for line in _ANSI.sub("", text).splitlines():
         inside = line.strip().strip("│").strip()
@@ -131,21 +135,22 @@ def _message(text: str) -> str:
 
 
 def _flag(name: str) -> str:
-    """What stands for a field: ``--n-steps``; ``DIR``, which is given without a name."""
+    """Return how a user writes a field: ``--n-steps``, or ``DIR`` for a value without a name."""
     return name if name.isupper() else f"--{name.replace('_', '-')}"
 
 
-def _suggestion(argument: str, result: Any) -> str:
+def _suggestion(argument: str, result: object) -> str:
     if argument.lower() in ("true", "false"):
         return " (write --NAME or --no-NAME, without a value)"
     if not argument.startswith("--"):
         return ""
+    assert dataclasses.is_dataclass(result)
     names = [field.name for field in dataclasses.fields(result)]
     if dataclasses.is_dataclass(nested := getattr(result, "hyperparameters", None)):
         names += [field.name for field in dataclasses.fields(nested)]
     flags = [f"--{name.replace('_', '-')}" for name in names if name != "hyperparameters"]
     given = argument.partition("=")[0].replace("_", "-")[2:]
-    # Without the dashes, which all share, and nearer than difflib's default: no hint beats a wrong one.
+    # Compared without dashes, and stricter than difflib's default: no hint is better than a wrong one.
     close = difflib.get_close_matches(given, [flag[2:] for flag in flags], n=1, cutoff=0.75)
     return f" (did you mean --{close[0]}?)" if close else ""
 
@@ -154,87 +159,9 @@ def _no_type(types: str, values: str) -> str:
     """What fits an optional argument: ``{None}|FLOAT``."""
     words = {"{None}": "none", "INT": "an integer", "FLOAT": "a number", "PATH": "a path", "FILE": "a path"}
     expected = " or ".join(words.get(name, name) for name in reversed(types.split("|")))
-    return f"expected {expected}, got {values[1:-1]}{_several(_unquoted(values))}"
+    return f"expected {expected}, got {values[1:-1]}{several(_unquoted(values))}"
 
 
 def _unquoted(values: str) -> str:
     """The first of ``['32,32', 'x']``."""
     return values[1:-1].split("'")[1] if "'" in values else ""
-
-
-# What a value on the command line may look like
-
-
-def _integer(text: str) -> int:
-    """An integer, also in the ways that people write large ones.
-
-    >>> _integer("1_000_000") == _integer("1e6") == _integer("1000000")
-    True
-    """
-    with contextlib.suppress(ValueError):
-        return int(text)
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        number = Decimal("nan")
-    if not number.is_finite() or number != number.to_integral_value():
-        raise ValueError(f"expected an integer, got {text!r}{_several(text)}")
-    if number.adjusted() > 20:  # before it takes memory
-        raise ValueError(f"expected an integer of 64 bits, got {text}")
-    return int(number)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"expected a number, got {text!r}{_several(text)}") from None
-
-
-def _several(text: str) -> str:
-    """What to write for ``32,32`` or ``[32, 32]``."""
-    parts = re.split(r"[\s,;]+", text.strip("[](){} "))
-    return f"; put spaces between several: {' '.join(parts)}" if len(parts) > 1 and all(parts) else ""
-
-
-def _path(text: str) -> Path:
-    """A path, with ``~`` expanded where the shell has not (``--out=~/run``)."""
-    if not text:
-        raise ValueError("expected a path, got ''")
-    return Path(os.path.expanduser(text))
-
-
-def _values() -> ConstructorRegistry:
-    """Rules for tyro, which asks the last one first."""
-    rules: dict[Any, tuple[str, Callable[[str], Any]]] = {
-        int: ("INT", _integer),
-        float: ("FLOAT", _number),
-        Path: ("PATH", _path),
-    }
-    registry = ConstructorRegistry()
-
-    @registry.primitive_rule
-    def rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-        kind = info.type
-        if kind is type(None):
-            return PrimitiveConstructorSpec(
-                nargs=1,
-                metavar="{None}",
-                choices=("None", "none"),
-                instance_from_str=lambda args: None,
-                is_instance=lambda value: value is None,
-                str_from_instance=lambda value: ["None"],
-            )
-        if kind not in rules:
-            return None
-        metavar, convert = rules[kind]
-        accepted = (int, float) if kind is float else kind
-        return PrimitiveConstructorSpec(
-            nargs=1,
-            metavar=metavar,
-            instance_from_str=lambda args: convert(args[0]),
-            is_instance=lambda value: isinstance(value, accepted),
-            str_from_instance=lambda value: [str(value)],
-        )
-
-    return registry

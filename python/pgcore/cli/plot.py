@@ -6,28 +6,28 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
-from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.cli.errors import CommandError, one_line_errors, run_directory_errors
 from pgcore.cli.output import say
 from pgcore.cli.parse import parse
-from pgcore.cli.run_directory import RunDirectory
+from pgcore.runs import RunConfig, RunDirectory, learning_curves
 
 __all__ = ["PlotArguments", "run"]
 
 
 @dataclass(frozen=True)
 class PlotArguments:
-    """What ``pgcore plot`` can be told."""
+    """Arguments of ``pgcore plot``."""
 
     directories: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR [DIR ...]")]
-    """Run directories; those that differ in their seeds alone make one curve."""
+    """Run directories. Runs that differ only in their seeds make one curve."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE", aliases=("-o",))]
-    """Picture to write: .png, .pdf or .svg; the numbers go beside it as CSV."""
+    """Picture to write: .png, .pdf or .svg. A CSV file beside it has the numbers."""
     column: str = "rollout/ep_rew_mean"
-    """Column of progress.csv."""
+    """Column of progress.csv to draw."""
 
     def __post_init__(self) -> None:
         if not self.directories:
@@ -43,7 +43,6 @@ def run(arguments: list[str]) -> int:
         description="Draw learning curves of run directories.",
     )
     from pgcore import plots
-    from pgcore.plots.learning import draw_learning, learning_curves
 
     with one_line_errors(ImportError, ValueError, OSError):
         plots.require_matplotlib()
@@ -53,7 +52,7 @@ def run(arguments: list[str]) -> int:
         left_out += curves.left_out
         if not curves.curves:
             raise CommandError(left_out[0])
-        files = plots.write(args.out, lambda: draw_learning(curves), curves.tables)
+        files = plots.write(args.out, lambda: plots.draw_learning(curves), curves.tables)
     for note in left_out:
         print(f"pgcore: left out: {note}", file=sys.stderr)
     for path in files:
@@ -61,17 +60,18 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _runs(paths: Sequence[Path]) -> tuple[list[tuple[dict[str, Any], Path]], list[str]]:
-    """Configurations and curves of the runs among ``paths``, each once, and why others are none.
+def _runs(paths: Sequence[Path]) -> tuple[list[tuple[RunConfig, Path]], list[str]]:
+    """Settings and curves of the runs among ``paths``, each once, and why the other paths were left out.
 
     ``runs/*`` may contain a run that has just begun, one that was killed early, and pictures.
     """
-    runs: dict[Path, tuple[dict[str, Any], Path]] = {}
+    runs: dict[Path, tuple[RunConfig, Path]] = {}
     left_out: list[str] = []
     for path in paths:
         directory = RunDirectory(path)
         try:
-            runs[path.resolve()] = (directory.read_config(), directory.progress_file)
+            with run_directory_errors("DIR"):
+                runs[path.resolve()] = (directory.read_config(), directory.progress_file)
         except CommandError as error:
             if not path.exists():  # a mistyped name
                 raise

@@ -1,19 +1,19 @@
-"""Ctrl-C, kill, a closed terminal: an exception where training can stop, nothing where it must not."""
+"""Ctrl-C, kill and a closed terminal: when they raise an exception, and when they are ignored or wait."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 __all__ = ["Interrupted", "deferred_signals", "ignored_signals", "raising_signals"]
 
 
 def _signals() -> tuple[signal.Signals, ...]:
-    """Those that ask a command to end, of this platform."""
+    """The signals of this platform that ask a command to end."""
     found = [signal.SIGINT, signal.SIGTERM]
     for name in ("SIGHUP", "SIGBREAK"):  # the terminal was closed: on POSIX, on Windows
         signum = getattr(signal, name, None)
@@ -26,12 +26,12 @@ _SIGNALS = _signals()  # now, before any handler of our own
 
 
 class Interrupted(KeyboardInterrupt):
-    """Someone wants the command to end.
+    """A signal asks the command to end.
 
     Parameters
     ----------
     signum
-        The signal that said so.
+        The signal.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def _handled(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) -> Iterator[None]:
+def _handled(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only there can handlers be set
         yield
         return
@@ -58,12 +58,12 @@ def _handled(handler: Callable[[int, FrameType | None], Any] | signal.Handlers) 
             signal.signal(signum, signal.SIG_DFL if previous is None else previous)
 
 
-def raising_signals() -> Any:
+def raising_signals() -> AbstractContextManager[None]:
     """Inside this context, signals to end raise `Interrupted`."""
     return _handled(_raise)
 
 
-def ignored_signals() -> Any:
+def ignored_signals() -> AbstractContextManager[None]:
     """Inside this context, signals to end do nothing; processes started in it inherit that."""
     return _handled(signal.SIG_IGN)
 
@@ -72,8 +72,8 @@ def ignored_signals() -> Any:
 def deferred_signals() -> Iterator[None]:
     """Raise `Interrupted` at the end of this context for a signal to end that came inside it.
 
-    Processes started in it never get them: those that are forked inherit the handler that does nothing else
-    than take a note, others (where there are masks, not on Windows) that the signals are blocked.
+    Processes started in it ignore such signals: forked ones inherit a handler that only records the signal,
+    others inherit that the signals are blocked (not on Windows, which has no signal masks).
     """
     arrived: list[int] = []
     # Blocking is not enough for this process: a thread that was there before would take the signal.

@@ -1,9 +1,8 @@
-"""``pgcore train ALGO``: a policy, its evaluation and a run directory."""
+"""``pgcore train ALGO``: train a policy, evaluate it, write a run directory."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 import textwrap
 import warnings
@@ -12,24 +11,29 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import tyro
-
 from pgcore import algorithms, presets
 from pgcore._version import __version__
-from pgcore.cli.errors import CommandError, one_line_errors
+from pgcore.algorithms import BehaviourCloning, OffPolicyPG
+from pgcore.cli.errors import CommandError, one_line_errors, run_directory_errors, unwritable
 from pgcore.cli.eval import evaluate, evaluation_text
 from pgcore.cli.output import STDOUT, say
-from pgcore.cli.parse import option_value, parse
-from pgcore.cli.run_directory import RunDirectory
+from pgcore.cli.parse import parse
 from pgcore.cli.signals import Interrupted, deferred_signals, ignored_signals, raising_signals
-from pgcore.cli.train_arguments import CloneArguments, ReuseArguments, TrainArguments
+from pgcore.cli.train_arguments import (
+    ReuseArguments,
+    TrainArguments,
+    arguments_class,
+    changed_settings,
+    preset_arguments,
+    refuse_changes,
+    resumed_arguments,
+)
 from pgcore.io.files import naming
 from pgcore.rollout.faults import FaultyEnvironmentError, WorkerError
-from pgcore.training import Algorithm, CheckpointCallback, ConsoleLogger, CSVLogger, load, make_config
+from pgcore.runs import RunConfig, RunDirectory
+from pgcore.training import Algorithm, CheckpointCallback, Config, ConsoleLogger, CSVLogger, load
 
 __all__ = ["run"]
-
-_MAY_CHANGE = ("total_timesteps", "out", "resume", "save_freq", "eval_episodes")
 
 
 def run(arguments: list[str]) -> int:
@@ -38,129 +42,51 @@ def run(arguments: list[str]) -> int:
     prog = "pgcore train"
     if not arguments or arguments[0] in ("-h", "--help"):
         say(f"usage: {prog} ALGO --env-id ID [OPTIONS]\n\nALGO is one of: {', '.join(names)}")
-        say(f"Their options: {prog} ALGO --help")
+        say(f"Options of an algorithm: {prog} ALGO --help")
         return 0
     algorithm, *rest = arguments
     if algorithm not in names:
         raise CommandError(f"ALGO: expected one of {', '.join(names)}, got {algorithm!r}")
-    kind: type[Algorithm[Any]] = getattr(algorithms, names[algorithm])
+    kind: type[Algorithm[Config]] = getattr(algorithms, names[algorithm])
 
     resuming = "--resume" in rest
-    default = _resumed(algorithm, kind, rest) if resuming else _preset(algorithm, kind, rest)
-    args: TrainArguments[Any] = parse(
-        _arguments_class(algorithm)[kind.config_class],  # type: ignore[index]  # made at run time, for tyro
+    defaults = resumed_arguments if resuming else preset_arguments
+    default = defaults(algorithm, kind, rest)
+    # `TrainArguments[PPOConfig]`, say, which tyro reads.
+    parametrized: type[TrainArguments[Config]] = arguments_class(algorithm)[kind.config_class]  # type: ignore[index]
+    args = parse(
+        parametrized,
         rest,
         prog=f"{prog} {algorithm}",
-        description=f"Train a policy with {names[algorithm]}, evaluate it, keep all in a run directory.",
+        description=f"Train a policy with {names[algorithm]}, evaluate it, save all in a run directory.",
         default=default,
     )
     if resuming:
-        _refuse_changes(args, default)
-    return _train(algorithm, kind, args, _changed(args, default))
-
-
-def _arguments_class(algorithm: str) -> type[TrainArguments[Any]]:
-    return {"bc": CloneArguments, "offpolicy": ReuseArguments}.get(algorithm, TrainArguments)
-
-
-def _preset(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -> TrainArguments[Any]:
-    """Defaults for the environment that ``arguments`` name."""
-    env_id = option_value(arguments, "env-id")
-    preset = presets.available(algorithm).get(env_id or "")
-    make = _arguments_class(algorithm)
-    required: dict[str, Any] = {
-        field.name: tyro.MISSING
-        for field in dataclasses.fields(make)
-        if field.default is dataclasses.MISSING and field.name != "hyperparameters"
-    }
-    if preset is None:
-        return make(**required, hyperparameters=kind.config_class())
-    return make(
-        **required,
-        total_timesteps=preset.total_timesteps,
-        num_envs=preset.num_envs,
-        backend=preset.backend,
-        hidden=preset.hidden,
-        hyperparameters=make_config(kind.config_class, preset.hyperparameters),
-    )
-
-
-def _resumed(algorithm: str, kind: type[Algorithm[Any]], arguments: list[str]) -> TrainArguments[Any]:
-    """What the run in ``--out`` was started with."""
-    out = option_value(arguments, "out")
-    if out is None:
-        raise CommandError("--resume: expected --out DIR with the run to go on with, got no --out")
-    directory = RunDirectory(Path(os.path.expanduser(out)))
-    try:
-        config = directory.read_config(argument="--out")
-    except CommandError as error:
-        if directory.has_learned():
-            raise
-        raise CommandError(f"{error}; nothing was learned there: leave --resume out to start") from None
-    if (found := config.pop("algorithm")) != algorithm:
-        raise CommandError(f"--out: expected a run of {algorithm}, got one of {found} in {out}")
-    config.pop("pgcore_version", None)
-    try:
-        hyperparameters = make_config(kind.config_class, config.pop("hyperparameters"))
-        return _arguments_class(algorithm)(
-            **{**config, "hidden": tuple(config["hidden"])},
-            hyperparameters=hyperparameters,
-            out=directory.path,
-        )
-    except (TypeError, ValueError, KeyError) as error:
-        raise CommandError(f"--out: expected the config.json of a run, got one in {out} ({error})") from None
-
-
-def _refuse_changes(args: TrainArguments[Any], started: TrainArguments[Any]) -> None:
-    """A resumed run keeps what decides its course; only how long it goes on may be new."""
-    now, then = _decisive(args), _decisive(started)
-    for name, value in now.items():
-        if value != then[name]:
-            raise CommandError(
-                f"--{name.replace('_', '-')}: expected {then[name]!r}, as the run in {args.out} was started "
-                f"with, got {value!r}; a resumed run keeps its settings"
-            )
-
-
-def _changed(args: TrainArguments[Any], default: TrainArguments[Any]) -> dict[str, Any]:
-    """What was asked for that the preset, or the defaults, would not have done."""
-    usual = {**_decisive(default), "total_timesteps": default.total_timesteps}
-    asked = {**_decisive(args), "total_timesteps": args.total_timesteps}
-    return {
-        name: value
-        for name, value in asked.items()
-        if value != usual[name] and name not in ("env_id", "seed", "demonstrations")
-    }
-
-
-def _decisive(args: TrainArguments[Any]) -> dict[str, Any]:
-    """Everything but what may differ from one resumption to the next, flat."""
-    settings = dataclasses.asdict(args)
-    hyperparameters = settings.pop("hyperparameters")
-    return {**{name: value for name, value in settings.items() if name not in _MAY_CHANGE}, **hyperparameters}
+        refuse_changes(args, default)
+    return _train(algorithm, kind, args, changed_settings(args, default))
 
 
 def _train(
-    algorithm: str, kind: type[Algorithm[Any]], args: TrainArguments[Any], changed: dict[str, Any]
+    algorithm: str, kind: type[Algorithm[Config]], args: TrainArguments[Config], changed: dict[str, object]
 ) -> int:
     directory = None if args.out is None else RunDirectory(args.out)
     if directory is not None and not args.resume:
-        directory.require_unused()
-        directory.require_free()
+        _require_new(directory)
     with ExitStack() as held:
         try:
             # Worker processes inherit that signals are kept away: Ctrl-C is for this process alone.
             with one_line_errors(), deferred_signals():
                 if directory is not None and args.resume:
-                    held.enter_context(directory.locked())
+                    _lock(directory, held)
                 model = _model(kind, args, directory)
                 held.enter_context(_closing(model))
                 if directory is None or not args.resume:  # only now: bad arguments leave nothing behind
                     directory = _made(directory, algorithm, args, changed)
-                    held.enter_context(directory.locked())
-                    directory.require_free()
-                directory.write_config(_config(algorithm, args))
-                progress = directory.open_progress(resume_at=model.num_timesteps)
+                    _lock(directory, held)
+                    _require_new(directory, locked=True)
+                with run_directory_errors("--out"):
+                    directory.write_config(_config(algorithm, args))
+                    progress = directory.open_progress(resume_at=model.num_timesteps)
                 held.enter_context(closing(progress))
         except Interrupted as interrupt:
             again = "" if directory is None else f"; {_again(algorithm, directory)}"
@@ -171,31 +97,51 @@ def _train(
             with one_line_errors():
                 result = evaluate(model, args.env_id, args.backend, args.eval_episodes, args.seed)
             say(evaluation_text(result))
-            directory.write_evaluation(result)
+            with run_directory_errors("--out"):
+                directory.write_evaluation(result)
     return 0
 
 
 def _made(
-    directory: RunDirectory | None, algorithm: str, args: TrainArguments[Any], changed: dict[str, Any]
+    directory: RunDirectory | None, algorithm: str, args: TrainArguments[Config], changed: dict[str, object]
 ) -> RunDirectory:
-    if directory is None:
-        return RunDirectory.new(algorithm, args.env_id, args.seed, changed)
-    directory.make()
-    return directory
+    with run_directory_errors("--out"):
+        if directory is None:
+            return RunDirectory.new(algorithm, args.env_id, args.seed, changed)
+        directory.make()
+        return directory
+
+
+def _require_new(directory: RunDirectory, *, locked: bool = False) -> None:
+    """Refuse a directory whose files a new run would overwrite, or in which another process trains."""
+    try:
+        with run_directory_errors("--out"):
+            if not locked:
+                directory.require_unused()
+            directory.require_free()
+    except CommandError as error:
+        if isinstance(error.__context__, FileExistsError) and directory.config_file.exists():
+            raise CommandError(f"{error}; add --resume to continue the run there") from None
+        raise
+
+
+def _lock(directory: RunDirectory, held: ExitStack) -> None:
+    with run_directory_errors("--out"):
+        held.enter_context(directory.locked())
 
 
 def _again(algorithm: str, directory: RunDirectory) -> str:
-    return f"go on with pgcore train {algorithm} --resume --out {shlex.quote(str(directory.path))}"
+    return f"resume with: pgcore train {algorithm} --resume --out {shlex.quote(str(directory.path))}"
 
 
 def _learn(
     algorithm: str,
-    args: TrainArguments[Any],
+    args: TrainArguments[Config],
     directory: RunDirectory,
-    model: Algorithm[Any],
+    model: Algorithm[Config],
     progress: CSVLogger,
 ) -> None:
-    """Learn what is left to learn; whatever happens, keep the iterations that were finished."""
+    """Train for the remaining steps; keep all complete iterations, whatever happens."""
     failure = None
     with ignored_signals():
         try:
@@ -219,15 +165,13 @@ def _learn(
                 interrupt.status,
             )
         except (FloatingPointError, FaultyEnvironmentError, WorkerError) as error:
-            failure = CommandError(f"training broke down after {model.num_timesteps:,} steps: {error}", 1)
+            failure = CommandError(f"training failed after {model.num_timesteps:,} steps: {error}", 1)
         except OSError as error:
             ours = (STDOUT, str(directory.progress_file), str(directory.model_file))
             if error.filename not in ours or isinstance(error, BrokenPipeError):
                 raise
-            failure = CommandError(
-                f"{error.filename}: expected to be able to write to it, got {error.strerror}; the "
-                f"{model.num_timesteps:,} steps so far are kept; {_again(algorithm, directory)}",
-                1,
+            failure = unwritable(
+                error, f"; the {model.num_timesteps:,} steps so far are kept; {_again(algorithm, directory)}"
             )
         finally:
             lost = _keep(directory, model, progress)
@@ -237,18 +181,20 @@ def _learn(
         raise failure
 
 
-def _named(file: str | Path, callback: Callable[[Algorithm[Any]], None]) -> Callable[[Algorithm[Any]], None]:
-    """``callback``, whose `OSError` says which file it was about; one without a name is the environment's."""
+def _named(
+    file: str | Path, callback: Callable[[Algorithm[Config]], None]
+) -> Callable[[Algorithm[Config]], None]:
+    """Return ``callback`` with the file named in its `OSError`; one without a name is the environment's."""
 
-    def call(model: Algorithm[Any]) -> None:
+    def call(model: Algorithm[Config]) -> None:
         with naming(file):
             callback(model)
 
     return call
 
 
-def _keep(directory: RunDirectory, model: Algorithm[Any], progress: CSVLogger) -> str:
-    """Write the last iteration's line, if an interrupt or a full disk kept it back, and the model.
+def _keep(directory: RunDirectory, model: Algorithm[Config], progress: CSVLogger) -> str:
+    """Write the last iteration's line, if an interrupt or a full disk prevented it, and the model.
 
     Returns
     -------
@@ -272,7 +218,7 @@ def _keep(directory: RunDirectory, model: Algorithm[Any], progress: CSVLogger) -
     return _save(directory, model)
 
 
-def _save(directory: RunDirectory, model: Algorithm[Any]) -> str:
+def _save(directory: RunDirectory, model: Algorithm[Config]) -> str:
     try:
         model.save(directory.model_file)
     except OSError as error:
@@ -288,7 +234,7 @@ def _save(directory: RunDirectory, model: Algorithm[Any]) -> str:
 
 
 @contextmanager
-def _closing(model: Algorithm[Any]) -> Iterator[None]:
+def _closing(model: Algorithm[Config]) -> Iterator[None]:
     """Close the environments at the end, without a warning about a step that was broken off."""
     try:
         yield
@@ -299,17 +245,17 @@ def _closing(model: Algorithm[Any]) -> Iterator[None]:
 
 
 def _model(
-    kind: type[Algorithm[Any]], args: TrainArguments[Any], directory: RunDirectory | None
-) -> Algorithm[Any]:
-    data: dict[str, Any] = {}
-    if isinstance(args, ReuseArguments) and args.demonstrations is not None:
-        data["demonstrations"] = args.demonstrations
+    kind: type[Algorithm[Config]], args: TrainArguments[Config], directory: RunDirectory | None
+) -> Algorithm[Config]:
+    demonstrations = args.demonstrations if isinstance(args, ReuseArguments) else None
     if args.resume and directory is not None and directory.model_file.exists():
-        model: Any = load(directory.model_file)
-        if data:
-            model.set_demonstrations(**data)
+        model = load(directory.model_file)
+        if demonstrations is not None:
+            assert isinstance(model, BehaviourCloning | OffPolicyPG)
+            model.set_demonstrations(demonstrations)
         model.set_env(args.env_id)
-        return cast(Algorithm[Any], model)
+        return model
+    data: dict[str, Any] = {} if demonstrations is None else {"demonstrations": demonstrations}
     return kind(
         args.env_id,
         seed=args.seed,
@@ -322,15 +268,15 @@ def _model(
     )
 
 
-def _config(algorithm: str, args: TrainArguments[Any]) -> dict[str, Any]:
+def _config(algorithm: str, args: TrainArguments[Config]) -> RunConfig:
     settings = dataclasses.asdict(args)
     for name in ("out", "resume"):
         del settings[name]
-    return {"pgcore_version": __version__, "algorithm": algorithm, **settings}
+    return cast(RunConfig, {"pgcore_version": __version__, "algorithm": algorithm, **settings})
 
 
 def _announce(
-    algorithm: str, args: TrainArguments[Any], directory: RunDirectory, model: Algorithm[Any]
+    algorithm: str, args: TrainArguments[Config], directory: RunDirectory, model: Algorithm[Config]
 ) -> None:
     say(f"{algorithm} on {args.env_id}, seed {args.seed}, in {directory.path}")
     if args.resume:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pgcore.baselines import Baseline
     from pgcore.data.batch import Batch
     from pgcore.policies import Policy
+    from pgcore.values import ValueFunction
 
 __all__ = [
     "OFF_POLICY_FORMS",
@@ -82,7 +83,7 @@ def off_policy_gradient(
     batch: Batch,
     *,
     form: OffPolicyForm,
-    baseline: Baseline | None = None,
+    baseline: Baseline | ValueFunction | None = None,
     gamma: float = 1.0,
     discount_states: bool = False,
     self_normalize: bool = False,

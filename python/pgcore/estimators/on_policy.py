@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pgcore._arguments import check_shape, float_array, real
-from pgcore.baselines import Baseline, Constant, OptimalBaseline
+from pgcore.baselines import Baseline, Constant, OptimalBaseline, as_baseline
 from pgcore.data.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate, Moments, chunks, gradient_rows
 from pgcore.estimators.gpomdp import RunningScores, gpomdp_moments
 from pgcore.estimators.terms import ON_POLICY_FORMS, StepTerms, check_form, on_policy_terms
+from pgcore.values import ValueFunction
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
@@ -30,7 +31,7 @@ def policy_gradient(
     batch: Batch,
     *,
     form: Literal["trajectory", "reward_to_go", "gpomdp"] = "reward_to_go",
-    baseline: Baseline | None = None,
+    baseline: Baseline | ValueFunction | None = None,
     gamma: float = 1.0,
     discount_states: bool = False,
     max_bytes: float = MAX_BYTES,
@@ -155,15 +156,15 @@ def maximum_likelihood_gradient(
     return GradientEstimate(**moments_of(policy, batch, terms, Constant(), max_bytes).statistics())
 
 
-def check_batch(batch: Batch, baseline: Baseline | None) -> Baseline:
+def check_batch(batch: Batch, baseline: Baseline | ValueFunction | None) -> Baseline:
     """Refuse an empty batch and what is no baseline; return the baseline, zero for None."""
     if batch.num_segments == 0:
         raise ValueError("batch: expected at least one episode, got none")
     if baseline is None:
         return Constant()
-    if not isinstance(baseline, Baseline):
+    if not isinstance(baseline, Baseline | ValueFunction):
         raise TypeError(f"baseline: expected one from pgcore.baselines or None, got {baseline!r}")
-    return baseline
+    return as_baseline(baseline)
 
 
 def _is_zero(baseline: Baseline) -> bool:

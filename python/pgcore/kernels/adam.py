@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -76,19 +74,16 @@ def adam_step(
     >>> theta.round(6)
     array([-0.1,  0.1])
     """
-    moments_and_theta = ("theta", theta), ("m", m), ("v", v)
-    for name, array in moments_and_theta:
+    arrays = ("theta", theta), ("m", m), ("v", v)
+    for name, array in arrays:
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a numpy array, got {type(array).__name__}")
     if theta.dtype not in (FLOAT32, FLOAT64):
         raise TypeError(f"theta: expected float32 or float64, got {theta.dtype}")
     if theta.ndim != 1:
         raise ValueError(f"theta: expected shape (P,), got {theta.shape}")
-    for name, array in moments_and_theta:
+    for name, array in arrays:
         output(name, array, theta.shape, theta.dtype)
-    for (name, array), (other, memory) in combinations(moments_and_theta, 2):
-        if np.may_share_memory(array, memory):
-            raise ValueError(f"{other}: expected memory of its own, got that of {name}")
     g = float_array("grad", grad, theta.dtype)
     check_shape("grad", g, theta.shape)
     step = integer("step", step, minimum=1)

@@ -7,8 +7,6 @@ or ``(B, A)``. The full form takes ``scale_tril``, the lower-triangular ``(A, A)
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -280,7 +278,7 @@ def _check_batch(name: str, array: FloatArray, other_name: str, other: FloatArra
     check_shape(other_name, other, array.shape)
 
 
-def _rows(name: str, log_std: FloatArray, shape: tuple[int, ...]) -> Any:
+def _rows(name: str, log_std: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """Logarithms of standard deviations as (B, A), or as (1, A) for all rows."""
     if log_std.shape == shape:
         return log_std

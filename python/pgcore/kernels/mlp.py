@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pgcore._arguments import FloatArray, check_shape, float_array, float_dtype, integers, real
 from pgcore._dispatch import classes_of, core
 
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
 
 
@@ -107,16 +109,62 @@ class MLP:
         rng = np.random.default_rng(seed)
         final_gain = real("final_gain", final_gain)
         theta = np.zeros(self.num_params)
-        start = 0
-        for layer, (n_in, n_out) in enumerate(pairwise(self.sizes)):
+        for layer, (weight, _) in enumerate(self.layers(theta)):
             gain = final_gain if layer == len(self.sizes) - 2 else math.sqrt(2.0)
-            columns = rng.standard_normal((max(n_in, n_out), min(n_in, n_out)))
+            columns = rng.standard_normal((max(weight.shape), min(weight.shape)))
             rows = np.ascontiguousarray(columns.T)
             core().orthonormalize(rows)
-            weight = theta[start : start + n_out * n_in].reshape(n_out, n_in)
+            n_out, n_in = weight.shape
             weight[...] = gain * (rows.T if n_out >= n_in else rows)
-            start += n_out * (n_in + 1)
         return theta.astype(self.dtype)
+
+    def layers(self, theta: NDArray[_Scalar]) -> list[tuple[NDArray[_Scalar], NDArray[_Scalar]]]:
+        """Weights and biases (W_l, b_l) of all layers, from the first to the last, as views of θ.
+
+        θ = (W_1 row by row, b_1, W_2 row by row, b_2, …). What is written to a view is written to θ.
+
+        Parameters
+        ----------
+        theta : (P,) array
+            Parameters, or a vector like them (a gradient, a moment), of any dtype.
+
+        Returns
+        -------
+        list of ((out, in), (out,))
+            W_l and b_l, for l from 1 to L, of the dtype of `theta`.
+
+        Raises
+        ------
+        TypeError
+            If `theta` is no array: it could not be viewed.
+        ValueError
+            If it has any other shape.
+
+        References
+        ----------
+        The order of ``torch.nn.utils.parameters_to_vector`` for a ``Sequential`` of ``Linear`` layers.
+
+        Examples
+        --------
+        >>> net = MLP([2, 1])
+        >>> theta = np.array([1.0, 2.0, 3.0])
+        >>> ((weight, bias),) = net.layers(theta)
+        >>> weight, bias
+        (array([[1., 2.]]), array([3.]))
+        >>> bias[0] = 4.0
+        >>> theta
+        array([1., 2., 4.])
+        """
+        if not isinstance(theta, np.ndarray):
+            raise TypeError(f"theta: expected a numpy array, got {type(theta).__name__}")
+        check_shape("theta", theta, (self.num_params,))
+        layers, start = [], 0
+        for n_in, n_out in pairwise(self.sizes):
+            weight_end = start + n_out * n_in
+            weight = theta[start:weight_end].reshape(n_out, n_in)
+            start = weight_end + n_out
+            layers.append((weight, theta[weight_end:start]))
+        return layers
 
     def forward(self, theta: ArrayLike, x: ArrayLike) -> FloatArray:
         """Outputs f(x_i; θ).

@@ -12,13 +12,12 @@ from numpy.typing import ArrayLike
 from pgcore._arguments import (
     FloatArray,
     check_shape,
-    columns,
+    end_flags,
     float_array,
     float_arrays,
     output,
     overlaps,
     real,
-    segment_arrays,
 )
 from pgcore._dispatch import core
 
@@ -75,11 +74,10 @@ def cumulative_log_ratios(
     if code is None:
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
     result = output("out", out, log_rho.shape, log_rho.dtype)
-    end, _ = segment_arrays(ends, None, log_rho.shape)
+    end = end_flags(ends, log_rho.shape)
     # The kernel reads rows again after it has written others, so they must not share memory.
     target = np.empty_like(log_rho) if out is not None and overlaps(out, log_rho, end) else result
-    log_rho, columns_out = columns("log_ratios", log_rho, target)
-    core().cumulative_log_ratios(log_rho, end, code, columns_out)
+    core().cumulative_log_ratios(log_rho, end, code, target)
     if target is not result:
         result[...] = target
     return result
@@ -142,9 +140,8 @@ def weighted_reward_to_go(
     gamma = real("gamma", gamma)
     check_shape("log_ratios", log_rho, r.shape)
     result: FloatArray = np.empty_like(r)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    r, log_rho, columns_out = columns("rewards", r, log_rho, result)
-    core().weighted_reward_to_go(r, log_rho, end, bootstrap, gamma, columns_out)
+    end = end_flags(ends, r.shape)
+    core().weighted_reward_to_go(r, log_rho, end, bootstrap, gamma, result)
     return result
 
 
@@ -184,9 +181,8 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
     2.0
     """
     log_w = float_array("log_weights", log_weights)
-    (matrix,) = columns("log_weights", log_w)
-    sizes: FloatArray = np.empty(matrix.shape[1], log_w.dtype)
-    core().effective_sample_size(matrix, sizes)
+    sizes: FloatArray = np.empty(log_w.shape[1:] or (1,), log_w.dtype)
+    core().effective_sample_size(log_w, sizes)
     if log_w.ndim == 1:
         return float(sizes[0])
     return sizes

@@ -19,12 +19,11 @@ from numpy.typing import ArrayLike
 from pgcore._arguments import (
     FloatArray,
     check_shape,
-    columns,
+    end_flags,
     float_arrays,
     output,
     overlaps,
     real,
-    segment_arrays,
 )
 from pgcore._dispatch import core
 
@@ -82,11 +81,10 @@ def reward_to_go(
     )
     gamma = real("gamma", gamma)
     result = output("out", out, r.shape, r.dtype)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
+    end = end_flags(ends, r.shape)
     # The kernel reads rows again after it has written others, so they must not share memory.
     target = np.empty_like(r) if out is not None and overlaps(out, r, end, bootstrap) else result
-    r, columns_out = columns("rewards", r, target)
-    core().reward_to_go(r, end, bootstrap, gamma, columns_out)
+    core().reward_to_go(r, end, bootstrap, gamma, target)
     if target is not result:
         result[...] = target
     return result
@@ -149,9 +147,8 @@ def gae(
     gamma, lam = real("gamma", gamma), real("lam", lam)
     check_shape("values", v, r.shape)
     advantages, value_targets = np.empty_like(r), np.empty_like(r)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    r, v, *out = columns("rewards", r, v, advantages, value_targets)
-    core().gae(r, v, end, bootstrap, gamma, lam, *out)
+    end = end_flags(ends, r.shape)
+    core().gae(r, v, end, bootstrap, gamma, lam, advantages, value_targets)
     return advantages, value_targets
 
 
@@ -222,9 +219,8 @@ def vtrace(
     check_shape("values", v, r.shape)
     check_shape("log_ratios", log_rho, r.shape)
     advantages, value_targets = np.empty_like(r), np.empty_like(r)
-    end, bootstrap = segment_arrays(ends, bootstrap, r.shape)
-    r, v, log_rho, *out = columns("rewards", r, v, log_rho, advantages, value_targets)
-    core().vtrace(r, v, log_rho, end, bootstrap, options, *out)
+    end = end_flags(ends, r.shape)
+    core().vtrace(r, v, log_rho, end, bootstrap, options, advantages, value_targets)
     return advantages, value_targets
 
 

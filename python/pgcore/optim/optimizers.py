@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from pgcore._arguments import float_array, state_count, state_entries
+from pgcore._arguments import Arrays, FloatArray, float_array, state_count, state_entries
 from pgcore.kernels import adam_step
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "scheduled",
 ]
 
-FloatArray: TypeAlias = np.ndarray[Any, np.dtype[np.floating[Any]]]
 OptimizerName: TypeAlias = Literal["adam", "sgd"]
 ScheduleName: TypeAlias = Literal["constant", "linear", "cooldown"]
 
@@ -35,10 +34,10 @@ class Optimizer(Protocol):
     def ascend(self, theta: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
         """Return new parameters, uphill of ``theta``."""
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state(self) -> Arrays:
         """Return everything needed to go on as if nothing had happened."""
 
-    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+    def load_state(self, state: Arrays) -> None:
         """Take up ``state`` from an earlier `state`."""
 
 
@@ -67,11 +66,11 @@ class SGD:
         step: FloatArray = np.multiply(gradient, learning_rate, dtype=theta.dtype)
         return theta + step
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state(self) -> Arrays:
         """Return an empty state."""
         return {}
 
-    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+    def load_state(self, state: Arrays) -> None:
         """Take up an empty state.
 
         Raises
@@ -138,11 +137,11 @@ class Adam:
         )
         return theta
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state(self) -> Arrays:
         """Return moments and step count."""
         return {"m": self._m.copy(), "v": self._v.copy(), "step": np.array(self._step)}
 
-    def load_state(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+    def load_state(self, state: Arrays) -> None:
         """Take up moments and step count.
 
         Parameters

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pgcore._arguments import (
+    Arrays,
     Float64Array,
     check_shape,
     float_array,
@@ -158,7 +159,7 @@ class SurrogateAscent:
         for name, array in (("advantages", gains), ("log_probs_old", old)):
             check_shape(name, array, (len(rows),))
         numbers = int_array("order", order)
-        if np.asarray(order).dtype == bool:
+        if numbers is not order and np.asarray(order).dtype == bool:
             raise TypeError("order: expected row numbers, got bool")
         options = core().SurrogateOptions(
             integer("batch_size", batch_size, minimum=1),
@@ -195,11 +196,11 @@ class SurrogateAscent:
             report.gradient_norm,
         )
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> Arrays:
         """Return moments and step count."""
         return {"m": self._m.copy(), "v": self._v.copy(), "step": np.array(self._step)}
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Take up moments and step count that `state` returned.
 
         Raises
@@ -221,10 +222,10 @@ class SurrogateAscent:
     def __copy__(self) -> Self:
         return deepcopy(self)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_kernels": None, "_lock": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._make_kernels()
 

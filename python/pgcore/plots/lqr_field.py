@@ -1,325 +1,201 @@
-"""Ordinary and natural gradient of the LQR in the plane of (k, σ): exact, sampled, and where they lead."""
+"""The picture of a `FieldStudy`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pgcore.baselines import TimeDependent
 from pgcore.envs import lqr
-from pgcore.estimators import policy_gradient
-from pgcore.plots.simulate import play
-from pgcore.plots.tables import Table
+from pgcore.lab.lqr_field import (
+    BALL_KL,
+    BALL_RADIUS,
+    GAIN_RANGE,
+    KL_RADIUS,
+    SIGMA_RANGE,
+    STARTS,
+    FieldStudy,
+    kl_ball,
+)
+from pgcore.plots.style import COLORS, new_figure, number, panel_title
 
-__all__ = [
-    "BALL_KL",
-    "BALL_RADIUS",
-    "GAIN_RANGE",
-    "KL_RADIUS",
-    "SIGMA_RANGE",
-    "STARTS",
-    "FieldStudy",
-    "kl_ball",
-    "lqr_field_study",
-]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
+__all__ = ["draw_lqr_field"]
 
-GAIN_RANGE = (-1.6, -0.1)
-SIGMA_RANGE = (0.05, 1.0)
-STARTS = ((-1.4, 0.9), (-0.25, 0.9), (-1.45, 0.45), (-0.2, 0.35))
-"""Where the paths begin."""
-
-KL_RADIUS = 0.01
-"""Mean KL divergence per step, in nats, of a natural step along a path."""
-
-BALL_RADIUS = 0.1
-"""Of the Euclidean ball."""
-
-BALL_KL = 0.02
-"""Of the other ball: mean KL divergence per step, in nats."""
-
-_BALL_POINTS = ((-1.3, 0.85), (-0.3, 0.85), (-1.25, 0.3), (-0.3, 0.3), (-0.62, 0.12))
-_FIRST_STEP = 0.2  # the longest first step of the ordinary gradient sets its learning rate
-_NATURAL_STEPS = 80
-_KEPT = 400  # the ordinary paths have many more steps than a picture can show
+_PATHS = (("vermillion", "o"), ("blue", "s"), ("green", "^"), ("purple", "D"))
+_MARGIN = (0.08, 0.06)
+_MARKED = {"exact": 50, "sampled": 5}  # steps between two marks; of natural paths always 5
+_SOURCES = {"exact": "exact", "sampled": "{} episodes a step"}
 
 
-class _Source(NamedTuple):
-    """Gradients at places (S, 2) in the order (k, σ), (S, 2) each."""
-
-    ordinary: Callable[[Array], Array]
-    both: Callable[[Array], tuple[Array, Array]]  # with the natural one, which costs more
-
-
-@dataclass(frozen=True)
-class FieldStudy:
-    """What `lqr_field_study` found, and for which problem."""
-
-    horizon: int
-    episodes: int
-    learning_rate: float
-    """Of the ordinary gradient along its paths."""
-    best_gain: float
-    """k* without noise."""
-    field: Table
-    """Both gradients at the nodes of a grid, exact and from a small batch."""
-    paths: Table
-    """Steps from `STARTS`."""
-    steps: Table
-    """The best linearised step in a Euclidean ball, and in one of the KL divergence."""
-    noise: Table
-    """Exact derivatives and the spread of one episode's, as σ goes to 0 at k*."""
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """All tables."""
-        return (self.field, self.paths, self.steps, self.noise)
-
-    def summary(self) -> str:
-        """Return one sentence: where the exact paths end."""
-        ends = {
-            kind: [self.path("exact", kind, start).rows[-1] for start in range(len(STARTS))]
-            for kind in ("ordinary", "natural")
-        }
-        k, steps = self.paths.columns.index("k"), self.paths.columns.index("step")
-        text = "; ".join(
-            f"{kind}: |k − k*| <= {max(abs(float(row[k]) - self.best_gain) for row in rows):.2g} after "
-            f"{rows[0][steps]} steps"
-            for kind, rows in ends.items()
-        )
-        broken = sum(
-            self.path("sampled", "ordinary", start).rows[-1][-1] == "left" for start in range(len(STARTS))
-        )
-        return (
-            f"For {self.horizon} steps k* = {self.best_gain:.4f} without noise (not -1). Exact gradients, "
-            f"{text}. Of the sampled ordinary paths, {broken} of {len(STARTS)} step out of σ > 0."
-        )
-
-    def path(self, source: str, gradient: str, start: int) -> Table:
-        """Return the steps of one path."""
-        return self.paths.where(source=source, gradient=gradient, start=start)
+def draw_lqr_field(study: FieldStudy) -> Figure:
+    """Draw exact and sampled fields with paths, the steps in two balls, and what happens as σ goes to 0."""
+    figure = new_figure(
+        f"Ordinary and natural gradient of the LQR: k* = {number(study.best_gain, '.3f')}, not −1",
+        f"s' = s + a, r = −s² − a², T = {study.horizon} steps; a ~ N(k s, σ²); arrows show directions; "
+        f"marks every {_MARKED['sampled']} steps, in (a) every {_MARKED['exact']}; "
+        "grey curves: equal J; ★: optimum (k*, σ = 0)",
+        12.5,
+        7.8,
+    )
+    panels = figure.subplots(2, 3, width_ratios=(1, 1, 1.05))
+    for row, source in enumerate(("exact", "sampled")):
+        for column, kind in enumerate(("ordinary", "natural")):
+            _field(panels[row][column], study, source, kind)
+    _balls(panels[0][2], study)
+    _noise(panels[1][2], study)
+    return figure
 
 
-def lqr_field_study(*, horizon: int = 20, episodes: int = 50, seed: int = 0) -> FieldStudy:
-    r"""Compute both gradients over the plane, follow them, and compare their steps.
-
-    The natural gradient is :math:`F^{-1}\nabla J` with F the Fisher matrix of a whole trajectory. Paths of
-    the ordinary gradient have a fixed learning rate, by which no first step is longer than 0.2; those of the
-    natural gradient steps of the length √(2ε/gᵀF⁻¹g) that keep the mean KL divergence per step, to second
-    order, at `KL_RADIUS`. A path ends where a step would leave σ > 0.
-
-    Parameters
-    ----------
-    horizon
-        Steps of an episode.
-    episodes
-        Of one sampled gradient: reward-to-go with the time-dependent baseline. Its Fisher matrix is the exact
-        one of the policy over the visited states.
-    seed
-        Of all samples.
-
-    Returns
-    -------
-    FieldStudy
-
-    Raises
-    ------
-    ValueError
-        For fewer than 2 episodes or steps.
-
-    Notes
-    -----
-    Lecture, part 5; Peters & Schaal (2008).
-    """
-    for name, value in (("episodes", episodes), ("horizon", horizon)):
-        if value < 2:
-            raise ValueError(f"{name}: expected an integer >= 2, got {value}")
-    field_rng, path_rng, noise_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
-
-    exact = _exact(horizon)
-    learning_rate = _FIRST_STEP / float(np.linalg.norm(exact.ordinary(np.array(STARTS)), axis=1).max())
-    sources = {"exact": exact, "sampled": _sampled(horizon, episodes, path_rng)}
-    return FieldStudy(
-        horizon,
-        episodes,
-        learning_rate,
-        lqr.optimal_gain(horizon=horizon),
-        _field(exact, _sampled(horizon, episodes, field_rng), horizon),
-        Table.of(
-            "paths",
-            ("source", "gradient", "start", "step", "k", "sigma", "return", "ends"),
-            (row for name, source in sources.items() for row in _paths(name, source, horizon, learning_rate)),
-        ),
-        _steps(exact, horizon),
-        _noise(horizon, noise_rng),
+def _plane(axes: Axes, study: FieldStudy) -> None:
+    axes.set_xlim(GAIN_RANGE[0] - _MARGIN[0], GAIN_RANGE[1] + _MARGIN[0])
+    axes.set_ylim(-0.03, SIGMA_RANGE[1] + _MARGIN[1])  # paths along σ = 0 must be seen
+    axes.axhline(0.0, color=COLORS["grey"], linewidth=0.6, zorder=1)
+    axes.set_xlabel("gain k")
+    axes.set_ylabel("standard deviation σ of the action")
+    axes.plot(
+        study.best_gain,
+        0.0,
+        marker="*",
+        markersize=15,
+        color=COLORS["orange"],
+        markeredgecolor="black",
+        zorder=6,
     )
 
 
-def kl_ball(k: float, sigma: float, horizon: int, radius: float, num_points: int = 200) -> Array:
-    r"""Return the boundary of the ball of policies about one, by its true KL divergence, (num_points, 2).
-
-    .. math:: \frac1T \mathrm{KL} = \frac{\bar m\,(k'-k)^2 + \sigma^2}{2\sigma'^2}
-        + \log\frac{\sigma'}{\sigma} - \frac12, \qquad \bar m = \frac1T\sum_t m_t
-
-    with the old policy first and its states, as in TRPO.
-
-    Examples
-    --------
-    >>> ball = kl_ball(-0.5, 0.5, 10, 0.02, num_points=5)
-    >>> ball.round(2).tolist()
-    [[-0.5, 0.44], [-0.34, 0.51], [-0.5, 0.58], [-0.66, 0.51], [-0.5, 0.44]]
-    """
-
-    def excess(ratio: float) -> float:  # of the divergence without a change of k
-        return 0.5 / ratio**2 + math.log(ratio) - 0.5 - radius
-
-    low, high = _root(excess, 1e-6, 1.0), _root(excess, 1.0, 1e6)
-    angle = np.linspace(0.0, np.pi, num_points // 2 + 1)
-    ratio = low + (high - low) * 0.5 * (1 - np.cos(angle))
-    room = np.maximum(radius - (0.5 / ratio**2 + np.log(ratio) - 0.5), 0.0)
-    mean_moment = lqr.second_moments(k, sigma, horizon=horizon).mean()
-    width = np.sqrt(room * 2 / mean_moment) * ratio * sigma
-    width[[0, -1]] = 0.0
-    up = np.stack([k + width, ratio * sigma], axis=1)
-    down = np.stack([k - width, ratio * sigma], axis=1)[::-1]
-    return np.concatenate([up, down[1:]])
-
-
-def _root(f: Callable[[float], float], low: float, high: float) -> float:
-    """A sign change of a function between two positive numbers, by bisection of their logarithm."""
-    rising = f(high) > 0
-    for _ in range(80):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if (f(middle) > 0) == rising else (middle, high)
-    return math.sqrt(low * high)
-
-
-def _exact(horizon: int) -> _Source:
-    def ordinary(places: Array) -> Array:
-        return np.stack(lqr.exact_gradient(*places.T, horizon=horizon), axis=1)
-
-    def both(places: Array) -> tuple[Array, Array]:
-        gradients = ordinary(places)
-        fisher = np.array([np.diag(lqr.exact_fisher(*place, horizon=horizon)) for place in places])
-        return gradients, gradients / fisher
-
-    return _Source(ordinary, both)
-
-
-def _sampled(horizon: int, episodes: int, rng: np.random.Generator) -> _Source:
-    """Gradients from one batch each; the bias of the policy is held at 0."""
-    free = [0, 2]
-
-    def one(k: float, sigma: float) -> tuple[Array, Array]:
-        policy, batch = play(k, sigma, horizon, episodes, rng)
-        gradient = policy_gradient(policy, batch, baseline=TimeDependent()).gradient[free]
-        fisher = horizon * policy.fisher(batch.obs).dense()[np.ix_(free, free)]
-        scale = np.array([1.0, sigma])  # ∂/∂log σ = σ ∂/∂σ
-        return gradient / scale, scale * np.linalg.solve(fisher, gradient)
-
-    def both(places: Array) -> tuple[Array, Array]:
-        pairs = np.array([one(*place) for place in places])
-        return pairs[:, 0], pairs[:, 1]
-
-    return _Source(lambda places: both(places)[0], both)
-
-
-def _field(exact: _Source, sampled: _Source, horizon: int) -> Table:
-    gradients = [
-        f"{source}_{kind}_{axis}"
-        for source in ("exact", "sampled")
-        for kind in ("ordinary", "natural")
-        for axis in ("k", "sigma")
-    ]
-    k, sigma = np.meshgrid(np.linspace(*GAIN_RANGE, 11), np.linspace(*SIGMA_RANGE, 9))
-    places = np.stack([k.ravel(), sigma.ravel()], axis=1)
-    values = np.asarray(lqr.exact_return(*places.T, horizon=horizon))
-    return Table.of(
-        "field",
-        ("k", "sigma", "return", *gradients),
-        np.column_stack([places, values, *exact.both(places), *sampled.both(places)]).tolist(),
+def _field(axes: Axes, study: FieldStudy, source: str, kind: str) -> None:
+    letter = {("exact", "ordinary"): "a", ("exact", "natural"): "b", ("sampled", "ordinary"): "d"}.get(
+        (source, kind), "e"
     )
-
-
-def _paths(
-    name: str, source: _Source, horizon: int, learning_rate: float
-) -> Iterator[tuple[str | float, ...]]:
-    # So many that the error of k shrinks e⁴ times, in a bowl of the curvature that J has there without noise.
-    best, eps = lqr.optimal_gain(horizon=horizon), 1e-4
-    slopes = [lqr.exact_gradient(best + d, 0.0, horizon=horizon)[0] for d in (eps, -eps)]
-    num_ordinary = math.ceil(4 / (learning_rate * (slopes[1] - slopes[0]) / (2 * eps)))
-
-    def ordinary_moves(places: Array) -> Array:
-        return learning_rate * source.ordinary(places)
-
-    def natural_moves(places: Array) -> Array:
-        ordinary, natural = source.both(places)
-        lengths = np.sum(ordinary * natural, axis=1, keepdims=True)  # gᵀF⁻¹g
-        moves: Array = natural * np.sqrt(2 * horizon * KL_RADIUS / lengths)
-        return moves
-
-    for kind, moves, count in (
-        ("ordinary", ordinary_moves, num_ordinary),
-        ("natural", natural_moves, _NATURAL_STEPS),
-    ):
-        for start, (path, left) in enumerate(_walk(moves, count)):
-            values = np.asarray(lqr.exact_return(*path.T, horizon=horizon)).tolist()
-            last, every = len(path) - 1, math.ceil(count / _KEPT)
-            for step, (place, value) in enumerate(zip(path.tolist(), values, strict=True)):
-                if step % every == 0 or step == last:
-                    ends = "" if step < last else "left" if left else "done"
-                    yield name, kind, start, step, *place, value, ends
-
-
-def _walk(moves: Callable[[Array], Array], count: int) -> list[tuple[Array, bool]]:
-    """Walk from all `STARTS` at once; return each path, and whether its next step would leave σ > 0."""
-    paths = [[np.array(start)] for start in STARTS]
-    walking = list(range(len(STARTS)))
-    for _ in range(count):
-        if not walking:
-            break
-        places = np.array([paths[i][-1] for i in walking])
-        reached = places + moves(places)
-        inside = reached[:, 1] > 0
-        walking = [i for i, stays in zip(walking, inside, strict=True) if stays]
-        for i, place in zip(walking, reached[inside], strict=True):
-            paths[i].append(place)
-    return [(np.array(path), i not in walking) for i, path in enumerate(paths)]
-
-
-def _steps(exact: _Source, horizon: int) -> Table:
-    """Steps to the boundary of either ball, and what they do in truth."""
-    columns = ("k", "sigma", "ball", "step_k", "step_sigma", "kl_per_step", "return_gained")
-    rows = []
-    for (k, sigma), ordinary, natural in zip(_BALL_POINTS, *exact.both(np.array(_BALL_POINTS)), strict=True):
-        steps = {
-            "euclidean": ordinary * (BALL_RADIUS / np.linalg.norm(ordinary)),
-            "kl": natural * math.sqrt(2 * horizon * BALL_KL / float(ordinary @ natural)),
-        }
-        moment = lqr.second_moments(k, sigma, horizon=horizon).mean()
-        for ball, (dk, dsigma) in steps.items():
-            new = sigma + dsigma
-            kl = (moment * dk**2 + sigma**2) / (2 * new**2) + math.log(new / sigma) - 0.5
-            gained = lqr.exact_return(k + dk, new, horizon=horizon) - lqr.exact_return(
-                k, sigma, horizon=horizon
+    counts = [int(study.path(source, kind, start).rows[-1][3]) for start in range(len(STARTS))]
+    title = f"({letter}) {kind.capitalize()} gradient, {_SOURCES[source].format(study.episodes)}"
+    panel_title(axes, f"{title}\n{_note(study, source, kind, counts)}")
+    axes.grid(False)
+    _contours(axes, study.horizon)
+    field = study.field
+    k, sigma = field.column("k"), field.column("sigma")
+    # An arrow's length means nothing here: the picture's scales stretch k and σ differently.
+    right = field.column(f"{source}_{kind}_k") / np.ptp(GAIN_RANGE)
+    up = field.column(f"{source}_{kind}_sigma") / np.ptp(SIGMA_RANGE)
+    length = np.hypot(right, up)
+    axes.quiver(
+        k,
+        sigma,
+        right / length,
+        up / length,
+        angles="uv",
+        pivot="mid",
+        scale=26,
+        width=0.0035,
+        color=COLORS["grey"],
+    )
+    for start, (color, marker) in enumerate(_PATHS):
+        path = study.path(source, kind, start)
+        x, y, steps = path.column("k"), path.column("sigma"), path.column("step")
+        every = _MARKED[source if kind == "ordinary" else "sampled"]
+        marked = np.searchsorted(steps, np.arange(0, steps[-1] + 1, every)).tolist()
+        axes.plot(x, y, color=COLORS[color], marker=marker, markevery=marked, markersize=4, zorder=4)
+        axes.plot(*STARTS[start], marker=marker, markersize=8, color=COLORS[color], zorder=5)
+        if path.rows[-1][-1] == "left":
+            axes.plot(
+                x[-1], y[-1], marker="X", markersize=9, color=COLORS[color], markeredgecolor="black", zorder=6
             )
-            rows.append((k, sigma, ball, dk, dsigma, kl, gained))
-    return Table.of("steps", columns, rows)
+    _plane(axes, study)
 
 
-def _noise(horizon: int, rng: np.random.Generator) -> Table:
-    columns = ("k", "sigma", "exact_k", "exact_sigma", "standard_deviation_k", "standard_deviation_sigma")
-    rows, episodes = [], 2000
-    k = lqr.optimal_gain(horizon=horizon)
-    for sigma in np.geomspace(0.01, 1.0, 13):
-        policy, batch = play(k, sigma, horizon, episodes, rng)
-        error = policy_gradient(policy, batch, baseline=TimeDependent()).standard_error
-        spread = error[[0, 2]] * math.sqrt(episodes) / np.array([1.0, sigma])
-        rows.append((k, sigma, *lqr.exact_gradient(k, sigma, horizon=horizon), *spread))
-    return Table.of("noise", columns, rows)
+def _contours(axes: Axes, horizon: int) -> None:
+    k = np.linspace(GAIN_RANGE[0] - _MARGIN[0], GAIN_RANGE[1] + _MARGIN[0], 120)
+    sigma = np.linspace(0.0, SIGMA_RANGE[1] + _MARGIN[1], 80)
+    losses = -np.asarray(lqr.exact_return(*np.meshgrid(k, sigma), horizon=horizon))
+    levels = np.geomspace(losses.min() * 1.2, losses.max(), 11)
+    axes.contour(k, sigma, losses, levels=levels, colors="#C8C8C8", linewidths=0.7, zorder=0)
+
+
+def _note(study: FieldStudy, source: str, kind: str, counts: list[int]) -> str:
+    if kind == "natural":
+        return f"{max(counts)} steps of {KL_RADIUS:g} nats (mean KL per time step)"
+    rate = f"learning rate {study.learning_rate:.2g}"
+    if source == "exact":
+        return f"{max(counts)} steps, {rate}"
+    broken = sum(study.path(source, kind, start).rows[-1][-1] == "left" for start in range(len(STARTS)))
+    if broken:
+        return f"same rate; ✖: a step to σ ≤ 0, after {min(counts)} to {max(counts)}"
+    return f"{max(counts)} steps, {rate}"
+
+
+def _balls(axes: Axes, study: FieldStudy) -> None:
+    panel_title(
+        axes,
+        f"(c) Steps in a ball: ‖(Δk, Δσ)‖ ≤ {BALL_RADIUS:g},\nor mean KL per time step ≤ {BALL_KL:g} nats",
+    )
+    axes.grid(False)
+    angle = np.linspace(0, 2 * np.pi, 100)
+    looks = {"euclidean": ("vermillion", "--"), "kl": ("blue", "-")}
+    labels = {"euclidean": "Euclidean ball and step", "kl": "KL ball (per time step) and step"}
+    numbers = zip(*(study.steps.column(name) for name in ("k", "sigma", "step_k", "step_sigma")), strict=True)
+    for ball, (k, sigma, dk, dsigma) in zip(study.steps.column("ball"), numbers, strict=True):
+        color, style = looks[ball]
+        if ball == "euclidean":
+            boundary = np.stack(
+                [k + BALL_RADIUS * np.cos(angle), sigma + BALL_RADIUS * np.sin(angle)], axis=1
+            )
+        else:
+            boundary = kl_ball(k, sigma, study.horizon, BALL_KL)
+        axes.plot(
+            *boundary.T,
+            color=COLORS[color],
+            linestyle=style,
+            linewidth=1.2,
+            label=labels.pop(ball, None),
+        )
+        axes.annotate(
+            "",
+            (k + dk, sigma + dsigma),
+            (k, sigma),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": COLORS[color],
+                "lw": 1.5,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "mutation_scale": 9,
+            },
+        )
+        axes.plot(k, sigma, marker="o", markersize=3, color="black", zorder=5)
+    _plane(axes, study)
+    axes.set_xlim(-1.52, -0.1)
+    axes.set_aspect("equal")
+    axes.legend(loc="center", bbox_to_anchor=(0.5, 0.57), handlelength=2)
+
+
+def _noise(axes: Axes, study: FieldStudy) -> None:
+    panel_title(axes, "(f) At k*, as σ → 0: the noise grows,\nthe exact gradient vanishes")
+    sigma = study.noise.column("sigma")
+    spreads = {"k": ("k", "vermillion", "s"), "sigma": ("σ", "blue", "o")}
+    for name, (symbol, color, marker) in spreads.items():
+        axes.plot(
+            sigma,
+            study.noise.column(f"standard_deviation_{name}"),
+            color=COLORS[color],
+            marker=marker,
+            markerfacecolor="white",
+            label=f"∂J/∂{symbol} of one episode: standard deviation",
+        )
+    axes.plot(
+        sigma,
+        np.abs(study.noise.column("exact_sigma")),
+        color=COLORS["blue"],
+        linestyle="--",
+        label="exact |∂J/∂σ| = 2 q₀ σ",
+    )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    low = float(np.abs(study.noise.column("exact_sigma")).min())
+    axes.set_ylim(bottom=low / 30)
+    axes.set_xlabel("standard deviation σ of the action")
+    axes.set_ylabel("size [return per unit of k or σ]")
+    axes.legend(loc="lower right", handlelength=2)

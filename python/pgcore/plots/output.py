@@ -6,19 +6,19 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pgcore.io.files import replacing
+from pgcore.io.tables import Table
 from pgcore.plots.style import styled
-from pgcore.plots.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["check_output", "output_files", "write"]
 
-# What each format would put the time of day into.
-_METADATA: dict[str, dict[str, Any]] = {
+# None removes the time of day, so that the same numbers make the same file.
+_METADATA: dict[str, dict[str, None]] = {
     ".png": {},
     ".pdf": {"CreationDate": None},
     ".svg": {"Date": None},
@@ -26,12 +26,12 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 def check_output(picture: Path) -> None:
-    """Refuse a picture that could not be written, before hours go into it.
+    """Check that a picture can be written, before a long computation.
 
     Raises
     ------
     ValueError
-        For a suffix other than .png, .pdf and .svg, or a directory that is not there.
+        For a suffix other than .png, .pdf and .svg, or a directory that does not exist.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def check_output(picture: Path) -> None:
 
 
 def output_files(picture: Path, tables: Sequence[Table]) -> list[Path]:
-    """Return where the tables go: next to the picture, with its stem, and their names if there are several.
+    """Return the tables' files: beside the picture, with its stem, and their names if there are several.
 
     >>> [path.name for path in output_files(Path("a.png"), [Table.of("x", (), ()), Table.of("y", (), ())])]
     ['a-x.csv', 'a-y.csv']
@@ -59,12 +59,12 @@ def output_files(picture: Path, tables: Sequence[Table]) -> list[Path]:
 
 
 def write(picture: Path, draw: Callable[[], Figure], tables: Sequence[Table]) -> list[Path]:
-    """Draw, and write the picture and the tables; files that are there are replaced when all is ready.
+    """Draw, then write the picture and the tables; old files are replaced once all new ones are complete.
 
     Parameters
     ----------
     picture
-        Where to; the suffix is the format.
+        The file; its suffix is the format.
     draw
         Makes the figure.
     tables
@@ -80,7 +80,7 @@ def write(picture: Path, draw: Callable[[], Figure], tables: Sequence[Table]) ->
     ValueError
         As `check_output`.
     OSError
-        If something cannot be written; then nothing is. It names the file.
+        If a file cannot be written; then no file changes. It names the file.
     """
     check_output(picture)
     suffix = picture.suffix.lower()

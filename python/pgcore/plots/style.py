@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ COLORS = {
 }
 """Okabe and Ito's palette, told apart by people with any kind of colour vision; and a grey."""
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[str, float | str | bool] = {
     "font.size": 9.5,
     "axes.titlesize": 10.5,
     "axes.labelsize": 10,
@@ -47,15 +47,24 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+class LineOptions(TypedDict):
+    """Keyword arguments of ``Axes.plot``."""
+
+    label: str
+    color: str
+    marker: str
+    linestyle: str
+
+
 class Line(NamedTuple):
-    """A look that reads in grayscale: no two share marker and line style."""
+    """The style of a line. Marker and line style tell lines apart without colours."""
 
     label: str
     color: str
     marker: str
     style: str = "-"
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> LineOptions:
         """Return it as keyword arguments of ``Axes.plot``."""
         return {
             "label": self.label,
@@ -77,10 +86,11 @@ def require_matplotlib() -> None:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw and save in here, whatever the user's own settings are; they are put back afterwards."""
+    """Use the package's own settings of matplotlib inside this context; restore the user's afterwards."""
     from matplotlib import rc_context, rcParamsDefault
 
-    # The defaults first, without those of the window that a picture would be shown in: there is none.
+    # All defaults but those of the backend, which shows windows: no picture is shown here.
+    # (Any: the type of the names depends on the version of matplotlib.)
     settings: dict[Any, Any] = {
         name: value for name, value in rcParamsDefault.items() if not name.startswith("backend")
     }

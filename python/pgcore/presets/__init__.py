@@ -1,4 +1,4 @@
-"""Hyperparameters shipped for known environments: one table per algorithm.
+"""Tuned hyperparameters for known environments: one table per algorithm.
 
 >>> find("reinforce", "CartPole-v1").hyperparameters["gamma"]
 1.0
@@ -10,25 +10,28 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 __all__ = ["Preset", "available", "find"]
 
 
+Setting: TypeAlias = bool | int | float | str | tuple[int, ...] | None
+
+
 @dataclass(frozen=True)
 class Preset:
-    """What to train an algorithm with in one environment.
+    """Settings that train an algorithm well in one environment.
 
     Parameters
     ----------
     total_timesteps
-        Environment steps to learn for.
+        Environment steps to train for.
     num_envs
-        Copies of the environment.
+        Number of copies of the environment.
     backend
-        How to step them; ``"native"`` where the environment brings its own vector code.
+        How to step them; ``"native"``: by the environment's own vector code.
     hidden
-        Hidden layers of the policy, and of the value network if there is one.
+        Sizes of the hidden layers of the policy and of the value network.
     hyperparameters
         Fields of the algorithm's configuration that differ from their defaults.
     """
@@ -37,11 +40,11 @@ class Preset:
     num_envs: int = 1
     backend: Literal["sync", "native"] = "sync"
     hidden: tuple[int, ...] = (64, 64)
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Setting] = field(default_factory=dict)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What to call the algorithm with, besides the environment."""
+        """Keyword arguments of the algorithm's constructor, all but the environment."""
         environments = {"num_envs": self.num_envs, "backend": self.backend}
         return {**environments, "hidden": self.hidden, **self.hyperparameters}
 

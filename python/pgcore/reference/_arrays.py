@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+FloatDType: TypeAlias = np.dtype[np.floating[Any]]
 
 
 def float_arrays(*arrays: ArrayLike) -> tuple[FloatArray, ...]:
@@ -26,13 +27,13 @@ def doubles(*arrays: FloatArray) -> tuple[FloatArray, ...]:
     return tuple(array.astype(np.float64) for array in arrays)
 
 
-def cast(dtype: np.dtype[Any], result: FloatArray) -> FloatArray:
+def cast(dtype: FloatDType, result: FloatArray) -> FloatArray:
     """The result in this dtype; infinite where it is too large for it."""
     with np.errstate(over="ignore"):
         return result.astype(dtype)
 
 
-def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _float_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     if dtype.kind in "biu":
         return np.dtype(np.float64)
     return np.dtype(np.float32) if dtype == np.float16 else dtype

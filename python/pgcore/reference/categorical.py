@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -98,7 +96,7 @@ def _log_softmax(z: FloatArray) -> FloatArray:
     return shifted - np.log1p(others)[:, None]
 
 
-def _checked(actions: ArrayLike, logits: FloatArray) -> NDArray[np.integer[Any]]:
+def _checked(actions: ArrayLike, logits: FloatArray) -> NDArray[np.int64]:
     a = np.asarray(actions).astype(np.int64)
     outside = a[(a < 0) | (a >= logits.shape[1])]
     if len(outside):

@@ -8,12 +8,29 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pgcore.reference._arrays import FloatArray, float_arrays
+
+
+class HasMatvec(Protocol):
+    """What multiplies vectors: the linear operators of SciPy."""
+
+    def matvec(self, v: FloatArray, /) -> ArrayLike:
+        """Return the product with a vector (n,)."""
+
+
+class HasMatmul(Protocol):
+    """What multiplies vectors by ``@``: the sparse matrices of SciPy."""
+
+    def __matmul__(self, v: FloatArray, /) -> ArrayLike: ...
+
+
+Operator: TypeAlias = ArrayLike | HasMatvec | HasMatmul | Callable[[FloatArray], ArrayLike]
+"""A matrix, or how to multiply a vector by it."""
 
 
 class CGStatus(enum.IntEnum):
@@ -38,14 +55,14 @@ class CGResult:
 
 
 def conjugate_gradient(
-    operator: Any,
+    operator: Operator,
     b: ArrayLike,
     *,
     x0: ArrayLike | None = None,
     rtol: float = 1e-6,
     max_iter: int | None = None,
     damping: float = 0.0,
-    preconditioner: Any = None,
+    preconditioner: Operator | None = None,
 ) -> CGResult:
     """Solve (A + damping·I) x = b by preconditioned conjugate gradients.
 
@@ -223,13 +240,13 @@ def _verdict(form: float, size: float, like: FloatArray) -> CGStatus | None:
 
 
 def _system(
-    operator: Any, b: ArrayLike, x0: ArrayLike | None
+    operator: Operator, b: ArrayLike, x0: ArrayLike | None
 ) -> tuple[Callable[[FloatArray], FloatArray], FloatArray, FloatArray]:
     """The product with A, b and x0 (zero if there is none), in one dtype."""
     if hasattr(operator, "matvec") or callable(operator):
         rhs, start = float_arrays(b, b if x0 is None else x0)
     else:
-        operator, rhs, start = float_arrays(operator, b, b if x0 is None else x0)
+        operator, rhs, start = float_arrays(cast("ArrayLike", operator), b, b if x0 is None else x0)
     if rhs.ndim != 1:
         raise ValueError(f"b: expected shape (n,), got {rhs.shape}")
     if start.shape != rhs.shape:
@@ -237,15 +254,16 @@ def _system(
     return _product("operator", operator, rhs), rhs, np.zeros_like(rhs) if x0 is None else start
 
 
-def _product(name: str, operator: Any, like: FloatArray) -> Callable[[FloatArray], FloatArray]:
+def _product(name: str, operator: Operator, like: FloatArray) -> Callable[[FloatArray], FloatArray]:
     """How to multiply a vector like b by a matrix, an object with `matvec`, or a callable."""
     if hasattr(operator, "matvec"):
         multiply = operator.matvec
     elif callable(operator):
         multiply = operator
     else:
-        multiply = np.asarray(operator).__matmul__
-        _check_shape(name, np.shape(operator), (len(like), len(like)))
+        matrix = np.asarray(cast("ArrayLike", operator))
+        multiply = matrix.__matmul__
+        _check_shape(name, matrix.shape, (len(like), len(like)))
 
     def product(v: FloatArray) -> FloatArray:
         result = np.asarray(multiply(v.copy()))

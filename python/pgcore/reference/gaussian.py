@@ -6,8 +6,6 @@ which `scale_tril` is the lower-triangular L (nothing above its diagonal is read
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -157,9 +155,10 @@ def _whiten_transposed(L: FloatArray, rows: FloatArray) -> FloatArray:
     return u
 
 
-def _ratio(L: FloatArray, i: int, j: int) -> Any:
+def _ratio(L: FloatArray, i: int, j: int) -> float:
     """L_ij/L_ii; what is 0 stays 0."""
-    return L[i, j] / L[i, i] if L[i, j] != 0.0 else 0.0
+    ratio: float = L[i, j] / L[i, i] if L[i, j] != 0.0 else 0.0  # in the dtype of L
+    return ratio
 
 
 def _factor_divergence(lp: FloatArray, lq: FloatArray) -> float:

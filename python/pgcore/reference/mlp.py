@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+from pgcore.reference._arrays import FloatArray
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 _normal_cdf = np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2.0)), otypes=[np.float64])
 
 
-def _normal_pdf(x: FloatArray) -> Any:
-    return np.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi)
+def _normal_pdf(x: FloatArray) -> FloatArray:
+    density: FloatArray = np.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi)
+    return density
 
 
 # name -> (σ, σ')
-ACTIVATIONS: dict[str, tuple[Callable[[FloatArray], Any], Callable[[FloatArray], Any]]] = {
+ACTIVATIONS: dict[str, tuple[Callable[[FloatArray], FloatArray], Callable[[FloatArray], FloatArray]]] = {
     "tanh": (np.tanh, lambda u: 1.0 - np.tanh(u) ** 2),
     "relu": (lambda u: np.maximum(u, 0.0), lambda u: np.where(u > 0.0, 1.0, 0.0)),
     "gelu": (lambda u: u * _normal_cdf(u), lambda u: _normal_cdf(u) + u * _normal_pdf(u)),
@@ -59,13 +62,25 @@ class MLP:
             parts += [gain * (q if n_out >= n_in else q.T).ravel(), np.zeros(n_out)]
         return np.concatenate(parts).astype(self.dtype)
 
+    def layers(self, theta: NDArray[_Scalar]) -> list[tuple[NDArray[_Scalar], NDArray[_Scalar]]]:
+        """(W_l, b_l) of all layers, views of θ: see `pgcore.kernels.MLP.layers`."""
+        if theta.shape != (self.num_params,):
+            raise ValueError(f"theta: expected shape {(self.num_params,)}, got {theta.shape}")
+        layers, start = [], 0
+        for n_in, n_out in pairwise(self.sizes):
+            weight = theta[start : start + n_out * n_in].reshape(n_out, n_in)
+            start += n_out * n_in
+            layers.append((weight, theta[start : start + n_out]))
+            start += n_out
+        return layers
+
     def forward(self, theta: ArrayLike, x: ArrayLike) -> FloatArray:
         """The network's outputs (B, out) for inputs (B, in)."""
-        return self._forward(self._layers(theta), self._array(x))[0]
+        return self._forward(self.layers(self._array(theta)), self._array(x))[0]
 
     def vjp(self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike) -> FloatArray:
         """Σ_i c_iᵀ ∂f(x_i)/∂θ, a vector (P,): reverse accumulation from the cotangent c (B, out)."""
-        layers = self._layers(theta)
+        layers = self.layers(self._array(theta))
         _, inputs, pre_activations = self._forward(layers, self._array(x))
         d_u = self._array(cotangent)  # ∂/∂u of the layer above, starting at the linear output
         parts: list[FloatArray] = []
@@ -78,7 +93,7 @@ class MLP:
 
     def jvp(self, theta: ArrayLike, x: ArrayLike, tangent: ArrayLike) -> FloatArray:
         """∂f(x_i)/∂θ · t for every row, (B, out): forward accumulation of the tangent t (P,)."""
-        layers, d_layers = self._layers(theta), self._layers(tangent)
+        layers, d_layers = self.layers(self._array(theta)), self.layers(self._array(tangent))
         h = self._array(x)
         d_h = np.zeros_like(h)  # the input does not depend on θ
         for layer, ((weight, bias), (d_weight, d_bias)) in enumerate(zip(layers, d_layers, strict=True)):
@@ -106,15 +121,6 @@ class MLP:
             pre_activations.append(h @ weight.T + bias)
             h = self._sigma(pre_activations[-1])
         return pre_activations[-1].astype(self.dtype), inputs, pre_activations
-
-    def _layers(self, theta: ArrayLike) -> list[tuple[FloatArray, FloatArray]]:
-        flat, layers, start = self._array(theta), [], 0
-        for n_in, n_out in pairwise(self.sizes):
-            weight = flat[start : start + n_out * n_in].reshape(n_out, n_in)
-            start += n_out * n_in
-            layers.append((weight, flat[start : start + n_out]))
-            start += n_out
-        return layers
 
     def _array(self, x: ArrayLike) -> FloatArray:
         return np.asarray(x, dtype=self.dtype)

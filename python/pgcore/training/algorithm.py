@@ -16,7 +16,7 @@ from gymnasium.vector import VectorEnv
 from pgcore import policies, presets
 from pgcore._arguments import integer, integers
 from pgcore._kinds import register
-from pgcore.baselines import Baseline
+from pgcore.baselines import Baseline, as_baseline
 from pgcore.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.policies import ObservationNormalizer, Policy
 from pgcore.rollout import LocalSampler, Sampler, close_vector_env, make_vector_env
@@ -32,6 +32,7 @@ from pgcore.training.interrupts import Interrupts
 from pgcore.training.loop import run
 from pgcore.training.persistence import WINDOW, EnvLike
 from pgcore.training.statistics import mean_or_nan
+from pgcore.values import ValueFunction
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
@@ -58,7 +59,8 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     policy
         The policy to train, in place; by default one that fits the spaces.
     critic
-        The baseline; by default the one that the configuration names.
+        The baseline, or a `pgcore.values.ValueFunction`, which becomes one; by default the one that the
+        configuration names.
     hidden, activation
         Hidden layer sizes and activation of the default policy and critic; not to be given with a policy.
     seed
@@ -111,14 +113,14 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
     def __setattr__(self, name: str, value: Any) -> None:
         if self.__dict__.get("_is_made"):
             refuse_attribute(self, name)
-        super().__setattr__(name, value)
+        super().__setattr__(name, as_baseline(value) if isinstance(value, ValueFunction) else value)
 
     def __init__(
         self,
         env: EnvLike,
         *,
         policy: Policy | None = None,
-        critic: Baseline | None = None,
+        critic: Baseline | ValueFunction | None = None,
         hidden: Sequence[int] = (64, 64),
         activation: str = "tanh",
         seed: int | None = 0,
@@ -132,7 +134,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
         )
         if policy is not None and not isinstance(policy, Policy):
             raise TypeError(f"policy: expected one from pgcore.policies or None, got {policy!r}")
-        if critic is not None and not isinstance(critic, Baseline):
+        if critic is not None and not isinstance(critic, Baseline | ValueFunction):
             raise TypeError(f"critic: expected one from pgcore.baselines or None, got {critic!r}")
         if isinstance(env, gym.Env | VectorEnv) and not (num_envs is None and backend is None):
             raise ValueError(
@@ -148,7 +150,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT]):
                 observation_space=made.single_observation_space,
                 action_space=made.single_action_space,
                 policy=policy,
-                critic=critic,
+                critic=None if critic is None else as_baseline(critic),
                 hidden=integers("hidden", hidden, minimum=1),
                 activation=activation,
             )

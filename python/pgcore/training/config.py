@@ -76,13 +76,13 @@ class Config:
     n_steps: PositiveInt = 2048
     """Steps per environment and iteration."""
     whole_episodes: bool = False
-    """Begin every batch with fresh episodes and play them out (n_steps is then the least number of steps)."""
+    """Start each batch with new episodes and play all of them to their end (at least n_steps)."""
     gamma: UnitInterval = 0.99
     """Discount factor."""
     normalize_observations: bool = False
-    """Standardise observations with running statistics, clipped at 10 and stored with the model."""
+    """Standardise observations with running statistics, then clip at 10."""
     init_log_std: FiniteFloat = 0.0
-    """Log standard deviation of the actions before training, where they are continuous."""
+    """Initial log standard deviation of continuous actions."""
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self), include_extras=True)

@@ -17,9 +17,10 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from pgcore import baselines, policies
+from pgcore import baselines, policies, values
 from pgcore._arguments import integer, integers
 from pgcore._kinds import is_shipped, kind_of, named_parameters
+from pgcore.baselines import ValueBaseline
 from pgcore.io import space_from_json, space_to_json
 from pgcore.io.checkpoint import read_checkpoint, write_checkpoint
 from pgcore.policies import ObservationNormalizer
@@ -29,9 +30,9 @@ from pgcore.training.config import Config, make_config
 from pgcore.training.registry import find_algorithm
 
 if TYPE_CHECKING:
-    from pgcore.baselines import Baseline
     from pgcore.policies import Policy
     from pgcore.training.algorithm import Algorithm
+    from pgcore.values.base import Learned
 
 __all__ = [
     "WINDOW",
@@ -135,9 +136,11 @@ def require_saveable(model: Algorithm[Any]) -> None:
         if again != space:
             raise ValueError(f"{name}: expected a space that equals {again}, got {type(space)} {space}")
     _require_plain_config(model.config)
+    function = model.critic.function if isinstance(model.critic, ValueBaseline) else None
     for name, part, make in (
         ("policy", model.policy, policies.from_config),
         ("critic", model.critic, baselines.from_config),
+        ("critic", function, values.from_config),
     ):
         if part is not None and not is_shipped(type(part)):
             _require_remakeable(name, part, make)
@@ -168,7 +171,7 @@ def _require_plain_config(config: Config) -> None:
             )
 
 
-def _require_remakeable(name: str, part: Policy | Baseline, make: Callable[[Any], Policy | Baseline]) -> None:
+def _require_remakeable(name: str, part: Policy | Learned, make: Callable[[Any], Policy | Learned]) -> None:
     kind = type(part)
     try:
         config = _as_in_a_file(part.config())

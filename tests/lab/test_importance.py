@@ -9,9 +9,9 @@ import pytest
 
 from pgcore.envs import lqr
 from pgcore.estimators import off_policy_gradient
-from pgcore.plots import importance_study
-from pgcore.plots.importance import approximate_gradient, trajectory_kl, weight_second_moment
-from pgcore.plots.simulate import exact_policy_gradient, linear_policy, play
+from pgcore.lab import importance_study
+from pgcore.lab.importance import approximate_gradient, trajectory_kl, weight_second_moment
+from pgcore.lab.simulate import exact_policy_gradient, linear_policy, play
 
 OLD, NEW = (-0.3, 0.4), (-0.45, 0.33)
 

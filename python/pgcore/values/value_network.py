@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from pgcore._arguments import (
+    AnyArray,
+    Arrays,
+    FloatArray,
     check_shape,
     float_dtype,
     int_array,
@@ -21,17 +24,11 @@ from pgcore._arguments import (
 )
 from pgcore._dispatch import classes_of, core
 from pgcore._rounding import rounding, spread_of
-from pgcore.baselines.base import (
-    Baseline,
-    FloatArray,
-    checked_targets,
-    raw_bootstrap_obs,
-    scattered_bootstrap_values,
-)
 from pgcore.kernels import MLP
+from pgcore.values.base import ValueFunction, checked_targets
 
 if TYPE_CHECKING:
-    from pgcore.data.batch import Batch
+    from pgcore._core import InputScaling, ValueFit
 
 __all__ = ["ValueNetwork"]
 
@@ -39,7 +36,7 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _MOMENT_RATE = 0.1  # of the targets' running mean and deviation
 
 
-class ValueNetwork(Baseline):
+class ValueNetwork(ValueFunction):
     r"""A state value v(o) from a network, fitted to returns by minibatch Adam.
 
     .. math:: v(o) = m + s\, f_\phi(o), \qquad \phi \leftarrow \text{Adam on }
@@ -69,18 +66,14 @@ class ValueNetwork(Baseline):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from pgcore import Batch
     >>> obs = np.linspace(-1, 1, 256)[:, None]
-    >>> batch = Batch(obs, np.zeros(256), np.zeros(256), ends=np.zeros(256, bool))
-    >>> baseline = ValueNetwork(n_epochs=50)
-    >>> loss = baseline.fit(batch, 100 * obs[:, 0])["value_loss"]
-    >>> bool(np.abs(baseline.values(batch, obs[:, 0]) - 100 * obs[:, 0]).mean() < 10)
+    >>> network = ValueNetwork(n_epochs=50)
+    >>> loss = network.fit(obs, 100 * obs[:, 0])["value_loss"]
+    >>> bool(np.abs(network.predict(obs) - 100 * obs[:, 0]).mean() < 10)
     True
     """
 
-    needs_whole_episodes = False
-
+    _core: ValueFit
     _params: FloatArray
     _m: FloatArray  # Adam's moments
     _v: FloatArray
@@ -108,7 +101,6 @@ class ValueNetwork(Baseline):
         self.seed = integer("seed", seed, minimum=0)
         self.dtype = float_dtype("dtype", dtype)
         self.obs_dim = 0  # not known yet
-        self._core: Any = None
         self._num_fits = 0
         self._step = 0
         self._mean, self._std = 0.0, 0.0  # no scale yet
@@ -116,20 +108,8 @@ class ValueNetwork(Baseline):
             (1, *self.hidden, 1), activation, self.dtype
         )  # refuses a bad activation now, not at the first batch
 
-    def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
-        """Return v(o_t) for every step, (B,)."""
-        return self.predict(batch.obs).astype(returns.dtype, copy=False)
-
-    def bootstrap_values(self, batch: Batch) -> FloatArray:
-        """Return v of the observation each truncated segment stops at."""
-        if batch.num_truncated == 0:
-            return super().bootstrap_values(batch)
-        return scattered_bootstrap_values(
-            batch, self.predict(raw_bootstrap_obs(batch)).astype(batch.rewards.dtype, copy=False)
-        )
-
-    def predict(self, obs: NDArray[Any]) -> FloatArray:
-        """Return v(o) of raw observations (B, …), float64, shape (B,)."""
+    def predict(self, obs: AnyArray) -> FloatArray:
+        """Return v(o) of raw observations (B, …): float64, shape (B,)."""
         rows = self._rows(obs)
         out = np.empty(len(rows), self.dtype)
         self._core.predict(self._params, rows, self._scaling, out)
@@ -137,8 +117,8 @@ class ValueNetwork(Baseline):
         values: FloatArray = self._mean + self._std * out.astype(np.float64)
         return values
 
-    def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
-        """Take ``n_epochs`` passes over a batch; return ``value_loss``, the last one's mean squared error.
+    def fit(self, obs: AnyArray, targets: FloatArray) -> dict[str, float]:
+        """Take ``n_epochs`` passes over the steps; return ``value_loss``, the last one's mean squared error.
 
         Raises
         ------
@@ -149,8 +129,8 @@ class ValueNetwork(Baseline):
 
         After an error the network is as it was before.
         """
-        rows = self._rows(batch.obs)
-        returns = checked_targets(batch, targets)
+        rows = self._rows(obs)
+        returns = checked_targets(len(rows), targets)
         if len(rows) == 0:
             return {}
         # On copies, so that a fit that fails changes nothing.
@@ -208,7 +188,7 @@ class ValueNetwork(Baseline):
         bias[:] = (old_std * bias.astype(np.float64) + (old_mean - mean)) / std
         return mean, std
 
-    def _rows(self, obs: NDArray[Any]) -> FloatArray:
+    def _rows(self, obs: AnyArray) -> FloatArray:
         rows = observation_array("obs", obs)
         rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
         if self.obs_dim == 0:
@@ -218,7 +198,7 @@ class ValueNetwork(Baseline):
         return rows
 
     @property
-    def _scaling(self) -> Any:
+    def _scaling(self) -> InputScaling | None:
         """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""
         normalizer = self.normalizer  # read once: another thread may take it away
         return None if normalizer is None else normalizer.scaling
@@ -235,10 +215,10 @@ class ValueNetwork(Baseline):
         sizes = [self.obs_dim, *self.hidden, 1]
         self._core = classes_of(self.dtype).ValueFit(sizes, self.activation)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_core": None}
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_core"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         if self.obs_dim:
             self._make_kernels()
@@ -255,7 +235,7 @@ class ValueNetwork(Baseline):
             "dtype": self.dtype.name,
         }
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> Arrays:
         """Return weights, optimiser state and counters; nothing before the first observation."""
         if self.obs_dim == 0:
             return {}
@@ -267,7 +247,7 @@ class ValueNetwork(Baseline):
             "counters": np.array([self.obs_dim, self._num_fits, self._step], np.int64),
         }
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state(self, state: Mapping[str, AnyArray]) -> None:
         """Become the network that ``state`` was taken from; a wrong state raises and changes nothing."""
         if not state:
             self.obs_dim, self._num_fits, self._step, self._mean, self._std = 0, 0, 0, 0.0, 0.0

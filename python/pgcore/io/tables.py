@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Table"]
 
-Cell = str | int | float
+Cell: TypeAlias = str | int | float
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     @classmethod
-    def of(cls, name: str, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> Table:
+    def of(cls, name: str, columns: tuple[str, ...], rows: Iterable[Sequence[Cell | np.generic]]) -> Table:
         """Make a table of rows whose numbers may be NumPy's.
 
         Raises
@@ -61,7 +61,7 @@ class Table:
         return cls(name, columns, plain)
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return one column, shape (number of rows,)."""
+        """Return one column, shape (number of rows,): of numbers, or of texts."""
         at = self.columns.index(name)
         return np.array([row[at] for row in self.rows])
 

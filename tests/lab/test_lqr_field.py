@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pgcore.envs import lqr
-from pgcore.plots import lqr_field_study
-from pgcore.plots.importance import trajectory_kl
-from pgcore.plots.lqr_field import BALL_KL, BALL_RADIUS, KL_RADIUS, STARTS, kl_ball
+from pgcore.lab import lqr_field_study
+from pgcore.lab.importance import trajectory_kl
+from pgcore.lab.lqr_field import BALL_KL, BALL_RADIUS, KL_RADIUS, STARTS, kl_ball
 
 HORIZON = 6
 

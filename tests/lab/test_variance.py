@@ -9,9 +9,9 @@ import pytest
 
 from pgcore.baselines import Constant, OptimalScalar
 from pgcore.estimators import policy_gradient
-from pgcore.plots import variance_study
-from pgcore.plots.simulate import play
-from pgcore.plots.variance import BASELINES, COMBINATIONS
+from pgcore.lab import variance_study
+from pgcore.lab.simulate import play
+from pgcore.lab.variance import BASELINES, COMBINATIONS
 
 SHIFTS = (-2.0, 0.0, 0.2, 2.0)
 
