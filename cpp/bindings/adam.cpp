@@ -33,7 +33,7 @@ void bind(py::module_& m) {
         T *x = output("theta", theta, n), *m1 = output("m", first, n), *m2 = output("v", second, n);
         refuse_overlap<T>(n, {{"theta", x}, {"m", m1}, {"v", m2}});
         const release_gil guard;
-        adam_step(n, x, g, m1, m2, step, options);
+        adam_step<T>({x, n}, {g, n}, {m1, n}, {m2, n}, step, options);
       },
       py::arg("theta").noconvert(), py::arg("grad").noconvert(), py::arg("m").noconvert(),
       py::arg("v").noconvert(), py::arg("step"), py::arg("options"));

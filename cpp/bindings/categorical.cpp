@@ -16,7 +16,7 @@ void bind(py::module_& m) {
         const auto a = choices("actions", actions, rows, K);
         T* y = output("out", out, rows);
         const release_gil guard;
-        categorical::log_prob(rows, K, a.data(), logits.data(), y);
+        categorical::log_prob<T>({a.data(), rows}, {logits.data(), rows, K}, {y, rows});
       },
       py::arg("actions").noconvert(), py::arg("logits").noconvert(), py::arg("out").noconvert());
   m.def(
@@ -27,7 +27,7 @@ void bind(py::module_& m) {
         const auto a = choices("actions", actions, rows, K);
         T* y = output("out", out, rows, K);
         const release_gil guard;
-        categorical::score(rows, K, a.data(), logits.data(), y);
+        categorical::score<T>({a.data(), rows}, {logits.data(), rows, K}, {y, rows, K});
       },
       py::arg("actions").noconvert(), py::arg("logits").noconvert(), py::arg("out").noconvert());
   m.def(
@@ -38,7 +38,7 @@ void bind(py::module_& m) {
         const T* q = input("logits_q", logits_q, rows, K);
         T* y = output("out", out, rows);
         const release_gil guard;
-        categorical::kl(rows, K, logits_p.data(), q, y);
+        categorical::kl<T>({logits_p.data(), rows, K}, {q, rows, K}, {y, rows});
       },
       py::arg("logits_p").noconvert(), py::arg("logits_q").noconvert(), py::arg("out").noconvert());
   m.def(
@@ -47,7 +47,7 @@ void bind(py::module_& m) {
         check_ndim("logits", logits, 2);
         T* y = output("out", out, logits.shape(0));
         const release_gil guard;
-        categorical::entropy(logits.shape(0), logits.shape(1), logits.data(), y);
+        categorical::entropy<T>({logits.data(), logits.shape(0), logits.shape(1)}, {y, logits.shape(0)});
       },
       py::arg("logits").noconvert(), py::arg("out").noconvert());
 }

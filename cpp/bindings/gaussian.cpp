@@ -10,7 +10,8 @@ namespace {
 template <class T>
 gaussian::LogStd<T> log_std_of(const char* name, const Array<T>& log_std, Index rows, Index A) {
   const bool shared = log_std.ndim() == 2 && log_std.shape(0) == 1;
-  return {input(name, log_std, shared ? Index{1} : rows, A), shared};
+  const Index given = shared ? Index{1} : rows;
+  return {{input(name, log_std, given, A), given, A}, shared};
 }
 
 template <class T>
@@ -24,7 +25,7 @@ void bind_diagonal(py::module_& m) {
         const auto log = log_std_of<T>("log_std", log_std, rows, A);
         T* y = output("out", out, rows);
         const release_gil guard;
-        gaussian::log_prob(rows, A, actions.data(), m_, log, y);
+        gaussian::log_prob<T>({actions.data(), rows, A}, {m_, rows, A}, log, {y, rows});
       },
       py::arg("actions").noconvert(), py::arg("mean").noconvert(), py::arg("log_std").noconvert(),
       py::arg("out").noconvert());
@@ -39,7 +40,7 @@ void bind_diagonal(py::module_& m) {
         T* dm = output("d_mean", d_mean, rows, A);
         T* dl = output("d_log_std", d_log_std, rows, A);
         const release_gil guard;
-        gaussian::score(rows, A, actions.data(), m_, log, dm, dl);
+        gaussian::score<T>({actions.data(), rows, A}, {m_, rows, A}, log, {dm, rows, A}, {dl, rows, A});
       },
       py::arg("actions").noconvert(), py::arg("mean").noconvert(), py::arg("log_std").noconvert(),
       py::arg("d_mean").noconvert(), py::arg("d_log_std").noconvert());
@@ -54,7 +55,7 @@ void bind_diagonal(py::module_& m) {
         const auto log_q = log_std_of<T>("log_std_q", log_std_q, rows, A);
         T* y = output("out", out, rows);
         const release_gil guard;
-        gaussian::kl(rows, A, mean_p.data(), log_p, q, log_q, y);
+        gaussian::kl<T>({mean_p.data(), rows, A}, log_p, {q, rows, A}, log_q, {y, rows});
       },
       py::arg("mean_p").noconvert(), py::arg("log_std_p").noconvert(), py::arg("mean_q").noconvert(),
       py::arg("log_std_q").noconvert(), py::arg("out").noconvert());
@@ -64,7 +65,7 @@ void bind_diagonal(py::module_& m) {
         check_ndim("log_std", log_std, 2);
         T* y = output("out", out, log_std.shape(0));
         const release_gil guard;
-        gaussian::entropy(log_std.shape(0), log_std.shape(1), log_std.data(), y);
+        gaussian::entropy<T>({log_std.data(), log_std.shape(0), log_std.shape(1)}, {y, log_std.shape(0)});
       },
       py::arg("log_std").noconvert(), py::arg("out").noconvert());
 }
@@ -80,7 +81,7 @@ void bind_full(py::module_& m) {
         const T* L = input("scale_tril", scale_tril, A, A);
         T* y = output("out", out, rows);
         const release_gil guard;
-        gaussian::log_prob_tril(rows, A, actions.data(), m_, L, y);
+        gaussian::log_prob_tril<T, T>({actions.data(), rows, A}, {m_, rows, A}, {L, A, A}, {y, rows});
       },
       py::arg("actions").noconvert(), py::arg("mean").noconvert(), py::arg("scale_tril").noconvert(),
       py::arg("out").noconvert());
@@ -95,7 +96,8 @@ void bind_full(py::module_& m) {
         T* dm = output("d_mean", d_mean, rows, A);
         T* dL = output("d_tril", d_tril, rows, A, A);
         const release_gil guard;
-        gaussian::score_tril(rows, A, actions.data(), m_, L, dm, dL);
+        gaussian::score_tril<T, T>({actions.data(), rows, A}, {m_, rows, A}, {L, A, A}, {dm, rows, A},
+                                   {dL, rows, A * A});
       },
       py::arg("actions").noconvert(), py::arg("mean").noconvert(), py::arg("scale_tril").noconvert(),
       py::arg("d_mean").noconvert(), py::arg("d_tril").noconvert());
@@ -110,7 +112,7 @@ void bind_full(py::module_& m) {
         const T* q = input("scale_tril_q", tril_q, A, A);
         T* y = output("out", out, rows);
         const release_gil guard;
-        gaussian::kl_tril(rows, A, mean_p.data(), p, q_mean, q, y);
+        gaussian::kl_tril<T, T>({mean_p.data(), rows, A}, {p, A, A}, {q_mean, rows, A}, {q, A, A}, {y, rows});
       },
       py::arg("mean_p").noconvert(), py::arg("tril_p").noconvert(), py::arg("mean_q").noconvert(),
       py::arg("tril_q").noconvert(), py::arg("out").noconvert());

@@ -20,7 +20,7 @@ class MlpKernels {
     const T *p = input("theta", theta, num_params()), *data = x.data();
     T* y = output("out", out, rows, mlp_.num_outputs());
     const release_gil guard;
-    mlp_.forward(p, rows, data, y);
+    mlp_.forward({p, num_params()}, {data, rows, mlp_.num_inputs()}, {y, rows, mlp_.num_outputs()});
   }
   void vjp(const Array<T>& theta, const Array<T>& x, const Array<T>& cotangent, Array<T>& out) {
     const Index rows = rows_of(x);
@@ -28,7 +28,8 @@ class MlpKernels {
     const T* c = input("cotangent", cotangent, rows, mlp_.num_outputs());
     T* gradient = output("out", out, num_params());
     const release_gil guard;
-    mlp_.vjp(p, rows, data, c, gradient);
+    mlp_.vjp({p, num_params()}, {data, rows, mlp_.num_inputs()}, {c, rows, mlp_.num_outputs()},
+             {gradient, num_params()});
   }
   void jvp(const Array<T>& theta, const Array<T>& x, const Array<T>& tangent, Array<T>& out) {
     const Index rows = rows_of(x);
@@ -36,7 +37,8 @@ class MlpKernels {
     const T* direction = input("tangent", tangent, num_params());
     T* y = output("out", out, rows, mlp_.num_outputs());
     const release_gil guard;
-    mlp_.jvp(p, rows, data, direction, y);
+    mlp_.jvp({p, num_params()}, {data, rows, mlp_.num_inputs()}, {direction, num_params()},
+             {y, rows, mlp_.num_outputs()});
   }
   void per_sample_vjp(const Array<T>& theta, const Array<T>& x, const Array<T>& cotangent, Array<T>& out) {
     const Index rows = rows_of(x);
@@ -44,7 +46,8 @@ class MlpKernels {
     const T* c = input("cotangent", cotangent, rows, mlp_.num_outputs());
     T* gradients = output("out", out, rows, num_params());
     const release_gil guard;
-    mlp_.per_sample_vjp(p, rows, data, c, gradients);
+    mlp_.per_sample_vjp({p, num_params()}, {data, rows, mlp_.num_inputs()}, {c, rows, mlp_.num_outputs()},
+                        {gradients, rows, num_params()});
   }
 
  private:
@@ -87,7 +90,7 @@ void bind_mlp(py::module_& m) {
         }
         double* data = output("rows", rows, count, length);
         const release_gil guard;
-        orthonormalize(count, length, data);
+        orthonormalize({data, count, length});
       },
       py::arg("rows").noconvert());
   bind<float>(m);

@@ -16,8 +16,8 @@ void bind(py::module_& m) {
         const bool* e = shape.input("ends", ends);
         T* y = shape.output("out", out);
         const release_gil guard;
-        ratios::cumulative_log_ratios(rows, columns, log_ratios.data(), e,
-                                      static_cast<ratios::Direction>(direction), y);
+        ratios::cumulative_log_ratios<T>({log_ratios.data(), rows, columns}, e,
+                                         static_cast<ratios::Direction>(direction), {y, rows, columns});
       },
       py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(), py::arg("direction"),
       py::arg("out").noconvert());
@@ -31,7 +31,8 @@ void bind(py::module_& m) {
         const auto segments = segments_of<T>(ends, bootstrap, shape);
         T* y = shape.output("out", out);
         const release_gil guard;
-        ratios::weighted_reward_to_go(rows, columns, rewards.data(), l, segments, gamma, y);
+        ratios::weighted_reward_to_go<T>({rewards.data(), rows, columns}, {l, rows, columns}, segments, gamma,
+                                         {y, rows, columns});
       },
       py::arg("rewards").noconvert(), py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(),
       py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("out").noconvert());
@@ -42,7 +43,7 @@ void bind(py::module_& m) {
         const Index rows = shape.rows, columns = shape.columns;
         T* y = output("out", out, columns);
         const release_gil guard;
-        ratios::effective_sample_size(rows, columns, log_weights.data(), y);
+        ratios::effective_sample_size<T>({log_weights.data(), rows, columns}, {y, columns});
       },
       py::arg("log_weights").noconvert(), py::arg("out").noconvert());
 }

@@ -21,7 +21,7 @@ void bind(py::module_& m) {
         const auto segments = segments_of<T>(ends, bootstrap, shape);
         T* y = shape.output("out", out);
         const release_gil guard;
-        scan::reward_to_go(rows, columns, rewards.data(), segments, gamma, y);
+        scan::reward_to_go<T>({rewards.data(), rows, columns}, segments, gamma, {y, rows, columns});
       },
       py::arg("rewards").noconvert(), py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(),
       py::arg("gamma"), py::arg("out").noconvert());
@@ -37,7 +37,8 @@ void bind(py::module_& m) {
         T* a = shape.output("advantages", advantages);
         T* targets = shape.output("value_targets", value_targets);
         const release_gil guard;
-        scan::gae(rows, columns, rewards.data(), v, segments, gamma, lam, a, targets);
+        scan::gae<T>({rewards.data(), rows, columns}, {v, rows, columns}, segments, gamma, lam,
+                     {a, rows, columns}, {targets, rows, columns});
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("ends").noconvert(),
       py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("lam"), py::arg("advantages").noconvert(),
@@ -55,8 +56,9 @@ void bind(py::module_& m) {
         T* targets = shape.output("value_targets", value_targets);
         T* a = shape.output("advantages", advantages);
         const release_gil guard;
-        scan::vtrace(rows, columns, rewards.data(), v, ratios, segments, options.gamma, options.rho_clip,
-                     options.c_clip, a, targets);
+        scan::vtrace<T>({rewards.data(), rows, columns}, {v, rows, columns}, {ratios, rows, columns},
+                        segments, options.gamma, options.rho_clip, options.c_clip, {a, rows, columns},
+                        {targets, rows, columns});
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("log_ratios").noconvert(),
       py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(), py::arg("options"),

@@ -17,6 +17,7 @@ struct Results {
 
 template <class T>
 void check(Index rows, Index K, double tolerance) {
+  const testing::Case here("rows =", rows, "K =", K);
   const auto p = testing::normal<T>(rows * K, 1), q = testing::normal<T>(rows * K, 2);
   std::vector<std::int64_t> actions;
   for (Index i = 0; i < rows; ++i) actions.push_back((i * 7) % K);
@@ -47,39 +48,38 @@ void check(Index rows, Index K, double tolerance) {
   for (const int threads : {1, 2}) {
     parallel::set_num_threads(threads);
     Results<T> got{std::vector<T>(n), std::vector<T>(size), std::vector<T>(n), std::vector<T>(n)};
-    categorical::log_prob(rows, K, actions.data(), p.data(), got.log_prob.data());
-    categorical::score(rows, K, actions.data(), p.data(), got.score.data());
-    categorical::kl(rows, K, p.data(), q.data(), got.kl.data());
-    categorical::entropy(rows, K, p.data(), got.entropy.data());
+    categorical::log_prob<T>({actions.data(), rows}, {p.data(), rows, K}, {got.log_prob.data(), rows});
+    categorical::score<T>({actions.data(), rows}, {p.data(), rows, K}, {got.score.data(), rows, K});
+    categorical::kl<T>({p.data(), rows, K}, {q.data(), rows, K}, {got.kl.data(), rows});
+    categorical::entropy<T>({p.data(), rows, K}, {got.entropy.data(), rows});
     of_threads.push_back(std::move(got));
   }
-  CHECK(of_threads[0] == of_threads[1]);
+  CHECK((of_threads[0] == of_threads[1]));
   CHECK(testing::relative_error(of_threads[0].log_prob, expected.log_prob) < tolerance);
   CHECK(testing::relative_error(of_threads[0].score, expected.score) < tolerance);
   CHECK(testing::relative_error(of_threads[0].kl, expected.kl) < tolerance);
   CHECK(testing::relative_error(of_threads[0].entropy, expected.entropy) < tolerance);
 }
 
-// A single choice is certain, exactly.
 template <class T>
 void check_certainty() {
   const std::vector<T> x{T(-3), T(0), T(700)};
   const std::vector<std::int64_t> actions(3);
   std::vector<T> out(3, T(1));
   const std::vector<T> zeros(3);
-  categorical::log_prob(3, 1, actions.data(), x.data(), out.data());
+  categorical::log_prob<T>({actions.data(), 3}, {x.data(), 3, 1}, {out.data(), 3});
   CHECK(out == zeros);
-  categorical::score(3, 1, actions.data(), x.data(), out.data());
+  categorical::score<T>({actions.data(), 3}, {x.data(), 3, 1}, {out.data(), 3, 1});
   CHECK(out == zeros);
-  categorical::kl(3, 1, x.data(), x.data(), out.data());
+  categorical::kl<T>({x.data(), 3, 1}, {x.data(), 3, 1}, {out.data(), 3});
   CHECK(out == zeros);
-  categorical::entropy(3, 1, x.data(), out.data());
+  categorical::entropy<T>({x.data(), 3, 1}, {out.data(), 3});
   CHECK(out == zeros);
 }
 
 }  // namespace
 
-int main() {
+TEST("categorical kernels give what their definitions give, by one thread and by two") {
   for (const Index K : {2, 3, 8, 33, 1000}) {
     for (const Index rows : {1, 7, 5000}) {
       if (rows * K > 200000) continue;
@@ -88,7 +88,8 @@ int main() {
     }
   }
   check<float>(20000, 64, 2e-6);
+}
+TEST("a single choice is certain, exactly") {
   check_certainty<float>();
   check_certainty<double>();
-  return testing::finish();
 }

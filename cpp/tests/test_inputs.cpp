@@ -51,7 +51,9 @@ void check_not_a_number() {
   const std::vector<double> x{nan, 1.0, -std::numeric_limits<double>::infinity()};
   std::vector<float> out(3);
   Inputs<float>(x.data(), far_scaling(3, 0.0, 2.0)).read(0, 1, 3, out.data());
-  CHECK(std::isnan(out[0]) && out[1] == 1.125f && out[2] == -2.0f);
+  CHECK(std::isnan(out[0]));
+  CHECK(out[1] == 1.125f);
+  CHECK(out[2] == -2.0f);
 }
 
 // Time stamps: the policy in float sees what is left of them in double.
@@ -78,14 +80,17 @@ void check_policy() {
 
 }  // namespace
 
-int main() {
+TEST("inputs are standardised in double and then cast") {
   for (const Index width : {1, 3, 4, 8, 17}) {
     check_reading<float, float>(width, 300.0);
     check_reading<float, double>(width, 1.7e9);
     check_reading<double, float>(width, 300.0);
     check_reading<double, double>(width, -1.7e9);
   }
+}
+TEST("not-a-number and infinite inputs") {
   check_not_a_number();
+}
+TEST("a policy in float sees what is left of time stamps in double") {
   check_policy();
-  return testing::finish();
 }

@@ -1,116 +1,76 @@
-// Derivatives of the network against central differences, and against each other.
+// The network's interface over batches: its products against each other, row by row, from several threads.
+#include <thread>
+
 #include "check.hpp"
-#include "nn/activate.hpp"
-#include "nn/batch_pass.hpp"
+#include "pgcore/mlp.hpp"
+#include "pgcore/parallel.hpp"
 
 using namespace pgcore;
 
 namespace {
 
-void test_derivatives(const std::vector<Index>& sizes, Activation activation, Index rows) {
-  const Network<double> net(sizes, activation);
-  const Index P = net.num_params(), O = net.num_outputs();
-  const auto theta = testing::normal<double>(P, 1), direction = testing::normal<double>(P, 2);
-  const auto x = testing::normal<double>(rows * net.num_inputs(), 3),
-             cotangent = testing::normal<double>(rows * O, 4);
-  const auto block = net.make_block();
-  const auto outputs_at = [&](double step) {
-    std::vector<double> moved = theta;
-    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += step * direction[i];
-    net.load(x.data(), 0, rows, *block);
-    net.forward(moved.data(), rows, *block);
-    return std::vector<double>(block->hidden.back(), block->hidden.back() + rows * O);
-  };
-  const double h = 1e-6;
-  const auto above = outputs_at(h), below = outputs_at(-h);
-  std::vector<double> difference(above.size());
-  for (std::size_t i = 0; i < above.size(); ++i) difference[i] = (above[i] - below[i]) / (2 * h);
-
-  outputs_at(0);
-  net.tangent(theta.data(), direction.data(), rows, *block);
-  const std::vector<double> tangent(block->delta.back(), block->delta.back() + rows * O);
-  CHECK(testing::relative_error(tangent, difference) < 1e-7);
-
-  outputs_at(0);
-  std::copy(cotangent.begin(), cotangent.end(), block->delta.back());
-  net.backward(theta.data(), rows, *block);
-  std::vector<double> gradient(static_cast<std::size_t>(P), 0.0), row(gradient), sum(gradient);
-  net.add_gradient(rows, *block, gradient.data());
-  double left = 0, right = 0;  // ⟨gradient, direction⟩ = ⟨cotangent, tangent⟩
-  for (std::size_t i = 0; i < gradient.size(); ++i) left += gradient[i] * direction[i];
-  for (std::size_t i = 0; i < tangent.size(); ++i) right += cotangent[i] * tangent[i];
-  CHECK(std::abs(left - right) < 1e-10 * (1 + std::abs(right)));
-  for (Index r = 0; r < rows; ++r) {
-    net.row_gradient(r, *block, row.data());
-    double square = 0;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      sum[i] += row[i];
-      square += row[i] * row[i];
-    }
-    CHECK(std::abs(net.row_square_norm(r, *block) - square) < 1e-10 * (1 + square));
-  }
-  CHECK(testing::relative_error(sum, gradient) < 1e-12);
-}
-
-// Few rows are taken another way than many (few_rows.hpp).
 template <class T>
-void test_few_rows_give_what_many_give(Activation activation, double tolerance) {
-  const Network<T> net({17, 40, 13, 3}, activation);
-  const Index many = 40;
-  const auto theta = testing::normal<T>(net.num_params(), 1), x = testing::normal<T>(many * 17, 2);
-  const auto block = net.make_block(), few_block = net.make_block();
-  net.load(x.data(), 0, many, *block);
-  net.forward(theta.data(), many, *block);
-  for (const Index few : {1, 3, 4, 8, 11, 16, 17}) {
-    net.load(x.data(), 0, few, *few_block);
-    net.forward(theta.data(), few, *few_block);
-    for (std::size_t l = 1; l < 4; ++l) {
-      for (Index i = 0; i < few * net.size(static_cast<Index>(l)); ++i) {
-        CHECK(std::abs(few_block->hidden[l][i] - block->hidden[l][i]) < tolerance);
-        if (needs_slope(activation) && l < 3)
-          CHECK(std::abs(few_block->slope[l][i] - block->slope[l][i]) < tolerance);
-      }
-    }
+void test_products(Index B, double tolerance) {
+  const testing::Case here("B =", B);
+  Mlp<T> net({5, 16, 3}, Activation::tanh);
+  const Index P = net.num_params();
+  CHECK(P == 5 * 16 + 16 + 16 * 3 + 3);
+  CHECK(net.num_inputs() == 5);
+  CHECK(net.num_outputs() == 3);
+  const auto theta = testing::normal<T>(P, 1), x = testing::normal<T>(B * 5, 2),
+             cotangent = testing::normal<T>(B * 3, 3), direction = testing::normal<T>(P, 4);
+  std::vector<T> out(cotangent.size()), tangent(cotangent.size()), gradient(theta.size()),
+      rows(static_cast<std::size_t>(B * P));
+  const Vec<const T> at{theta.data(), P}, along{direction.data(), P};
+  const Rows<const T> X{x.data(), B, 5}, C{cotangent.data(), B, 3};
+  net.forward(at, X, {out.data(), B, 3});
+  net.vjp(at, X, C, {gradient.data(), P});
+  net.jvp(at, X, along, {tangent.data(), B, 3});
+  net.per_sample_vjp(at, X, C, {rows.data(), B, P});
+
+  // f(θ, x) of every row on its own
+  std::vector<T> single(3);
+  testing::Worst of_rows;
+  for (Index r = 0; r < B; ++r) {
+    net.forward(at, {x.data() + r * 5, 1, 5}, {single.data(), 1, 3});
+    for (Index j = 0; j < 3; ++j) of_rows.add(single[j], out[r * 3 + j]);
   }
+  CHECK(of_rows.within(tolerance));
+
+  std::vector<double> sum(theta.size());
+  double left = 0, right = 0;  // ⟨Jᵀc, v⟩ = ⟨c, Jv⟩
+  for (std::size_t i = 0; i < rows.size(); ++i) sum[i % sum.size()] += static_cast<double>(rows[i]);
+  for (std::size_t i = 0; i < sum.size(); ++i) left += sum[i] * static_cast<double>(direction[i]);
+  for (std::size_t i = 0; i < tangent.size(); ++i) {
+    right += static_cast<double>(cotangent[i]) * static_cast<double>(tangent[i]);
+  }
+  CHECK(testing::relative_error(gradient, sum) < tolerance);
+  CHECK(std::abs(left - right) < 100 * tolerance * (1 + std::abs(right)));
 }
 
-void test_threads_do_not_change_bits() {
-  const Network<float> net({17, 64, 64, 6}, Activation::tanh);
-  BatchPass<float> pass(net, net.num_params());
-  const Index rows = 5000;
-  const auto theta = testing::normal<float>(net.num_params(), 1), x = testing::normal<float>(rows * 17, 2);
-  std::vector<std::vector<float>> results;
-  for (const int threads : {1, 2, 3}) {
-    parallel::set_num_threads(threads);
-    std::vector<float> gradient(static_cast<std::size_t>(net.num_params()));
-    pass.sum_rows(rows, net.flops(1), gradient.data(),
-                  [&](Index first, Index count, auto& block, float* sum) {
-                    net.load(x.data(), first, count, block);
-                    net.forward(theta.data(), count, block);
-                    std::fill_n(block.delta.back(), count * 6, 1.0f);
-                    net.backward(theta.data(), count, block);
-                    net.add_gradient(count, block, sum);
-                  });
-    results.push_back(gradient);
+void test_several_callers() {
+  Mlp<float> net({5, 16, 3}, Activation::relu);
+  const Index B = 700;
+  const auto theta = testing::normal<float>(net.num_params(), 1), x = testing::normal<float>(B * 5, 2);
+  std::vector<std::vector<float>> results(4, std::vector<float>(static_cast<std::size_t>(B * 3)));
+  std::vector<std::thread> callers;
+  for (auto& mine : results) {
+    callers.emplace_back(
+        [&] { net.forward({theta.data(), net.num_params()}, {x.data(), B, 5}, {mine.data(), B, 3}); });
   }
-  CHECK(results[0] == results[1]);
-  CHECK(results[0] == results[2]);
+  for (auto& caller : callers) caller.join();
+  for (const auto& other : results) CHECK(other == results[0]);
 }
 
 }  // namespace
 
-int main() {
-  for (const Activation activation : {Activation::tanh, Activation::gelu, Activation::identity}) {
-    for (const Index rows : {1, 2, 37}) {
-      test_derivatives({3, 5}, activation, rows);
-      test_derivatives({3, 7, 2}, activation, rows);
-      test_derivatives({5, 8, 1, 9, 3}, activation, rows);
-    }
+TEST("products with the Jacobian agree with each other and with single rows") {
+  parallel::set_num_threads(2);
+  for (const Index B : {0, 1, 7, 255, 600}) {
+    test_products<double>(B, 1e-12);
+    test_products<float>(B, 1e-4);
   }
-  for (const Activation activation : {Activation::tanh, Activation::relu, Activation::gelu}) {
-    test_few_rows_give_what_many_give<double>(activation, 1e-12);
-    test_few_rows_give_what_many_give<float>(activation, 1e-4);
-  }
-  test_threads_do_not_change_bits();
-  return testing::finish();
+}
+TEST("several threads use one network") {
+  test_several_callers();
 }

@@ -6,11 +6,18 @@
 #include <new>
 
 #include "check.hpp"
+#include "pgcore/adam.hpp"
+#include "pgcore/categorical.hpp"
 #include "pgcore/fisher.hpp"
+#include "pgcore/gaussian.hpp"
+#include "pgcore/mlp.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/policy.hpp"
+#include "pgcore/ratios.hpp"
+#include "pgcore/scan.hpp"
 #include "pgcore/surrogate_ascent.hpp"
 #include "pgcore/value_fit.hpp"
+#include "pgcore/views.hpp"
 
 namespace {
 bool counting = false;
@@ -42,56 +49,178 @@ void operator delete(void* p, std::align_val_t) noexcept {
 
 using namespace pgcore;
 
-int main() {
-  parallel::set_num_threads(1);
-  Policy<float> policy(17, {64, 64}, Activation::tanh, {"diagonal", {6}, 0, {}});
-  ValueFit<float> critic({17, 64, 64, 1}, Activation::tanh);
-  const Index rows = 2048, P = policy.num_params();
-  const auto theta = testing::normal<float>(P, 1), obs = testing::normal<float>(rows * 17, 2);
-  const auto noise = testing::normal<float>(rows * 6, 3), weights = testing::normal<float>(rows, 4);
-  auto phi = testing::normal<float>(critic.num_params(), 5);
-  std::vector<float> actions(rows * 6), log_probs(rows), gradient(theta.size()), m(phi.size()), v(phi.size());
-  std::vector<std::int64_t> order(rows);
-  Index step = 0;
-  // Standardised inputs in another precision
-  const auto wide = testing::normal<double>(rows * 17, 6);
-  const Inputs<float> standardised(
-      wide.data(), std::make_shared<const InputScaling>(
-                       InputScaling{std::vector<double>(17, 1.0), std::vector<double>(17, 2.0), 10.0}));
-  SurrogateAscent<float> ascent(policy);
-  const auto advantages = testing::normal<double>(rows, 7);
-  auto climbing = theta;
-  std::vector<float> policy_m(theta.size()), policy_v(theta.size());
-  Index policy_step = 0;
-  const double infinity = std::numeric_limits<double>::infinity();
-  Fisher<float> fisher(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
+namespace {
 
-  const auto pass = [&] {
-    policy.sample(theta.data(), rows, obs.data(), noise.data(), {actions.data(), nullptr}, log_probs.data());
-    policy.sample(theta.data(), 1, obs.data(), noise.data(), {actions.data(), nullptr}, nullptr);
-    policy.score_product(theta.data(), rows, obs.data(), {actions.data(), nullptr}, weights.data(),
-                         gradient.data());
-    policy.score_product(theta.data(), rows, standardised, {actions.data(), nullptr}, weights.data(),
-                         gradient.data());
-    policy.sample(theta.data(), 1, standardised, noise.data(), {actions.data(), nullptr}, nullptr);
-    policy.score_sq_norms(theta.data(), rows, obs.data(), {actions.data(), nullptr}, log_probs.data());
-    fisher.multiply(theta.data(), gradient.data());
-    policy.kl(theta.data(), theta.data(), rows, obs.data(), log_probs.data());
-    critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), weights.data(), rows, order.data(), 64,
-                 1e9, {});
-    ascent.epoch(climbing.data(), policy_m.data(), policy_v.data(), policy_step, standardised,
-                 {actions.data(), nullptr}, advantages.data(), log_probs.data(), rows, order.data(), 64,
-                 {0.2, 0.01, 0.1, 0.5, infinity, true, 1e-6}, {});
-    critic.epoch(phi.data(), m.data(), v.data(), step, standardised, weights.data(), rows, order.data(), 64,
-                 1e9, {});
-  };
-  pass();  // the pools' vectors may grow the first time
+constexpr Index rows = 2048;
+
+// Of the second run: the pools build what they lend, and their vectors grow, the first time.
+template <class F>
+long allocations_of(F&& pass) {
+  parallel::set_num_threads(1);
+  pass();
+  allocations = 0;
   counting = true;
   Eigen::internal::set_is_malloc_allowed(false);
   pass();
   Eigen::internal::set_is_malloc_allowed(true);
   counting = false;
-  CHECK(allocations == 0);
-  std::printf("%ld allocations\n", allocations);
-  return testing::finish();
+  return allocations;
+}
+
+// Standardised inputs in another precision than the network's.
+struct Observations {
+  explicit Observations(Index width)
+      : raw(testing::normal<double>(rows * width, 6)),
+        inputs(raw.data(), std::make_shared<const InputScaling>(InputScaling{
+                               std::vector<double>(static_cast<std::size_t>(width), 1.0),
+                               std::vector<double>(static_cast<std::size_t>(width), 2.0), 10.0})) {}
+  std::vector<double> raw;
+  Inputs<float> inputs;
+};
+
+void check_policy(const HeadOptions<float>& head) {
+  const testing::Case here(head.kind);
+  Policy<float> policy(17, {64, 64}, Activation::tanh, head);
+  const Index P = policy.num_params(), A = policy.action_width();
+  auto theta = testing::normal<float>(P, 1);
+  for (float& value : theta) value *= 0.1f;
+  const auto obs = testing::normal<float>(rows * 17, 2), noise = testing::normal<float>(rows * A, 3),
+             weights = testing::normal<float>(rows, 4);
+  const Observations standardised(17);
+  std::vector<float> real(noise.size()), out(rows), vector(theta.size());
+  std::vector<std::int64_t> choice(noise.size(), 0);
+  const ActionsOut<float> sampled{policy.discrete() ? nullptr : real.data(),
+                                  policy.discrete() ? choice.data() : nullptr};
+  const Actions<float> actions{sampled.real, sampled.choice};
+  const Index starts[] = {0, 10, 400};
+  std::vector<float> episodes(2 * vector.size()), scores(20 * vector.size());
+  Fisher<float> exact(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
+  Fisher<float> empirical(policy, theta.data(), rows, obs.data(), actions, 1e9);
+  CHECK(allocations_of([&] {
+          policy.sample(theta.data(), rows, obs.data(), noise.data(), sampled, out.data());
+          policy.sample(theta.data(), 1, standardised.inputs, noise.data(), sampled, nullptr);
+          policy.mode(theta.data(), rows, obs.data(), sampled);
+        }) == 0);
+  CHECK(allocations_of([&] {
+          policy.log_prob(theta.data(), rows, standardised.inputs, actions, out.data());
+          policy.entropy(theta.data(), rows, obs.data(), out.data());
+          policy.kl(theta.data(), theta.data(), rows, obs.data(), out.data());
+        }) == 0);
+  CHECK(
+      allocations_of([&] {
+        policy.score_product(theta.data(), rows, standardised.inputs, actions, weights.data(), vector.data());
+        policy.score_sq_norms(theta.data(), rows, obs.data(), actions, out.data());
+        policy.scores(theta.data(), 20, obs.data(), actions, scores.data());
+        policy.episode_scores(theta.data(), obs.data(), actions, weights.data(), 2, starts, episodes.data());
+        policy.entropy_gradient(theta.data(), rows, obs.data(), vector.data());
+      }) == 0);
+  CHECK(allocations_of([&] {
+          exact.multiply(theta.data(), vector.data());
+          empirical.multiply(theta.data(), vector.data());
+        }) == 0);
+  SurrogateAscent<float> ascent(policy);
+  const auto advantages = testing::normal<double>(rows, 7);
+  std::vector<float> m(theta.size()), v(theta.size());
+  std::vector<std::int64_t> order(rows);
+  Index step = 0;
+  CHECK(allocations_of([&] {
+          ascent.epoch(theta.data(), m.data(), v.data(), step, standardised.inputs, actions,
+                       advantages.data(), out.data(), rows, order.data(), 64,
+                       {0.2, 0.01, 0.1, 0.5, std::numeric_limits<double>::infinity(), true, 1e-6}, {});
+        }) == 0);
+}
+
+}  // namespace
+
+TEST("a policy's passes do not allocate") {
+  check_policy({"diagonal", {6}, 0, {}});
+  check_policy({"state", {6}, 0, {}});
+  check_policy({"full", {3}, 0, {}});
+  check_policy({"fixed", {2}, 0, {1, 0, 0.5, 2}});
+  check_policy({"categorical", {4}, 0, {}});
+  check_policy({"categorical", {2, 3, 1}, 0, {}});
+}
+
+TEST("a critic's passes do not allocate") {
+  ValueFit<float> critic({17, 64, 64, 1}, Activation::tanh);
+  auto phi = testing::normal<float>(critic.num_params(), 5);
+  const auto obs = testing::normal<float>(rows * 17, 2), targets = testing::normal<float>(rows, 4);
+  const Observations standardised(17);
+  std::vector<float> m(phi.size()), v(phi.size()), out(rows);
+  std::vector<std::int64_t> order(rows);
+  Index step = 0;
+  CHECK(allocations_of([&] {
+          critic.predict(phi.data(), rows, standardised.inputs, out.data());
+          critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), targets.data(), rows, order.data(),
+                       64, 1e9, {});
+          critic.epoch(phi.data(), m.data(), v.data(), step, standardised.inputs, targets.data(), rows,
+                       order.data(), 64, 1e9, {});
+        }) == 0);
+}
+
+TEST("a network's passes do not allocate") {
+  for (const Activation activation : {Activation::tanh, Activation::relu, Activation::gelu}) {
+    Mlp<float> net({17, 64, 64, 6}, activation);
+    const auto theta = testing::normal<float>(net.num_params(), 1), x = testing::normal<float>(rows * 17, 2),
+               cotangent = testing::normal<float>(rows * 6, 3);
+    std::vector<float> out(cotangent.size()), gradient(theta.size()), each(10 * theta.size());
+    const Index P = net.num_params();
+    const Vec<const float> at{theta.data(), P};
+    const Rows<const float> X{x.data(), rows, 17};
+    CHECK(allocations_of([&] {
+            net.forward(at, X, {out.data(), rows, 6});
+            net.forward(at, {x.data(), 1, 17}, {out.data(), 1, 6});
+            net.vjp(at, X, {cotangent.data(), rows, 6}, {gradient.data(), P});
+            net.jvp(at, X, at, {out.data(), rows, 6});
+            net.per_sample_vjp(at, {x.data(), 10, 17}, {cotangent.data(), 10, 6}, {each.data(), 10, P});
+          }) == 0);
+  }
+}
+
+TEST("kernels do not allocate") {
+  const Index A = 8;
+  const auto x = testing::normal<float>(rows * A, 1), y = testing::normal<float>(rows * A, 2);
+  std::vector<float> out(x.size()), other(x.size()), L(static_cast<std::size_t>(A * A)), wide(x.size() * A);
+  for (Index i = 0; i < A; ++i) L[static_cast<std::size_t>(i * A + i)] = 1;
+  const Rows<const float> X{x.data(), rows, A}, Y{y.data(), rows, A}, factor{L.data(), A, A};
+  const Rows<float> to{out.data(), rows, A}, to_other{other.data(), rows, A};
+  const Vec<float> each{out.data(), rows};
+  const gaussian::LogStd<float> shared{{x.data(), 1, A}, true}, of_rows{X, false};
+  const std::vector<std::int64_t> choices(rows, 1);
+  CHECK(allocations_of([&] {
+          for (const auto& log_std : {shared, of_rows}) {
+            gaussian::log_prob(X, Y, log_std, each);
+            gaussian::score(X, Y, log_std, to, to_other);
+            gaussian::kl(X, log_std, Y, log_std, each);
+          }
+          gaussian::entropy(X, each);
+          gaussian::log_prob_tril(X, Y, factor, each);
+          gaussian::score_tril(X, Y, factor, to, Rows<float>{wide.data(), rows, A * A});
+          gaussian::kl_tril(X, factor, Y, factor, each);
+        }) == 0);
+  const Vec<const std::int64_t> actions{choices.data(), rows};
+  CHECK(allocations_of([&] {
+          categorical::log_prob(actions, X, each);
+          categorical::score(actions, X, to);
+          categorical::kl(X, Y, each);
+          categorical::entropy(X, each);
+        }) == 0);
+  const scan::Segments<float> none{nullptr, nullptr, nullptr};
+  CHECK(allocations_of([&] {
+          for (const Index columns : {Index{1}, A}) {
+            const Rows<const float> r{x.data(), rows, columns}, values{y.data(), rows, columns};
+            const Rows<float> first{out.data(), rows, columns}, second{other.data(), rows, columns};
+            scan::reward_to_go(r, none, 0.99, first);
+            scan::gae(r, values, none, 0.99, 0.95, first, second);
+            scan::vtrace(r, values, r, none, 0.99, 1.0, 1.0, first, second);
+            ratios::weighted_reward_to_go(r, values, none, 0.99, first);
+            ratios::cumulative_log_ratios(r, nullptr, ratios::Direction::trajectory, first);
+            ratios::effective_sample_size(r, Vec<float>{out.data(), columns});
+          }
+        }) == 0);
+  std::vector<float> theta = x, m(x.size()), v(x.size());
+  const Index n = rows * A;
+  CHECK(allocations_of([&] {
+          adam_step<float>({theta.data(), n}, {y.data(), n}, {m.data(), n}, {v.data(), n}, 1, AdamOptions{});
+        }) == 0);
 }

@@ -14,7 +14,7 @@ void test_rows(Index count, Index length, double apart) {
     for (Index i = 0; i < length; ++i) rows[j * length + i] = rows[i] + apart * rows[j * length + i];
   }
   const auto before = rows;
-  orthonormalize(count, length, rows.data());
+  orthonormalize({rows.data(), count, length});
   double worst = 0;
   for (Index j = 0; j < count; ++j) {
     CHECK(dot(rows.data() + j * length, before.data() + j * length, length) > 0);
@@ -28,15 +28,19 @@ void test_rows(Index count, Index length, double apart) {
 
 }  // namespace
 
-int main() {
+TEST("rows become orthonormal, each on the side where it was") {
   for (const Index length : {1, 2, 15, 16, 17, 70}) {
     for (const Index count : {Index{1}, length / 2, length}) {
       if (count > 0) test_rows(count, length, 1.0);
     }
   }
+}
+TEST("rows that are nearly dependent become orthonormal") {
   test_rows(5, 40, 1e-9);
   test_rows(12, 40, 1e-11);
+}
+TEST("no rows stay no rows") {
   double none = 0;
-  orthonormalize(0, 0, &none);
-  return testing::finish();
+  orthonormalize({&none, 0, 0});
+  CHECK(none == 0);
 }

@@ -119,7 +119,7 @@ void test_scores(const HeadOptions<double>& head) {
 
 }  // namespace
 
-int main() {
+TEST("scores of every head are the derivatives of log π") {
   parallel::set_num_threads(2);
   test_scores({"diagonal", {2}, 0, {}});
   test_scores({"state", {2}, -0.5, {}});
@@ -127,5 +127,4 @@ int main() {
   test_scores({"fixed", {2}, 0, {1, 0, 0.5, 2}});
   test_scores({"categorical", {4}, 0, {}});
   test_scores({"categorical", {2, 3, 1}, 0, {}});
-  return testing::finish();
 }

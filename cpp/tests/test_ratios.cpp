@@ -20,8 +20,8 @@ void test_cumulative(Index rows, Index columns, ratios::Direction direction, boo
   const std::unique_ptr<bool[]> ends(new bool[size]);
   for (std::size_t i = 0; i < size; ++i) ends[i] = draw(engine);
   std::vector<T> out(size);
-  ratios::cumulative_log_ratios<T>(rows, columns, x.data(), with_ends ? ends.get() : nullptr, direction,
-                                   out.data());
+  ratios::cumulative_log_ratios<T>({x.data(), rows, columns}, with_ends ? ends.get() : nullptr, direction,
+                                   {out.data(), rows, columns});
   std::vector<double> expected(size);
   for (Index n = 0; n < columns; ++n) {
     for (Index first = 0; first < rows;) {
@@ -48,7 +48,7 @@ template <class T>
 void test_effective_sample_size(Index rows, Index columns, double tolerance) {
   const auto x = testing::normal<T>(rows * columns, 3);
   std::vector<T> out(static_cast<std::size_t>(columns));
-  ratios::effective_sample_size<T>(rows, columns, x.data(), out.data());
+  ratios::effective_sample_size<T>({x.data(), rows, columns}, {out.data(), columns});
   std::vector<double> expected(out.size());
   for (Index n = 0; n < columns; ++n) {
     double sum = 0, squares = 0;
@@ -79,8 +79,9 @@ void test_all(double tolerance) {
 
 }  // namespace
 
-int main() {
+TEST("cumulative ratios and effective sample sizes in double") {
   test_all<double>(1e-12);
+}
+TEST("cumulative ratios and effective sample sizes in float") {
   test_all<float>(1e-5);
-  return testing::finish();
 }

@@ -13,6 +13,7 @@ namespace {
 
 template <class T>
 void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, double tolerance) {
+  const testing::Case here("rows =", rows, "columns =", columns, "end rate", end_rate);
   const auto rewards = testing::normal<T>(rows * columns, 1),
              bootstrap = testing::normal<T>(rows * columns, 2);
   std::mt19937 engine(3);
@@ -21,9 +22,9 @@ void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, doub
   const std::unique_ptr<bool[]> ends(new bool[size]);
   for (std::size_t i = 0; i < size; ++i) ends[i] = draw(engine);
   std::vector<T> out(size);
-  scan::reward_to_go<T>(rows, columns, rewards.data(),
+  scan::reward_to_go<T>({rewards.data(), rows, columns},
                         {ends.get(), bootstrap.data(), bootstrap.data() + (rows - 1) * columns}, gamma,
-                        out.data());
+                        {out.data(), rows, columns});
   std::vector<double> expected(size);
   for (Index n = 0; n < columns; ++n) {
     double next = 0;
@@ -44,7 +45,8 @@ void test_nan_stays_in_its_segment() {
   rewards[2000] = std::numeric_limits<T>::quiet_NaN();
   const std::unique_ptr<bool[]> ends(new bool[rows]());
   ends[1500] = ends[2500] = true;
-  scan::reward_to_go<T>(rows, 1, rewards.data(), {ends.get(), nullptr, nullptr}, T(0.9), out.data());
+  scan::reward_to_go<T>({rewards.data(), rows, 1}, {ends.get(), nullptr, nullptr}, T(0.9),
+                        {out.data(), rows, 1});
   for (Index t = 0; t < rows; ++t) {
     CHECK(std::isnan(out[static_cast<std::size_t>(t)]) == (t > 1500 && t <= 2000));
   }
@@ -58,32 +60,34 @@ void test_extreme_ratios(Index rows, Index columns) {
   std::vector<T> r(size, T(0)), v(size, T(0)), x(size, T(0)), targets(size), advantages(size);
   std::vector<std::uint8_t> bytes(size, 0);
   const auto at = [=](Index t) { return static_cast<std::size_t>(t * columns); };
+  const auto of = [=](const std::vector<T>& a) { return Rows<const T>{a.data(), rows, columns}; };
+  const auto to = [=](std::vector<T>& a) { return Rows<T>{a.data(), rows, columns}; };
   x[at(0)] = T(800);  // d_0 = c_0 c_1 δ_2
   x[at(1)] = T(-800);
   r[at(2)] = T(5);
   bytes[at(2)] = 255;
-  scan::vtrace<T>(rows, columns, r.data(), v.data(), x.data(),
-                  {reinterpret_cast<const bool*>(bytes.data()), nullptr, nullptr}, 1.0,
+  scan::vtrace<T>(of(r), of(v), of(x), {reinterpret_cast<const bool*>(bytes.data()), nullptr, nullptr}, 1.0,
                   std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(),
-                  advantages.data(), targets.data());
+                  to(advantages), to(targets));
   CHECK(std::abs(static_cast<double>(targets[at(0)]) - 5) < 1e-5);
   for (Index n = 1; n < columns; ++n) CHECK(targets[static_cast<std::size_t>(n)] == T(0));
   std::fill(r.begin(), r.end(), T(0.1));
-  scan::gae<T>(rows, columns, r.data(), v.data(), {nullptr, nullptr, nullptr}, 1.0, 1.0, advantages.data(),
-               targets.data());
+  scan::gae<T>(of(r), of(v), {nullptr, nullptr, nullptr}, 1.0, 1.0, to(advantages), to(targets));
   const double exact = static_cast<double>(T(0.1)) * static_cast<double>(rows);
   CHECK(std::abs(static_cast<double>(advantages[0]) / exact - 1) < 1e-6);
 }
 
 }  // namespace
 
-int main() {
+TEST("ratios and sums of extreme size") {
   for (const Index rows : {3, 700, 100000}) {
     for (const Index columns : {1, 3}) {
       test_extreme_ratios<float>(rows, columns);
       test_extreme_ratios<double>(rows, columns);
     }
   }
+}
+TEST("rewards to go are the sums that define them") {
   for (const Index rows : {1, 2, 511, 512, 513, 1024, 1025, 1026, 5000}) {
     for (const Index columns : {1, 3, 64, 300}) {
       if (rows * columns > 200000) continue;
@@ -93,7 +97,8 @@ int main() {
       }
     }
   }
+}
+TEST("not-a-number stays in its segment") {
   test_nan_stays_in_its_segment<float>();
   test_nan_stays_in_its_segment<double>();
-  return testing::finish();
 }

@@ -92,7 +92,9 @@ void check_step(const HeadOptions<double>& head, const SurrogateOptions& options
     along += (problem.theta[i] - before[i]) / 1e-3 * direction[i];
   }
   CHECK(std::abs(along - difference) < 1e-5 * (1 + std::abs(difference)));
-  CHECK(report.minibatches == 1 && !report.stopped && report.finite);
+  CHECK(report.minibatches == 1);
+  CHECK(!report.stopped);
+  CHECK(report.finite);
   const double reported =
       report.surrogate + options.entropy_coef * report.entropy - options.kl_coef * report.approx_kl;
   CHECK(std::abs(reported - value) < 1e-12 * (1 + std::abs(value)));
@@ -103,14 +105,19 @@ void check_ends(const HeadOptions<T>& head) {
   Problem<T> problem(head, 0.0);
   SurrogateAscent<T> fit(problem.policy);
   const AdamOptions adam{0.05, 0.9, 0.999, 1e-8};
-  CHECK(problem.pass(fit, 64, plain, adam).minibatches == 5 && problem.step == 5);
+  CHECK(problem.pass(fit, 64, plain, adam).minibatches == 5);
+  CHECK(problem.step == 5);
   auto limited = plain;
   limited.max_kl = 0;
   const auto unchanged = problem.theta;
   const auto report = problem.pass(fit, 64, limited, adam);
-  CHECK(report.stopped && report.minibatches == 0 && problem.step == 5 && problem.theta == unchanged);
+  CHECK(report.stopped);
+  CHECK(report.minibatches == 0);
+  CHECK(problem.step == 5);
+  CHECK(problem.theta == unchanged);
   problem.advantages[17] = std::nan("");
-  CHECK(!problem.pass(fit, rows, plain, adam).finite && problem.theta == unchanged);
+  CHECK(!problem.pass(fit, rows, plain, adam).finite);
+  CHECK(problem.theta == unchanged);
 }
 
 // Objects of their own on one policy: what they share, they only read.
@@ -158,7 +165,8 @@ void check_standardised(const HeadOptions<T>& head, Index count) {
   for (double& a : equal) a = 1e8 + 1e-8 * (a > 0);
   const Index batch_size = count - 1;  // leaves a minibatch of one, which keeps its advantage
   const auto by_ordinary = moved(ordinary, count), by_far = moved(far, count);
-  CHECK(report.finite && report.minibatches == 1);
+  CHECK(report.finite);
+  CHECK(report.minibatches == 1);
   CHECK(testing::relative_error(by_far, by_ordinary) < 1e-3);
   CHECK(by_ordinary != theta);
   CHECK(moved(equal, count) == theta);
@@ -178,20 +186,23 @@ std::vector<HeadOptions<T>> heads() {
 
 }  // namespace
 
-int main() {
+TEST("a step is the gradient of the surrogate, and the report its parts") {
   parallel::set_num_threads(2);
   for (const auto& head : heads<double>()) {
     check_step(head, plain);
     check_step(head, {0.1, 0.3, 0.7, infinity, infinity, false, 0});
-    check_ends(head);
   }
-  for (const auto& head : heads<float>()) {
-    check_ends(head);
-    check_threads(head);
-  }
+}
+TEST("an epoch ends where it is told to") {
+  for (const auto& head : heads<double>()) check_ends(head);
+  for (const auto& head : heads<float>()) check_ends(head);
+}
+TEST("two objects work on one policy at once") {
+  for (const auto& head : heads<float>()) check_threads(head);
+}
+TEST("advantages are standardised, far from zero too") {
   for (const Index count : {2, 33, 700}) {
     check_standardised<float>({"diagonal", {2}, 0, {}}, count);
     check_standardised<double>({"categorical", {2, 2}, 0, {}}, count);
   }
-  return testing::finish();
 }

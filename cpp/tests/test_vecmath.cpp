@@ -84,10 +84,11 @@ void test_edges() {
 
 }  // namespace
 
-int main() {
+TEST("elementary functions are accurate to a few units in the last place") {
   test_accuracy<float>();
   test_accuracy<double>();
+}
+TEST("elementary functions at their edges") {
   test_edges<float>();
   test_edges<double>();
-  return testing::finish();
 }

@@ -1,7 +1,8 @@
-// Adam (Kingma & Ba 2015, algorithm 1): a descent step on `theta`, in place.
+// Adam (Kingma & Ba 2015, algorithm 1): a descent step on `theta`, in place; `m` and `v` are its moments.
 #pragma once
 
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -11,6 +12,7 @@ struct AdamOptions {
 
 // `step` counts from 1.
 template <class T>
-void adam_step(Index n, T* theta, const T* gradient, T* m, T* v, Index step, const AdamOptions& options);
+void adam_step(Vec<T> theta, Vec<const T> gradient, Vec<T> m, Vec<T> v, Index step,
+               const AdamOptions& options);
 
 }  // namespace pgcore

@@ -1,24 +1,27 @@
-// The categorical distribution over 0 … K − 1, given by logits: log-probability, score, divergence, entropy.
+// The categorical distribution over 0 … K − 1, given by logits (B, K): log-probability, score, divergence,
+// entropy of every row.
 #pragma once
 
-#include "pgcore/types.hpp"
+#include <cstdint>
+
+#include "pgcore/views.hpp"
 
 namespace pgcore::categorical {
 
 // logits_a − log Σ_k exp(logits_k).
 template <class T>
-void log_prob(Index num_rows, Index K, const std::int64_t* actions, const T* logits, T* out);
+void log_prob(Vec<const std::int64_t> actions, Rows<const T> logits, Vec<T> out);
 
 // onehot(a) − softmax(logits).
 template <class T>
-void score(Index num_rows, Index K, const std::int64_t* actions, const T* logits, T* out);
+void score(Vec<const std::int64_t> actions, Rows<const T> logits, Rows<T> out);
 
 // Σ p (log p − log q).
 template <class T>
-void kl(Index num_rows, Index K, const T* logits_p, const T* logits_q, T* out);
+void kl(Rows<const T> logits_p, Rows<const T> logits_q, Vec<T> out);
 
 // −Σ p log p.
 template <class T>
-void entropy(Index num_rows, Index K, const T* logits, T* out);
+void entropy(Rows<const T> logits, Vec<T> out);
 
 }  // namespace pgcore::categorical

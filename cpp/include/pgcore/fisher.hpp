@@ -15,7 +15,9 @@
 #include <memory>
 #include <vector>
 
+#include "pgcore/inputs.hpp"
 #include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 
@@ -37,18 +39,18 @@ class Fisher {
   bool cached() const;
 
   // out (P,) ← F v.
-  void multiply(const T* v, T* out);
+  void multiply(const T* v, T* out) const;
   // out (P,) ← the diagonal of F.
-  void diagonal(T* out);
+  void diagonal(T* out) const;
   // out (E, E) ← the block of the parameters that do not belong to the network.
-  void free_block(T* out);
+  void free_block(T* out) const;
 
   // For every layer: hidden[l] (B, in) ← h, delta[l] (B·num_roots, out) ← δ, roots of a row side by side. For
   // the empirical form free_params (B, E) ← the scores of the free parameters.
-  void factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params);
+  void factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) const;
   // For every layer: inputs[l] (in + 1, in + 1) ← mean of (h, 1)(h, 1)ᵀ, outputs[l] (out, out) ← (1/B) Σ δ
   // δᵀ.
-  void kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs);
+  void kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) const;
 
  private:
   struct Passes;

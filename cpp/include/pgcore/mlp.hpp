@@ -10,6 +10,7 @@
 
 #include "pgcore/activation.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -24,13 +25,13 @@ class Mlp {
   Index num_outputs() const;
 
   // out (B, O) ← f(θ, x).
-  void forward(const T* theta, Index B, const T* x, T* out);
+  void forward(Vec<const T> theta, Rows<const T> x, Rows<T> out) const;
   // out (P,) ← Σ_i J_iᵀ c_i, with cotangents (B, O).
-  void vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out);
+  void vjp(Vec<const T> theta, Rows<const T> x, Rows<const T> cotangent, Vec<T> out) const;
   // out (B, O) ← J_i v, with a direction v (P,).
-  void jvp(const T* theta, Index B, const T* x, const T* direction, T* out);
+  void jvp(Vec<const T> theta, Rows<const T> x, Vec<const T> direction, Rows<T> out) const;
   // out (B, P) ← J_iᵀ c_i.
-  void per_sample_vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out);
+  void per_sample_vjp(Vec<const T> theta, Rows<const T> x, Rows<const T> cotangent, Rows<T> out) const;
 
  private:
   struct Passes;

@@ -4,6 +4,7 @@
 // row-major. Any number of threads may call at once.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,29 +51,29 @@ class Policy {
   bool discrete() const;
 
   // log π(a_i|o_i).
-  void log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out);
+  void log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const;
   // Samples, and with `log_probs` also evaluates them on the same outputs. `noise` is (B, action_width):
   // standard normal for real actions, uniform on [0, 1) for choices.
   void sample(const T* theta, Index B, const Inputs<T>& obs, const T* noise, ActionsOut<T> actions,
-              T* log_probs);
-  void mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions);
-  void entropy(const T* theta, Index B, const Inputs<T>& obs, T* out);
+              T* log_probs) const;
+  void mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions) const;
+  void entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) const;
   // (P,): Σ_i ∇ H(π(·|o_i)).
-  void entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out);
+  void entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out) const;
   // KL(π_old‖π) at every observation.
-  void kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out);
+  void kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out) const;
 
   // (P,): Σ_i w_i ∇ log π(a_i|o_i).
   void score_product(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, const T* weights,
-                     T* out);
+                     T* out) const;
   // (B, P): one score a row.
-  void scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out);
+  void scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const;
   // (E, P): Σ w_i ∇ log π_i inside each episode, whose first rows are starts[0 … E − 1] and whose end is
   // starts[E]; no weights are ones.
   void episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, const T* weights,
-                      Index num_episodes, const Index* starts, T* out);
+                      Index num_episodes, const Index* starts, T* out) const;
   // (B,): ‖∇ log π‖², never forming the rows.
-  void score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out);
+  void score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const;
 
   struct Passes;  // how it works: src/policy/policy_passes.hpp
   const Passes& passes() const { return *passes_; }

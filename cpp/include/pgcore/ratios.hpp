@@ -2,24 +2,25 @@
 #pragma once
 
 #include "pgcore/scan.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore::ratios {
 
 enum class Direction { past = 0, future = 1, trajectory = 2 };
 
-// Per segment: past Σ_{t' ≤ t}, future Σ_{t' > t}, trajectory Σ over the segment.
+// Arrays are (T, N), time first; `ends` (T, N) may be null: only the last row ends. Per segment: past Σ_{t' ≤
+// t}, future Σ_{t' > t}, trajectory Σ over the segment.
 template <class T>
-void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratios, const bool* ends,
-                           Direction direction, T* out);
+void cumulative_log_ratios(Rows<const T> log_ratios, const bool* ends, Direction direction, Rows<T> out);
 
 // G_t = r_t + γ·(tail_t if end else ρ_{t+1} G_{t+1}),  ρ = exp(log ratio).
 template <class T>
-void weighted_reward_to_go(Index num_rows, Index num_columns, const T* rewards, const T* log_ratios,
-                           const scan::Segments<T>& segments, double gamma, T* out);
+void weighted_reward_to_go(Rows<const T> rewards, Rows<const T> log_ratios, const scan::Segments<T>& segments,
+                           double gamma, Rows<T> out);
 
 // (Σw)²/Σw² of each column, w = exp(log weight), shifted by the largest. Limits: weights of +∞ share
 // everything equally, no weight at all gives 0, NaN flows.
 template <class T>
-void effective_sample_size(Index num_rows, Index num_columns, const T* log_weights, T* out);
+void effective_sample_size(Rows<const T> log_weights, Vec<T> out);
 
 }  // namespace pgcore::ratios

@@ -2,7 +2,7 @@
 // first.
 #pragma once
 
-#include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore::scan {
 
@@ -16,20 +16,19 @@ struct Segments {
 
 // G_t = r_t + γ·(bootstrap_t if end else G_{t+1}).
 template <class T>
-void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Segments<T>& segments,
-                  double gamma, T* out);
+void reward_to_go(Rows<const T> rewards, const Segments<T>& segments, double gamma, Rows<T> out);
 
 // δ_t = r_t + γ·(bootstrap_t if end else v_{t+1}) − v_t;  A_t = δ_t + γλ·(0 if end else A_{t+1});  targets =
 // A + v.
 template <class T>
-void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Segments<T>& segments,
-         double gamma, double lam, T* advantages, T* value_targets);
+void gae(Rows<const T> rewards, Rows<const T> values, const Segments<T>& segments, double gamma, double lam,
+         Rows<T> advantages, Rows<T> value_targets);
 
 // With ρ̄, c̄ = min(clip, exp(log ratio)):  vs_t = v_t + ρ̄_t δ_t + γ c̄_t·(0 if end else vs_{t+1} − v_{t+1});
 // advantage_t = ρ̄_t (r_t + γ·(bootstrap_t if end else vs_{t+1}) − v_t)   (Espeholt et al. 2018, eq. 1).
 template <class T>
-void vtrace(Index num_rows, Index num_columns, const T* rewards, const T* values, const T* log_ratios,
-            const Segments<T>& segments, double gamma, double rho_clip, double c_clip, T* advantages,
-            T* value_targets);
+void vtrace(Rows<const T> rewards, Rows<const T> values, Rows<const T> log_ratios,
+            const Segments<T>& segments, double gamma, double rho_clip, double c_clip, Rows<T> advantages,
+            Rows<T> value_targets);
 
 }  // namespace pgcore::scan

@@ -2,10 +2,13 @@
 // an epoch in one call.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "pgcore/adam.hpp"
+#include "pgcore/inputs.hpp"
 #include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

@@ -1,12 +1,14 @@
 // Least-squares regression of a network on targets: minibatch Adam, an epoch in one call.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "pgcore/activation.hpp"
 #include "pgcore/adam.hpp"
 #include "pgcore/inputs.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 
@@ -20,7 +22,7 @@ class ValueFit {
   Index num_inputs() const;
 
   // Any number of threads may predict at once; an epoch wants the object to itself.
-  void predict(const T* theta, Index B, const Inputs<T>& x, T* out);
+  void predict(const T* theta, Index B, const Inputs<T>& x, T* out) const;
 
   // One pass over `order` in minibatches: θ takes an Adam step on the mean of (v(x) − target)² of each, its
   // gradient scaled down to norm `max_grad_norm` where it is longer. Returns the mean loss over the pass. A

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <limits>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 #include "math/matrix.hpp"
 #include "math/memory.hpp"
+#include "math/simd.hpp"
 #include "math/sums.hpp"
 
 namespace pgcore {
@@ -44,7 +43,7 @@ T largest(const T* v, Index n) {
 
 template <class T>
 bool all_within(const T* v, Index n, T limit) {
-  using Count = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: vectorises
+  using Count = simd::Int<T>;
   Count outside = 0;
   for (Index i = 0; i < n; ++i) outside |= !(std::abs(v[i]) <= limit);  // so is NaN
   return outside == 0;

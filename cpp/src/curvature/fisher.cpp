@@ -1,7 +1,12 @@
 #include "pgcore/fisher.hpp"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "curvature/fisher_passes.hpp"
 #include "math/matmul.hpp"
+#include "math/matrix.hpp"
+#include "math/memory.hpp"
 
 namespace pgcore {
 
@@ -40,8 +45,8 @@ bool Fisher<T>::cached() const {
 }
 
 template <class T>
-void Fisher<T>::multiply(const T* v, T* out) {
-  auto& p = *passes_;
+void Fisher<T>::multiply(const T* v, T* out) const {
+  const auto& p = *passes_;
   const Index N = p.net.num_params();
   p.sum_rows(4, out, [&](Index first, Index rows, auto& block, T* sum) {
     p.net.tangent(p.theta.data(), v, rows, block);
@@ -53,8 +58,8 @@ void Fisher<T>::multiply(const T* v, T* out) {
 }
 
 template <class T>
-void Fisher<T>::diagonal(T* out) {
-  auto& p = *passes_;
+void Fisher<T>::diagonal(T* out) const {
+  const auto& p = *passes_;
   const Index N = p.net.num_params(), E = p.num_free();
   p.sum_rows(2.0 * static_cast<double>(p.num_roots()), out,
              [&](Index first, Index rows, auto& block, T* sum) {
@@ -70,8 +75,8 @@ void Fisher<T>::diagonal(T* out) {
 }
 
 template <class T>
-void Fisher<T>::free_block(T* out) {
-  auto& p = *passes_;
+void Fisher<T>::free_block(T* out) const {
+  const auto& p = *passes_;
   const Index E = p.num_free();
   if (!p.empirical) {  // symmetric: rows are columns
     std::vector<T> unit(static_cast<std::size_t>(E), T(0));
@@ -92,8 +97,8 @@ void Fisher<T>::free_block(T* out) {
 }
 
 template <class T>
-void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) {
-  auto& p = *passes_;
+void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) const {
+  const auto& p = *passes_;
   const Index K = p.num_roots(), E = p.num_free();
   p.for_rows(2.0 * static_cast<double>(K), [&](Index first, Index rows, auto& block) {
     for (std::size_t l = 0; l < hidden.size(); ++l) {
@@ -114,8 +119,8 @@ void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& de
 }
 
 template <class T>
-void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) {
-  auto& p = *passes_;
+void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) const {
+  const auto& p = *passes_;
   const auto square = [](Index width) { return width * width; };
   for (std::size_t l = 0; l < inputs.size(); ++l) {
     std::fill_n(inputs[l], square(p.net.size(static_cast<Index>(l)) + 1), T(0));
@@ -126,10 +131,9 @@ void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vect
     for (std::size_t l = 0; l < inputs.size(); ++l) {
       const Index width = p.net.size(static_cast<Index>(l)) + 1;
       with_one.resize(rows * width);
-      for (Index r = 0; r < rows; ++r) {
-        std::copy_n(block.hidden[l] + r * (width - 1), width - 1, with_one.data() + r * width);
-        with_one.data()[r * width + width - 1] = T(1);
-      }
+      MatrixMap<T> h(with_one.data(), rows, width);
+      h.leftCols(width - 1) = ConstMatrixMap<T>(block.hidden[l], rows, width - 1);
+      h.col(width - 1).setOnes();
       add_transposed_product(width, rows, width, with_one.data(), with_one.data(), inputs[l]);
     }
     for (Index k = 0; k < p.num_roots(); ++k) {
@@ -142,10 +146,8 @@ void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vect
   });
   const T mean = T(1) / static_cast<T>(p.B);
   for (std::size_t l = 0; l < inputs.size(); ++l) {
-    const Index in = square(p.net.size(static_cast<Index>(l)) + 1),
-                out = square(p.net.size(static_cast<Index>(l) + 1));
-    for (Index i = 0; i < in; ++i) inputs[l][i] *= mean;
-    for (Index i = 0; i < out; ++i) outputs[l][i] *= mean;
+    VectorMap<T>(inputs[l], square(p.net.size(static_cast<Index>(l)) + 1)) *= mean;
+    VectorMap<T>(outputs[l], square(p.net.size(static_cast<Index>(l) + 1))) *= mean;
   }
 }
 

@@ -2,10 +2,18 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
+#include "math/memory.hpp"
+#include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
 #include "pgcore/fisher.hpp"
+#include "pgcore/inputs.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
+#include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
 
 namespace pgcore {
@@ -51,20 +59,21 @@ struct Fisher<T>::Passes {
   Index state_width() const { return net.num_outputs() + (empirical ? num_free() : 0); }
   // Of the block that begins at row `first`: (rows, num_outputs), then (rows, num_free) if empirical.
   T* state_of(Index first) { return state.data() + first * state_width(); }
+  const T* state_of(Index first) const { return state.data() + first * state_width(); }
 
   // Of the empirical form: the scores of the free parameters, (rows, num_free).
-  const T* free_scores(Index first, Index rows) { return state_of(first) + rows * net.num_outputs(); }
+  const T* free_scores(Index first, Index rows) const { return state_of(first) + rows * net.num_outputs(); }
 
   // f(first, rows, block), with activations in block.hidden and block.slope.
   template <class F>
-  void for_rows(double passes, F&& f) {
+  void for_rows(double passes, F&& f) const {
     pass.for_rows(B, passes * net.flops(1), [&](Index first, Index rows, Block& block) {
       activate(first, rows, block);
       f(first, rows, block);
     });
   }
   template <class F>
-  void sum_rows(double passes, T* out, F&& f) {
+  void sum_rows(double passes, T* out, F&& f) const {
     pass.sum_rows(B, passes * net.flops(1), out, [&](Index first, Index rows, Block& block, T* sum) {
       activate(first, rows, block);
       f(first, rows, block, sum);
@@ -73,7 +82,7 @@ struct Fisher<T>::Passes {
 
   // f over blocks, one after another.
   template <class F>
-  void in_order(F&& f) {
+  void in_order(F&& f) const {
     const auto block = pass.borrow_block();
     for (Index first = 0; first < B; first += block_rows) {
       const Index rows = std::min(block_rows, B - first);
@@ -84,9 +93,10 @@ struct Fisher<T>::Passes {
 
   // block.delta.back() ← M_r x_r / B for the tangents x there; free_sum += their share of the free ones
   // parameters.
-  void multiply_outputs(Index first, Index rows, const T* v_free, Block& block, T* free_sum) {
+  void multiply_outputs(Index first, Index rows, const T* v_free, Block& block, T* free_sum) const {
     const Index O = net.num_outputs(), E = num_free();
-    T *x = block.delta.back(), *s = state_of(first);
+    T* x = block.delta.back();
+    const T* s = state_of(first);
     const T scale = T(1) / static_cast<T>(B);
     if (!empirical) return head.fisher_outputs(rows, s, free_params(), scale, x);
     const T* e = free_scores(first, rows);
@@ -102,7 +112,7 @@ struct Fisher<T>::Passes {
 
   // F = (1/B) Σ over rows and roots k of t tᵀ, t = J_rᵀ root_k. block.delta ← the cotangents of root k.
   Index num_roots() const { return empirical ? 1 : net.num_outputs(); }
-  void load_root(Index first, Index rows, Index k, Block& block) {
+  void load_root(Index first, Index rows, Index k, Block& block) const {
     if (empirical) {
       std::copy_n(state_of(first), rows * net.num_outputs(), block.delta.back());
     } else {
@@ -123,7 +133,7 @@ struct Fisher<T>::Passes {
 
  private:
   static std::size_t block_of(Index first) { return static_cast<std::size_t>(first / block_rows); }
-  void activate(Index first, Index rows, Block& block) {
+  void activate(Index first, Index rows, Block& block) const {
     if (cache.empty()) {
       net.load(inputs, first, rows, block);
       net.forward(theta.data(), rows, block);

@@ -1,6 +1,9 @@
 #include "pgcore/kronecker.hpp"
 
+#include <cstddef>
+
 #include "math/matmul.hpp"
+#include "math/matrix.hpp"
 #include "math/memory.hpp"
 
 namespace pgcore {
@@ -9,9 +12,7 @@ namespace {
 template <class T>
 std::vector<T> transposed(Index n, const T* matrix) {
   std::vector<T> out(static_cast<std::size_t>(n * n));
-  for (Index i = 0; i < n; ++i) {
-    for (Index j = 0; j < n; ++j) out[static_cast<std::size_t>(j * n + i)] = matrix[i * n + j];
-  }
+  MatrixMap<T>(out.data(), n, n) = ConstMatrixMap<T>(matrix, n, n).transpose();
   return out;
 }
 
@@ -48,20 +49,17 @@ template <class T>
 void KroneckerInverse<T>::multiply(const T* r, T* z) const {
   for (const Layer& layer : layers_) {
     const Index out = layer.out, in = layer.in, width = in + 1;
-    AlignedBuffer<T> V(out * width), W(out * width);
-    for (Index i = 0; i < out; ++i) {
-      for (Index j = 0; j < in; ++j) V.data()[i * width + j] = r[i * in + j];
-      V.data()[i * width + in] = r[out * in + i];
-    }
-    pgcore::multiply(out, out, width, layer.outputs_transposed.data(), V.data(), W.data());
-    pgcore::multiply(out, width, width, W.data(), layer.inputs.data(), V.data());
-    for (Index i = 0; i < out * width; ++i) V.data()[i] *= layer.inverse[static_cast<std::size_t>(i)];
-    pgcore::multiply(out, out, width, layer.outputs.data(), V.data(), W.data());
-    pgcore::multiply(out, width, width, W.data(), layer.inputs_transposed.data(), V.data());
-    for (Index i = 0; i < out; ++i) {
-      for (Index j = 0; j < in; ++j) z[i * in + j] = V.data()[i * width + j];
-      z[out * in + i] = V.data()[i * width + in];
-    }
+    AlignedBuffer<T> v(out * width), w(out * width);
+    MatrixMap<T> V(v.data(), out, width);
+    V.leftCols(in) = ConstMatrixMap<T>(r, out, in);
+    V.col(in) = ConstVectorMap<T>(r + out * in, out);
+    pgcore::multiply(out, out, width, layer.outputs_transposed.data(), v.data(), w.data());
+    pgcore::multiply(out, width, width, w.data(), layer.inputs.data(), v.data());
+    V.array() *= ConstMatrixMap<T>(layer.inverse.data(), out, width).array();
+    pgcore::multiply(out, out, width, layer.outputs.data(), v.data(), w.data());
+    pgcore::multiply(out, width, width, w.data(), layer.inputs_transposed.data(), v.data());
+    MatrixMap<T>(z, out, in) = V.leftCols(in);
+    VectorMap<T>(z + out * in, out) = V.col(in);
     r += out * width;
     z += out * width;
   }

@@ -1,50 +1,63 @@
 #include "pgcore/categorical.hpp"
 
+#include <cassert>
+
 #include "distributions/softmax.hpp"
+#include "parallel/row_groups.hpp"
+#include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore::categorical {
 
 template <class T>
-void log_prob(Index num_rows, Index K, const std::int64_t* actions, const T* logits, T* out) {
+void log_prob(Vec<const std::int64_t> actions, Rows<const T> logits, Vec<T> out) {
+  const Index num_rows = logits.num_rows(), K = logits.width();
+  assert(actions.size() == num_rows && out.size() == num_rows);
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
-    softmax.load(logits + first * K, K, rows);
-    softmax.log_prob([&](Index r) { return actions[first + r]; }, out + first);
+    softmax.load(logits.row(first), K, rows);
+    softmax.log_prob([&](Index r) { return actions[first + r]; }, out.data() + first);
   });
 }
 
 template <class T>
-void score(Index num_rows, Index K, const std::int64_t* actions, const T* logits, T* out) {
+void score(Vec<const std::int64_t> actions, Rows<const T> logits, Rows<T> out) {
+  const Index num_rows = logits.num_rows(), K = logits.width();
+  assert(actions.size() == num_rows && out.has_shape(num_rows, K));
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
-    softmax.load(logits + first * K, K, rows);
-    softmax.score([&](Index r) { return actions[first + r]; }, out + first * K, K);
+    softmax.load(logits.row(first), K, rows);
+    softmax.score([&](Index r) { return actions[first + r]; }, out.row(first), K);
   });
 }
 
 template <class T>
-void kl(Index num_rows, Index K, const T* logits_p, const T* logits_q, T* out) {
+void kl(Rows<const T> logits_p, Rows<const T> logits_q, Vec<T> out) {
+  const Index num_rows = logits_p.num_rows(), K = logits_p.width();
+  assert(logits_q.has_shape(num_rows, K) && out.size() == num_rows);
   const auto divergence_of_block = [=] { return Divergence<T>(K); };
   for_groups(num_rows, K, divergence_of_block, [&](Divergence<T>& divergence, Index first, Index rows) {
-    divergence.load(logits_p + first * K, logits_q + first * K, K, rows);
+    divergence.load(logits_p.row(first), logits_q.row(first), K, rows);
     for (Index r = 0; r < rows; ++r) out[first + r] = divergence[r];
   });
 }
 
 template <class T>
-void entropy(Index num_rows, Index K, const T* logits, T* out) {
+void entropy(Rows<const T> logits, Vec<T> out) {
+  const Index num_rows = logits.num_rows(), K = logits.width();
+  assert(out.size() == num_rows);
   const auto softmax_of_block = [=] { return Softmax<T>(K); };
   for_groups(num_rows, K, softmax_of_block, [&](Softmax<T>& softmax, Index first, Index rows) {
-    softmax.load(logits + first * K, K, rows);
-    softmax.entropies(out + first);
+    softmax.load(logits.row(first), K, rows);
+    softmax.entropies(out.data() + first);
   });
 }
 
-#define PGCORE_INSTANTIATE(T)                                              \
-  template void log_prob(Index, Index, const std::int64_t*, const T*, T*); \
-  template void score(Index, Index, const std::int64_t*, const T*, T*);    \
-  template void kl(Index, Index, const T*, const T*, T*);                  \
-  template void entropy(Index, Index, const T*, T*);
+#define PGCORE_INSTANTIATE(T)                                             \
+  template void log_prob(Vec<const std::int64_t>, Rows<const T>, Vec<T>); \
+  template void score(Vec<const std::int64_t>, Rows<const T>, Rows<T>);   \
+  template void kl(Rows<const T>, Rows<const T>, Vec<T>);                 \
+  template void entropy(Rows<const T>, Vec<T>);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
 

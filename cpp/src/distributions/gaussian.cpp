@@ -3,12 +3,16 @@
 #include "pgcore/gaussian.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <type_traits>
 
+#include "math/compiler.hpp"
+#include "math/memory.hpp"
+#include "math/simd.hpp"
 #include "math/sums.hpp"
+#include "math/triangular.hpp"
 #include "math/vecmath.hpp"
 #include "parallel/row_groups.hpp"
 
@@ -30,10 +34,6 @@ void inverse_roots(const T* log_std, Index count, T* out) {
   }
 }
 
-// Four sums in one register: left to itself, GCC takes them apart where registers are wider.
-template <class T>
-using Four [[gnu::vector_size(4 * sizeof(T))]] = T;
-
 // out[r] = constant + Σ_a terms[r, a].
 template <class T>
 void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
@@ -48,13 +48,13 @@ void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
   for (Index r = 0; r < rows; ++r, terms += A) {
     T sum = start;
     Index a = 0;
-    Four<T> partial = {};
+    // Four sums in one vector: left to itself, GCC takes them apart where registers are wider.
+    simd::Vector<T, 4> partial = {}, next;
     for (; a + 4 <= A; a += 4) {
-      Four<T> four;
-      std::memcpy(&four, terms + a, sizeof four);
-      partial += four;
+      simd::load(terms + a, next);
+      partial += next;
     }
-    sum += (partial[0] + partial[2]) + (partial[1] + partial[3]);
+    sum += simd::sum_of_lanes<T>(partial);
     for (; a < A; ++a) sum += terms[a];
     out[r] = sum;
   }
@@ -64,16 +64,14 @@ void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
 template <class T>
 class FlatLogStd {
  public:
-  FlatLogStd(LogStd<T> log_std, Index A)
-      : log_std_(log_std), A_(A), repeated_(log_std.shared ? group * A : 0) {
+  FlatLogStd(LogStd<T> log_std, Index A) : log_std_(log_std), repeated_(log_std.shared ? group * A : 0) {
     for (Index r = 0; log_std.shared && r < group; ++r)
-      std::copy_n(log_std.data, A, repeated_.data() + r * A);
+      std::copy_n(log_std.row(0), A, repeated_.data() + r * A);
   }
-  const T* of(Index first) const { return log_std_.shared ? repeated_.data() : log_std_.row(first, A_); }
+  const T* of(Index first) const { return log_std_.shared ? repeated_.data() : log_std_.row(first); }
 
  private:
   LogStd<T> log_std_;
-  Index A_;
   SmallBuffer<T> repeated_;
 };
 
@@ -104,30 +102,34 @@ class DiagonalTiles {
 }  // namespace
 
 template <class T>
-void log_prob(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* out) {
+void log_prob(Rows<const T> actions, Rows<const T> mean, LogStd<T> log_std, Vec<T> out) {
+  const Index num_rows = actions.num_rows(), A = actions.width();
+  assert(mean.has_shape(num_rows, A) && log_std.serves(num_rows, A) && out.size() == num_rows);
   const double constant = -half_log_2pi * static_cast<double>(A);
   const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
   for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
     tiles.move_to(first, rows);
-    const T *a = actions + first * A, *m = mean + first * A, *log = tiles.log(), *root = tiles.root();
+    const T *a = actions.row(first), *m = mean.row(first), *log = tiles.log(), *root = tiles.root();
     T* terms = tiles.terms();
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
       const T z = (a[k] - m[k]) * root[k] * root[k];
       terms[k] = vecmath::multiply_add(T(-0.5) * z, z, -log[k]);
     }
-    sum_rows(terms, rows, A, constant, out + first);
+    sum_rows(terms, rows, A, constant, out.data() + first);
   });
 }
 
 template <class T>
-void score(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> log_std, T* d_mean,
-           T* d_log_std) {
+void score(Rows<const T> actions, Rows<const T> mean, LogStd<T> log_std, Rows<T> d_mean, Rows<T> d_log_std) {
+  const Index num_rows = actions.num_rows(), A = actions.width();
+  assert(mean.has_shape(num_rows, A) && log_std.serves(num_rows, A));
+  assert(d_mean.has_shape(num_rows, A) && d_log_std.has_shape(num_rows, A));
   const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
   for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
     tiles.move_to(first, rows);
-    const T *a = actions + first * A, *m = mean + first * A, *root = tiles.root();
-    T *dm = d_mean + first * A, *dl = d_log_std + first * A;
+    const T *a = actions.row(first), *m = mean.row(first), *root = tiles.root();
+    T *dm = d_mean.row(first), *dl = d_log_std.row(first);
     PGCORE_INDEPENDENT
     for (Index k = 0; k < rows * A; ++k) {
       const T z = (a[k] - m[k]) * root[k] * root[k];
@@ -138,12 +140,15 @@ void score(Index num_rows, Index A, const T* actions, const T* mean, LogStd<T> l
 }
 
 template <class T>
-void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* mean_q, LogStd<T> log_std_q,
-        T* out) {
+void kl(Rows<const T> mean_p, LogStd<T> log_std_p, Rows<const T> mean_q, LogStd<T> log_std_q, Vec<T> out) {
+  const Index num_rows = mean_p.num_rows(), A = mean_p.width();
+  assert(mean_q.has_shape(num_rows, A) && out.size() == num_rows);
+  assert(log_std_p.serves(num_rows, A) && log_std_q.serves(num_rows, A));
   const bool shared = log_std_p.shared && log_std_q.shared;
   double constant = 0;
   for (Index k = 0; shared && k < A; ++k) {
-    const double u = 2 * (static_cast<double>(log_std_p.data[k]) - static_cast<double>(log_std_q.data[k]));
+    const double u =
+        2 * (static_cast<double>(log_std_p.row(0)[k]) - static_cast<double>(log_std_q.row(0)[k]));
     constant += 0.5 * vecmath::exp_excess(u);
   }
   struct Pair {
@@ -153,7 +158,7 @@ void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* 
   const auto pair_of_block = [&] { return Pair{{log_std_p, A}, {log_std_q, A}}; };
   for_groups(num_rows, A, pair_of_block, [&](Pair& pair, Index first, Index rows) {
     pair.q.move_to(first, rows);
-    const T *p = mean_p + first * A, *q = mean_q + first * A, *root = pair.q.root();
+    const T *p = mean_p.row(first), *q = mean_q.row(first), *root = pair.q.root();
     const T *log_p = pair.p.of(first), *log_q = pair.q.log();
     T* terms = pair.q.terms();
     PGCORE_INDEPENDENT
@@ -166,13 +171,15 @@ void kl(Index num_rows, Index A, const T* mean_p, LogStd<T> log_std_p, const T* 
       for (Index k = 0; k < rows * A; ++k)
         terms[k] += T(0.5) * vecmath::exp_excess(2 * (log_p[k] - log_q[k]));
     }
-    sum_rows(terms, rows, A, constant, out + first);
+    sum_rows(terms, rows, A, constant, out.data() + first);
   });
 }
 
 template <class T>
-void entropy(Index num_rows, Index A, const T* log_std, T* out) {
-  sum_rows(log_std, num_rows, A, (half_log_2pi + 0.5) * static_cast<double>(A), out);
+void entropy(Rows<const T> log_std, Vec<T> out) {
+  const Index num_rows = log_std.num_rows(), A = log_std.width();
+  assert(out.size() == num_rows);
+  sum_rows(log_std.data(), num_rows, A, (half_log_2pi + 0.5) * static_cast<double>(A), out.data());
 }
 
 namespace {
@@ -199,8 +206,8 @@ class Factor {
       buffer_[A * (A + 1) + i] = static_cast<T>(std::ldexp(1.0, exponent / 2));
     }
   }
-  T ratio(Index i, Index j) const { return buffer_.data()[i * A_ + j]; }  // L_ij / L_ii
-  void divide_by_diagonal(Index i, T* x) const {                          // for a group of rows
+  T at(Index i, Index j) const { return buffer_.data()[i * A_ + j]; }  // L_ij / L_ii
+  void divide_by_diagonal(Index i, T* x) const {                       // for a group of rows
     const T *factor = buffer_.data() + A_ * A_ + i, first = factor[0], second = factor[A_];
     for (Index r = 0; r < group; ++r) x[r] *= first;
     if (second == T(1)) return;
@@ -219,48 +226,52 @@ class Factor {
   SmallBuffer<T> buffer_;
 };
 
-// y −= Σ_j ratio(j) x_j over j in first … last − 1 for a group of rows; a ratio of 0 is left out where there
-// may be any: 0·∞ would be NaN. Otherwise two at a time, so that y is read and written half as often.
-template <bool may_be_zero, class T, class F>
-void subtract(Index first, Index last, F&& ratio, const T* x, T* y) {
-  Index j = first;
-  for (; !may_be_zero && j + 1 < last; j += 2) {
-    const T l = ratio(j), m = ratio(j + 1);
-    const T *xl = x + j * group, *xm = xl + group;
-    PGCORE_INDEPENDENT
-    for (Index r = 0; r < group; ++r) y[r] = (y[r] - l * xl[r]) - m * xm[r];
+// Right-hand sides of a group of rows, stored (A, group), of D⁻¹ L, with D the diagonal of L, or with
+// `Divide` of L. A coefficient of 0 is left out where there may be any: 0·∞ would be NaN. Otherwise they are
+// taken two at a time, so that x_i is read and written half as often.
+template <class T, bool Divide, bool MayBeZero>
+struct GroupColumns {
+  const Factor<T>& L;
+  T* x;
+
+  template <class F>
+  PGCORE_INLINE void eliminate(Index i, Index first, Index last, F&& coefficient) const {
+    T* y = x + i * group;
+    if constexpr (Divide) L.divide_by_diagonal(i, y);  // first: what is left of x_i is in the range of T
+    Index j = first;
+    for (; !MayBeZero && j + 1 < last; j += 2) {
+      const T l = coefficient(j), m = coefficient(j + 1);
+      const T *xl = x + j * group, *xm = xl + group;
+      PGCORE_INDEPENDENT
+      for (Index r = 0; r < group; ++r) y[r] = (y[r] - l * xl[r]) - m * xm[r];
+    }
+    for (; j < last; ++j) {
+      const T l = coefficient(j), *xj = x + j * group;
+      if (MayBeZero && l == T(0)) continue;
+      PGCORE_INDEPENDENT
+      for (Index r = 0; r < group; ++r) y[r] -= l * xj[r];
+    }
   }
-  for (; j < last; ++j) {
-    const T l = ratio(j), *xj = x + j * group;
-    if (may_be_zero && l == T(0)) continue;
-    PGCORE_INDEPENDENT
-    for (Index r = 0; r < group; ++r) y[r] -= l * xj[r];
+};
+
+// x ← z = L⁻¹ x for a group of rows.
+template <class T>
+void whiten(const Factor<T>& L, T* x) {
+  if (L.has_zeros()) {
+    solve_lower(L, GroupColumns<T, true, true>{L, x});
+  } else {
+    solve_lower(L, GroupColumns<T, true, false>{L, x});
   }
 }
 
-// x ← z = L⁻¹ x for a group of rows, stored (A, group).
-template <bool may_be_zero, class T>
-void solve_lower(const Factor<T>& L, T* x) {
-  for (Index i = 0; i < L.size(); ++i) {
-    L.divide_by_diagonal(i, x + i * group);
-    subtract<may_be_zero>(0, i, [&](Index j) { return L.ratio(i, j); }, x, x + i * group);
-  }
-}
+// x ← u = D L⁻ᵀ x, likewise.
 template <class T>
-void solve_lower(const Factor<T>& L, T* x) {
-  L.has_zeros() ? solve_lower<true>(L, x) : solve_lower<false>(L, x);
-}
-
-// x ← u = D L⁻ᵀ x, D the diagonal of L, likewise.
-template <bool may_be_zero, class T>
-void solve_lower_transposed(const Factor<T>& L, T* x) {
-  for (Index i = L.size() - 1; i >= 0; --i) {
-    subtract<may_be_zero>(i + 1, L.size(), [&](Index j) { return L.ratio(j, i); }, x, x + i * group);
+void whiten_transposed(const Factor<T>& L, T* x) {
+  if (L.has_zeros()) {
+    solve_lower_transposed(L, GroupColumns<T, false, true>{L, x});
+  } else {
+    solve_lower_transposed(L, GroupColumns<T, false, false>{L, x});
   }
-}
-template <class T>
-void solve_lower_transposed(const Factor<T>& L, T* x) {
-  L.has_zeros() ? solve_lower_transposed<true>(L, x) : solve_lower_transposed<false>(L, x);
 }
 
 // x[i, r] = a[r, i] − m[r, i]; lanes without a row are zero.
@@ -306,16 +317,16 @@ void sum_squares(const T* x, Index rows, Index A, double scale, double constant,
 // are nearly equal none is a difference of larger numbers.
 template <class S>
 double factor_divergence(const S* L_p, const S* L_q, Index A) {
-  const auto at = [=](const S* L, Index i, Index j) { return static_cast<double>(L[i * A + j]); };
+  const LowerTriangle<S> p(L_p, A), q(L_q, A);
   SmallBuffer<double> column(A);
   double total = 0;
   for (Index j = 0; j < A; ++j) {
-    for (Index i = j; i < A; ++i) {
-      double e = at(L_p, i, j) - at(L_q, i, j);
-      for (Index k = j; k < i; ++k) e -= at(L_q, i, k) * column[k];
-      column[i] = e / at(L_q, i, i);
-      total += i == j ? vecmath::exp_excess(2 * std::log1p(column[i])) : column[i] * column[i];
-    }
+    double* e = column.data();
+    for (Index i = j; i < A; ++i) e[i - j] = p.at(i, j) - q.at(i, j);
+    const LowerTriangle<S> rest = q.from(j);  // above, the column is zero
+    solve_lower(rest, Column<S, double>(rest, e));
+    total += vecmath::exp_excess(2 * std::log1p(e[0]));
+    for (Index i = 1; i < A - j; ++i) total += e[i] * e[i];
   }
   return total / 2;
 }
@@ -323,40 +334,46 @@ double factor_divergence(const S* L_p, const S* L_q, Index A) {
 }  // namespace
 
 template <class S>
-double log_det(const S* L, Index A) {
+double log_det(Rows<const S> L) {
+  assert(L.has_shape(L.width(), L.width()));
   double sum = 0;
-  for (Index i = 0; i < A; ++i) sum += std::log(static_cast<double>(L[i * A + i]));
+  for (Index i = 0; i < L.width(); ++i) sum += std::log(static_cast<double>(L.row(i)[i]));
   return sum;
 }
 
 template <class T, class S>
-void log_prob_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* out) {
-  const double constant = -log_det(L, A) - half_log_2pi * static_cast<double>(A);
-  const Factor<T> factor(L, A);
+void log_prob_tril(Rows<const T> actions, Rows<const T> mean, Rows<const S> L, Vec<T> out) {
+  const Index num_rows = actions.num_rows(), A = actions.width();
+  assert(mean.has_shape(num_rows, A) && L.has_shape(A, A) && out.size() == num_rows);
+  const double constant = -log_det(L) - half_log_2pi * static_cast<double>(A);
+  const Factor<T> factor(L.data(), A);
   for_groups(
       num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
-        load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        solve_lower(factor, z.data());
-        sum_squares(z.data(), rows, A, -0.5, constant, out + first);
+        load_difference(actions.row(first), mean.row(first), rows, A, z.data());
+        whiten(factor, z.data());
+        sum_squares(z.data(), rows, A, -0.5, constant, out.data() + first);
       });
 }
 
 template <class T, class S>
-void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const S* L, T* d_mean, T* d_tril,
+void score_tril(Rows<const T> actions, Rows<const T> mean, Rows<const S> L, Rows<T> d_mean, Rows<T> d_tril,
                 bool log_diagonal) {
-  const Factor<T> factor(L, A);
+  const Index num_rows = actions.num_rows(), A = actions.width();
+  assert(mean.has_shape(num_rows, A) && L.has_shape(A, A));
+  assert(d_mean.has_shape(num_rows, A) && d_tril.has_shape(num_rows, A * A));
+  const Factor<T> factor(L.data(), A);
   for_groups(
       num_rows, A * A, [=] { return SmallBuffer<T>(2 * A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
         T* u = z.data() + A * group;
-        load_difference(actions + first * A, mean + first * A, rows, A, z.data());
-        solve_lower(factor, z.data());
+        load_difference(actions.row(first), mean.row(first), rows, A, z.data());
+        whiten(factor, z.data());
         std::copy(z.data(), u, u);
-        solve_lower_transposed(factor, u);
+        whiten_transposed(factor, u);
         for (Index r = 0; r < rows; ++r) {
-          T* dm = d_mean + (first + r) * A;
-          T* dL = d_tril + (first + r) * A * A;
+          T* dm = d_mean.row(first + r);
+          T* dL = d_tril.row(first + r);
           for (Index i = 0; i < A; ++i) {
             const T along = u[i * group + r], y = factor.over_diagonal(along, i);
             dm[i] = y;
@@ -369,34 +386,37 @@ void score_tril(Index num_rows, Index A, const T* actions, const T* mean, const 
 }
 
 template <class T, class S>
-void kl_tril(Index num_rows, Index A, const T* mean_p, const S* tril_p, const T* mean_q, const S* tril_q,
-             T* out) {
-  const double constant = factor_divergence(tril_p, tril_q, A);
-  const Factor<T> factor(tril_q, A);
+void kl_tril(Rows<const T> mean_p, Rows<const S> tril_p, Rows<const T> mean_q, Rows<const S> tril_q,
+             Vec<T> out) {
+  const Index num_rows = mean_p.num_rows(), A = mean_p.width();
+  assert(mean_q.has_shape(num_rows, A) && out.size() == num_rows);
+  assert(tril_p.has_shape(A, A) && tril_q.has_shape(A, A));
+  const double constant = factor_divergence(tril_p.data(), tril_q.data(), A);
+  const Factor<T> factor(tril_q.data(), A);
   for_groups(
       num_rows, A * A, [=] { return SmallBuffer<T>(A * group); },
       [&](SmallBuffer<T>& z, Index first, Index rows) {
-        load_difference(mean_p + first * A, mean_q + first * A, rows, A, z.data());
-        solve_lower(factor, z.data());
-        sum_squares(z.data(), rows, A, 0.5, constant, out + first);
+        load_difference(mean_p.row(first), mean_q.row(first), rows, A, z.data());
+        whiten(factor, z.data());
+        sum_squares(z.data(), rows, A, 0.5, constant, out.data() + first);
       });
 }
 
-#define PGCORE_INSTANTIATE(T)                                                   \
-  template void log_prob(Index, Index, const T*, const T*, LogStd<T>, T*);      \
-  template void score(Index, Index, const T*, const T*, LogStd<T>, T*, T*);     \
-  template void kl(Index, Index, const T*, LogStd<T>, const T*, LogStd<T>, T*); \
-  template void entropy(Index, Index, const T*, T*);
+#define PGCORE_INSTANTIATE(T)                                                     \
+  template void log_prob(Rows<const T>, Rows<const T>, LogStd<T>, Vec<T>);        \
+  template void score(Rows<const T>, Rows<const T>, LogStd<T>, Rows<T>, Rows<T>); \
+  template void kl(Rows<const T>, LogStd<T>, Rows<const T>, LogStd<T>, Vec<T>);   \
+  template void entropy(Rows<const T>, Vec<T>);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
 
-#define PGCORE_INSTANTIATE_FULL(T, S)                                                 \
-  template void log_prob_tril(Index, Index, const T*, const T*, const S*, T*);        \
-  template void score_tril(Index, Index, const T*, const T*, const S*, T*, T*, bool); \
-  template void kl_tril(Index, Index, const T*, const S*, const T*, const S*, T*);
+#define PGCORE_INSTANTIATE_FULL(T, S)                                                            \
+  template void log_prob_tril(Rows<const T>, Rows<const T>, Rows<const S>, Vec<T>);              \
+  template void score_tril(Rows<const T>, Rows<const T>, Rows<const S>, Rows<T>, Rows<T>, bool); \
+  template void kl_tril(Rows<const T>, Rows<const S>, Rows<const T>, Rows<const S>, Vec<T>);
 PGCORE_INSTANTIATE_FULL(float, float)
 PGCORE_INSTANTIATE_FULL(float, double)
 PGCORE_INSTANTIATE_FULL(double, double)
-template double log_det(const double*, Index);
+template double log_det(Rows<const double>);
 
 }  // namespace pgcore::gaussian

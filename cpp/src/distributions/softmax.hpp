@@ -6,9 +6,12 @@
 #include <limits>
 #include <type_traits>
 
+#include "math/compiler.hpp"
+#include "math/memory.hpp"
 #include "math/sums.hpp"
 #include "math/vecmath.hpp"
 #include "parallel/row_groups.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore::categorical {
 

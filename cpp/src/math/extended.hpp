@@ -6,7 +6,6 @@
 #include <cstdint>
 
 #include "math/vecmath.hpp"
-#include "pgcore/types.hpp"
 
 namespace pgcore {
 

@@ -3,8 +3,6 @@
 
 #include <Eigen/Core>
 
-#include "pgcore/types.hpp"
-
 namespace pgcore {
 
 // NumPy's layout: row-major, rows are steps.

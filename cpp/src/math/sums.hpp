@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "math/simd.hpp"
 #include "pgcore/types.hpp"
 
 namespace pgcore {
@@ -45,9 +46,7 @@ T row_sum(Index count, F&& f) {
       for (Index k = 0; k < lanes; ++k) partial[k] += f(i + k);
     }
     for (Index k = 0; i + k < end; ++k) partial[k] += f(i + k);
-    T half[lanes / 2];
-    for (Index k = 0; k < lanes / 2; ++k) half[k] = partial[k] + partial[k + lanes / 2];
-    total += static_cast<double>((half[0] + half[2]) + (half[1] + half[3]));
+    total += static_cast<double>(simd::sum_of_lanes<T>(partial));
   }
   return static_cast<T>(total);
 }

@@ -7,39 +7,30 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
-#include <cstring>
 #include <limits>
-#include <type_traits>
 
-#include "math/memory.hpp"
+#include "math/compiler.hpp"
+#include "math/simd.hpp"
 
 namespace pgcore::vecmath {
 
-template <class To, class From>
-inline To bit_cast(From from) {
-  static_assert(sizeof(To) == sizeof(From));
-  To to;
-  std::memcpy(&to, &from, sizeof(to));
-  return to;
-}
+using simd::bit_cast;
+using simd::Bits;
 
 template <class T>
 struct Format;
 template <>
 struct Format<float> {
-  using Int = std::int32_t;
   static constexpr int mantissa_bits = 23;
-  static constexpr Int bias = 127;
+  static constexpr simd::Int<float> bias = 127;
   static constexpr float round_magic = 12582912.0f;  // 1.5·2²³: adding it rounds to an integer
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
   static constexpr float exp_min = -104.0f, exp_max = 89.0f;
 };
 template <>
 struct Format<double> {
-  using Int = std::int64_t;
   static constexpr int mantissa_bits = 52;
-  static constexpr Int bias = 1023;
+  static constexpr simd::Int<double> bias = 1023;
   static constexpr double round_magic = 6755399441055744.0;  // 1.5·2⁵²
   static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
   static constexpr double exp_min = -746.0, exp_max = 710.0;
@@ -73,9 +64,6 @@ PGCORE_INLINE inline double exp_tail(double r) {  // Taylor to r¹³, remainder 
   return polynomial(r, 1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
                     1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5);
 }
-
-template <class T>
-using Bits = std::make_unsigned_t<typename Format<T>::Int>;
 
 // x = n ln 2 + r with an integer n, kept in the low bits of `shifted`.
 template <class T>
@@ -177,7 +165,7 @@ PGCORE_INLINE inline T log1p(T x) {
 // 0).
 template <class T>
 PGCORE_INLINE inline T tanh(T x) {
-  using Int = typename Format<T>::Int;
+  using Int = simd::Int<T>;
   const Int sign = bit_cast<Int>(x) & std::numeric_limits<Int>::min();
   const T magnitude = bit_cast<T>(static_cast<Int>(bit_cast<Int>(x) ^ sign));
   const T bounded = magnitude > T(20) ? T(20) : magnitude;  // 1 to the last bit from there on

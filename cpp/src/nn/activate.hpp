@@ -6,8 +6,10 @@
 
 #include <cmath>
 
+#include "math/compiler.hpp"
 #include "math/vecmath.hpp"
 #include "pgcore/activation.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

@@ -3,10 +3,14 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 
+#include "math/compiler.hpp"
+#include "math/memory.hpp"
 #include "nn/network.hpp"
 #include "parallel/scratch_pool.hpp"
 #include "pgcore/parallel.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 
@@ -30,7 +34,7 @@ class BatchPass {
 
   // f(first, rows, block) for blocks of rows; `flops` is the work of one row.
   template <class F>
-  void for_rows(Index num_rows, double flops, F&& f) {
+  void for_rows(Index num_rows, double flops, F&& f) const {
     const Index num_blocks = (num_rows + Network<T>::block_rows - 1) / Network<T>::block_rows;
     parallel::for_blocks(num_blocks, worthwhile(num_rows, flops), [&](Index b) {
       const auto block = blocks_.borrow();
@@ -43,7 +47,7 @@ class BatchPass {
   // number of chunks that depends on num_rows alone; each chunk sums in order, then chunks are added in
   // order.
   template <class F>
-  void sum_rows(Index num_rows, double flops, T* out, F&& f) {
+  void sum_rows(Index num_rows, double flops, T* out, F&& f) const {
     const auto sums = sums_.borrow();
     const Index stride = padded<T>(num_params_);
     const Index num_blocks = (num_rows + Network<T>::block_rows - 1) / Network<T>::block_rows;
@@ -66,8 +70,8 @@ class BatchPass {
     std::copy(total, total + num_params_, out);
   }
 
-  typename ScratchPool<Block>::Loan borrow_block() { return blocks_.borrow(); }
-  typename ScratchPool<AlignedBuffer<T>>::Loan borrow_sums() { return sums_.borrow(); }
+  typename ScratchPool<Block>::Loan borrow_block() const { return blocks_.borrow(); }
+  typename ScratchPool<AlignedBuffer<T>>::Loan borrow_sums() const { return sums_.borrow(); }
 
  private:
   static constexpr Index max_chunks = 16;
@@ -77,8 +81,9 @@ class BatchPass {
 
   const Network<T>& net_;
   Index num_params_;
-  ScratchPool<Block> blocks_;
-  ScratchPool<AlignedBuffer<T>> sums_;
+  // Scratch alone: what is lent out comes back without anything that a caller could see.
+  mutable ScratchPool<Block> blocks_;
+  mutable ScratchPool<AlignedBuffer<T>> sums_;
 };
 
 }  // namespace pgcore

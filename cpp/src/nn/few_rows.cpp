@@ -1,25 +1,18 @@
 // Compiled for vectors of 256 bits (cmake/Variants.cmake).
 #include "nn/few_rows.hpp"
 
-#include <cstring>
 #include <utility>
 
-#include "math/matmul.hpp"
 #include "math/memory.hpp"
+#include "math/simd.hpp"
 #include "nn/activate.hpp"
 
 namespace pgcore::few_rows {
 
 namespace {
 
-#if defined(__GNUC__)  // vector extensions: GCC and Clang
-
 template <class T>
-struct Lanes {
-  typedef T Vector __attribute__((vector_size(vector_bytes)));
-};
-template <class T>
-using Vector = typename Lanes<T>::Vector;
+using Vector = simd::Vector<T, lanes<T>>;
 
 // z_j ← Σ_i W_ji x_i for N outputs, with a row in each lane of x and z. The sums stay in registers.
 template <int N, class T>
@@ -47,26 +40,16 @@ void rows_in_lanes(Index rows, Index k, Index m, const T* h, const T* weight, T*
   }
 }
 
-template <class T>
-T sum_of_lanes(const Vector<T>& v) {
-  T parts[lanes<T>];
-  std::memcpy(parts, &v, sizeof parts);
-  for (Index half = lanes<T> / 2; half > 0; half /= 2) {
-    for (Index lane = 0; lane < half; ++lane) parts[lane] += parts[lane + half];
-  }
-  return parts[0];
-}
-
 // z_j ← Σ_i W_ji h_i of a single row, for the outputs J.
 template <class T, int... J>
 void outputs_of_one(Index k, const T* h, const T* weight, T* z, std::integer_sequence<int, J...>) {
   Vector<T> sums[sizeof...(J)] = {}, x, w;
   Index i = 0;
   for (; i + lanes<T> <= k; i += lanes<T>) {
-    std::memcpy(&x, h + i, sizeof x);
-    ((std::memcpy(&w, weight + J * k + i, sizeof w), sums[J] += w * x), ...);
+    simd::load(h + i, x);
+    ((simd::load(weight + J * k + i, w), sums[J] += w * x), ...);
   }
-  ((z[J] = sum_of_lanes<T>(sums[J])), ...);
+  ((z[J] = simd::sum_of_lanes<T>(sums[J])), ...);
   for (; i < k; ++i) ((z[J] += weight[J * k + i] * h[i]), ...);
 }
 
@@ -78,15 +61,6 @@ void product(Index rows, Index k, Index m, const T* h, const T* weight, T* z) {
     outputs_of_one(k, h, weight + j * k, z + j, std::make_integer_sequence<int, 4>{});
   for (; j < m; ++j) outputs_of_one(k, h, weight + j * k, z + j, std::make_integer_sequence<int, 1>{});
 }
-
-#else
-
-template <class T>
-void product(Index rows, Index k, Index m, const T* h, const T* weight, T* z) {
-  multiply_transposed(rows, k, m, h, weight, z);
-}
-
-#endif
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // Compiled for vectors of 256 bits (cmake/Variants.cmake).
 #include "pgcore/inputs.hpp"
 
-#include "math/memory.hpp"
+#include "math/compiler.hpp"
 
 namespace pgcore {
 namespace {

@@ -1,6 +1,11 @@
 #include "pgcore/mlp.hpp"
 
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
 #include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
 
 namespace pgcore {
 
@@ -11,14 +16,20 @@ struct Mlp<T>::Passes {
   Passes(std::vector<Index> sizes, Activation activation)
       : net(std::move(sizes), activation), pass(net, net.num_params()) {}
 
-  void run(const T* theta, const T* x, Index first, Index rows, Block& block) const {
-    net.load(x, first, rows, block);
-    net.forward(theta, rows, block);
+  void run(Vec<const T> theta, Rows<const T> x, Index first, Index rows, Block& block) const {
+    net.load(x.data(), first, rows, block);
+    net.forward(theta.data(), rows, block);
   }
-  void run_back(const T* theta, const T* x, const T* cotangent, Index first, Index rows, Block& block) const {
+  void run_back(Vec<const T> theta, Rows<const T> x, Rows<const T> cotangent, Index first, Index rows,
+                Block& block) const {
     run(theta, x, first, rows, block);
-    std::copy_n(cotangent + first * net.num_outputs(), rows * net.num_outputs(), block.delta.back());
-    net.backward(theta, rows, block);
+    std::copy_n(cotangent.row(first), rows * net.num_outputs(), block.delta.back());
+    net.backward(theta.data(), rows, block);
+  }
+  // Whether parameters, inputs and numbers for every output belong together.
+  bool fits(Vec<const T> theta, Rows<const T> x, Rows<const T> of_outputs) const {
+    return theta.size() == net.num_params() && x.width() == net.num_inputs() &&
+           of_outputs.has_shape(x.num_rows(), net.num_outputs());
   }
 
   Network<T> net;
@@ -45,39 +56,44 @@ Index Mlp<T>::num_outputs() const {
 }
 
 template <class T>
-void Mlp<T>::forward(const T* theta, Index B, const T* x, T* out) {
+void Mlp<T>::forward(Vec<const T> theta, Rows<const T> x, Rows<T> out) const {
   const auto& net = passes_->net;
-  passes_->pass.for_rows(B, net.flops(1), [&](Index first, Index rows, auto& block) {
+  assert(passes_->fits(theta, x, out));
+  passes_->pass.for_rows(x.num_rows(), net.flops(1), [&](Index first, Index rows, auto& block) {
     passes_->run(theta, x, first, rows, block);
-    std::copy_n(block.hidden.back(), rows * net.num_outputs(), out + first * net.num_outputs());
+    std::copy_n(block.hidden.back(), rows * net.num_outputs(), out.row(first));
   });
 }
 
 template <class T>
-void Mlp<T>::vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) {
+void Mlp<T>::vjp(Vec<const T> theta, Rows<const T> x, Rows<const T> cotangent, Vec<T> out) const {
   const auto& net = passes_->net;
-  passes_->pass.sum_rows(B, 3 * net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
-    passes_->run_back(theta, x, cotangent, first, rows, block);
-    net.add_gradient(rows, block, sum);
-  });
+  assert(passes_->fits(theta, x, cotangent) && out.size() == net.num_params());
+  passes_->pass.sum_rows(x.num_rows(), 3 * net.flops(1), out.data(),
+                         [&](Index first, Index rows, auto& block, T* sum) {
+                           passes_->run_back(theta, x, cotangent, first, rows, block);
+                           net.add_gradient(rows, block, sum);
+                         });
 }
 
 template <class T>
-void Mlp<T>::jvp(const T* theta, Index B, const T* x, const T* direction, T* out) {
+void Mlp<T>::jvp(Vec<const T> theta, Rows<const T> x, Vec<const T> direction, Rows<T> out) const {
   const auto& net = passes_->net;
-  passes_->pass.for_rows(B, 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
+  assert(passes_->fits(theta, x, out) && direction.size() == net.num_params());
+  passes_->pass.for_rows(x.num_rows(), 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
     passes_->run(theta, x, first, rows, block);
-    net.tangent(theta, direction, rows, block);
-    std::copy_n(block.delta.back(), rows * net.num_outputs(), out + first * net.num_outputs());
+    net.tangent(theta.data(), direction.data(), rows, block);
+    std::copy_n(block.delta.back(), rows * net.num_outputs(), out.row(first));
   });
 }
 
 template <class T>
-void Mlp<T>::per_sample_vjp(const T* theta, Index B, const T* x, const T* cotangent, T* out) {
+void Mlp<T>::per_sample_vjp(Vec<const T> theta, Rows<const T> x, Rows<const T> cotangent, Rows<T> out) const {
   const auto& net = passes_->net;
-  passes_->pass.for_rows(B, 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
+  assert(passes_->fits(theta, x, cotangent) && out.has_shape(x.num_rows(), net.num_params()));
+  passes_->pass.for_rows(x.num_rows(), 3 * net.flops(1), [&](Index first, Index rows, auto& block) {
     passes_->run_back(theta, x, cotangent, first, rows, block);
-    for (Index r = 0; r < rows; ++r) net.row_gradient(r, block, out + (first + r) * net.num_params());
+    for (Index r = 0; r < rows; ++r) net.row_gradient(r, block, out.row(first + r));
   });
 }
 

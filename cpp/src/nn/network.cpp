@@ -1,9 +1,14 @@
 #include "nn/network.hpp"
 
+#include <algorithm>
+#include <cstddef>
+
+#include "math/compiler.hpp"
 #include "math/matmul.hpp"
 #include "math/sums.hpp"
 #include "nn/activate.hpp"
 #include "nn/few_rows.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 namespace {

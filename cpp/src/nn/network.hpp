@@ -7,7 +7,7 @@
 // to 128 KiB).
 #pragma once
 
-#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -15,6 +15,7 @@
 #include "math/memory.hpp"
 #include "pgcore/activation.hpp"
 #include "pgcore/inputs.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

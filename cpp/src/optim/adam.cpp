@@ -1,12 +1,12 @@
 #include "pgcore/adam.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
-#include <cstdint>
 #include <limits>
-#include <type_traits>
 
-#include "math/memory.hpp"
+#include "math/compiler.hpp"
+#include "math/simd.hpp"
 
 namespace pgcore {
 namespace {
@@ -39,7 +39,10 @@ T moved_into_range(T g, T low) {
 }  // namespace
 
 template <class T>
-void adam_step(Index n, T* theta, const T* gradient, T* m, T* v, Index step, const AdamOptions& options) {
+void adam_step(Vec<T> theta, Vec<const T> gradient, Vec<T> m, Vec<T> v, Index step,
+               const AdamOptions& options) {
+  const Index n = theta.size();
+  assert(gradient.size() == n && m.size() == n && v.size() == n);
   const double correction1 = correction(options.beta1, step);
   const double correction2 = std::sqrt(correction(options.beta2, step));
   const T beta1 = static_cast<T>(options.beta1), beta2 = static_cast<T>(options.beta2);
@@ -49,12 +52,12 @@ void adam_step(Index n, T* theta, const T* gradient, T* m, T* v, Index step, con
   const T low = epsilon < 1000 * smallest<T> ? smallest<T> : T(0);  // else ε decides
   constexpr T least = std::numeric_limits<T>::min();
   constexpr Index block = 256;
-  using Count = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;  // as wide as T: vectorises
+  using Count = simd::Int<T>;
   T moved[block];
   for (Index first = 0; first < n; first += block) {
     const Index count = std::min(block, n - first);
-    const T* g = gradient + first;
-    T *x = theta + first, *mean = m + first, *square = v + first;
+    const T* g = gradient.data() + first;
+    T *x = theta.data() + first, *mean = m.data() + first, *square = v.data() + first;
     Count inside = 0;
     for (Index i = 0; i < count; ++i) inside += in_range(g[i], low);
     if (inside < count) {
@@ -71,7 +74,7 @@ void adam_step(Index n, T* theta, const T* gradient, T* m, T* v, Index step, con
   }
 }
 
-template void adam_step(Index, float*, const float*, float*, float*, Index, const AdamOptions&);
-template void adam_step(Index, double*, const double*, double*, double*, Index, const AdamOptions&);
+template void adam_step(Vec<float>, Vec<const float>, Vec<float>, Vec<float>, Index, const AdamOptions&);
+template void adam_step(Vec<double>, Vec<const double>, Vec<double>, Vec<double>, Index, const AdamOptions&);
 
 }  // namespace pgcore

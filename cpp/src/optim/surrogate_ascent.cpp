@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
+#include "math/memory.hpp"
 #include "math/sums.hpp"
-#include "math/vecmath.hpp"
+#include "nn/network.hpp"
+#include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
 
 namespace pgcore {
@@ -151,7 +152,8 @@ SurrogateReport SurrogateAscent<T>::epoch(T* theta, T* m, T* v, Index& step, con
     }
     const T scale = static_cast<T>(length > options.max_grad_norm ? -options.max_grad_norm / length : -1.0);
     for (Index i = 0; i < p.num_params; ++i) gradient[i] *= scale;  // Adam goes downhill
-    adam_step(p.num_params, theta, gradient, m, v, ++step, adam);
+    const Index P = p.num_params;
+    adam_step<T>({theta, P}, {gradient, P}, {m, P}, {v, P}, ++step, adam);
     ++total.minibatches;
     rows_done += static_cast<double>(rows);
     total.surrogate += sums.surrogate;

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "math/memory.hpp"
 #include "math/sums.hpp"
 #include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
 
 namespace pgcore {
 
@@ -57,7 +60,7 @@ Index ValueFit<T>::num_inputs() const {
 }
 
 template <class T>
-void ValueFit<T>::predict(const T* theta, Index B, const Inputs<T>& x, T* out) {
+void ValueFit<T>::predict(const T* theta, Index B, const Inputs<T>& x, T* out) const {
   const auto& net = passes_->net;
   passes_->pass.for_rows(B, net.flops(1), [&](Index first, Index rows, auto& block) {
     net.load(x, first, rows, block);
@@ -82,7 +85,7 @@ double ValueFit<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& x,
       const T shrink = static_cast<T>(max_grad_norm / length);
       for (Index i = 0; i < P; ++i) gradient[i] *= shrink;
     }
-    adam_step(P, theta, gradient, m, v, ++step, adam);
+    adam_step<T>({theta, P}, {gradient, P}, {m, P}, {v, P}, ++step, adam);
   }
   return B ? loss / static_cast<double>(B) : 0.0;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "pgcore/parallel.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

@@ -3,11 +3,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
 
 #include "distributions/softmax.hpp"
+#include "math/memory.hpp"
+#include "math/sums.hpp"
+#include "parallel/row_groups.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 #include "policy/heads.hpp"
 
 namespace pgcore {

@@ -7,8 +7,12 @@
 #include <vector>
 
 #include "math/memory.hpp"
+#include "math/triangular.hpp"
 #include "math/vecmath.hpp"
 #include "pgcore/gaussian.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 #include "policy/heads.hpp"
 
 namespace pgcore {
@@ -27,11 +31,14 @@ class DiagonalGaussianHead final : public Head<T> {
   explicit DiagonalGaussianHead(Index A) : Head<T>(A, A, A, false) {}
 
   void log_prob(Index rows, const T* mean, const T* log_std, Actions<T> a, T* out) const override {
-    gaussian::log_prob(rows, this->action_width, a.real, mean, {log_std, true}, out);
+    const Index A = this->action_width;
+    gaussian::log_prob<T>({a.real, rows, A}, {mean, rows, A}, shared(log_std), {out, rows});
   }
   void score(Index rows, const T* mean, const T* log_std, Actions<T> a, T* d_mean,
              T* d_log_std) const override {
-    gaussian::score(rows, this->action_width, a.real, mean, {log_std, true}, d_mean, d_log_std);
+    const Index A = this->action_width;
+    gaussian::score<T>({a.real, rows, A}, {mean, rows, A}, shared(log_std), {d_mean, rows, A},
+                       {d_log_std, rows, A});
   }
   void sample(Index rows, const T* mean, const T* log_std, const T* noise, ActionsOut<T> a) const override {
     const Index A = this->action_width;
@@ -45,7 +52,7 @@ class DiagonalGaussianHead final : public Head<T> {
     std::copy_n(mean, rows * this->action_width, a.real);
   }
   void entropy(Index rows, const T*, const T* log_std, T* out) const override {
-    gaussian::entropy(1, this->action_width, log_std, out);
+    gaussian::entropy<T>({log_std, 1, this->action_width}, {out, 1});
     std::fill(out + 1, out + rows, out[0]);
   }
   void add_entropy_gradient(Index rows, const T*, T scale, T*, T* d_log_std) const override {
@@ -53,7 +60,8 @@ class DiagonalGaussianHead final : public Head<T> {
   }
   void kl(Index rows, const T* mean_old, const T* log_std_old, const T* mean, const T* log_std,
           T* out) const override {
-    gaussian::kl(rows, this->action_width, mean_old, {log_std_old, true}, mean, {log_std, true}, out);
+    const Index A = this->action_width;
+    gaussian::kl<T>({mean_old, rows, A}, shared(log_std_old), {mean, rows, A}, shared(log_std), {out, rows});
   }
   void fisher_state(Index, const T*, T*) const override {}
   void fisher_outputs(Index rows, const T*, const T* log_std, T scale, T* x) const override {
@@ -73,6 +81,9 @@ class DiagonalGaussianHead final : public Head<T> {
   void fisher_free(const T*, const T* v, T* out) const override {
     for (Index j = 0; j < this->action_width; ++j) out[j] = T(2) * v[j];
   }
+
+ private:
+  gaussian::LogStd<T> shared(const T* log_std) const { return {{log_std, 1, this->action_width}, true}; }
 };
 
 // Mean and log σ − init_log_std from the network.
@@ -83,13 +94,14 @@ class StateGaussianHead final : public Head<T> {
 
   void log_prob(Index rows, const T* outputs, const T*, Actions<T> a, T* out) const override {
     const Split s(*this, rows, outputs);
-    gaussian::log_prob(rows, this->action_width, a.real, s.mean(), s.log_std(), out);
+    gaussian::log_prob<T>({a.real, rows, this->action_width}, s.mean(), s.log_std(), {out, rows});
   }
   void score(Index rows, const T* outputs, const T*, Actions<T> a, T* d_outputs, T*) const override {
     const Index A = this->action_width;
     const Split s(*this, rows, outputs);
-    SmallBuffer<T> d(2 * rows * A);
-    gaussian::score(rows, A, a.real, s.mean(), s.log_std(), d.data(), d.data() + rows * A);
+    SmallBuffer<T, 4096> d(2 * rows * A);
+    gaussian::score<T>({a.real, rows, A}, s.mean(), s.log_std(), {d.data(), rows, A},
+                       {d.data() + rows * A, rows, A});
     for (Index r = 0; r < rows; ++r) {
       std::copy_n(d.data() + r * A, A, d_outputs + r * 2 * A);
       std::copy_n(d.data() + (rows + r) * A, A, d_outputs + r * 2 * A + A);
@@ -110,7 +122,7 @@ class StateGaussianHead final : public Head<T> {
   }
   void entropy(Index rows, const T* outputs, const T*, T* out) const override {
     const Split s(*this, rows, outputs);
-    gaussian::entropy(rows, this->action_width, s.log_std().data, out);
+    gaussian::entropy<T>(s.log_std().rows, {out, rows});
   }
   void add_entropy_gradient(Index rows, const T*, T scale, T* d_outputs, T*) const override {
     const Index A = this->action_width;
@@ -120,7 +132,7 @@ class StateGaussianHead final : public Head<T> {
   }
   void kl(Index rows, const T* outputs_old, const T*, const T* outputs, const T*, T* out) const override {
     const Split old(*this, rows, outputs_old), now(*this, rows, outputs);
-    gaussian::kl(rows, this->action_width, old.mean(), old.log_std(), now.mean(), now.log_std(), out);
+    gaussian::kl<T>(old.mean(), old.log_std(), now.mean(), now.log_std(), {out, rows});
   }
   // The block is diagonal, 1/σ² for means and 2 for log σ; the state is the root of that.
   void fisher_state(Index rows, const T* outputs, T* state) const override {
@@ -147,21 +159,21 @@ class StateGaussianHead final : public Head<T> {
   class Split {
    public:
     Split(const StateGaussianHead& head, Index rows, const T* outputs)
-        : size_(rows * head.action_width), buffer_(2 * size_) {
+        : rows_(rows), A_(head.action_width), buffer_(2 * rows * A_) {
       const Index A = head.action_width;
       for (Index r = 0; r < rows; ++r) {
         for (Index j = 0; j < A; ++j) {
           buffer_[r * A + j] = outputs[r * 2 * A + j];
-          buffer_[size_ + r * A + j] = outputs[r * 2 * A + A + j] + head.init_log_std_;
+          buffer_[(rows + r) * A + j] = outputs[r * 2 * A + A + j] + head.init_log_std_;
         }
       }
     }
-    const T* mean() const { return buffer_.data(); }
-    gaussian::LogStd<T> log_std() const { return {buffer_.data() + size_, false}; }
+    Rows<const T> mean() const { return {buffer_.data(), rows_, A_}; }
+    gaussian::LogStd<T> log_std() const { return {{buffer_.data() + rows_ * A_, rows_, A_}, false}; }
 
    private:
-    Index size_;
-    SmallBuffer<T, 2048> buffer_;
+    Index rows_, A_;
+    SmallBuffer<T, 4096> buffer_;
   };
 
   T init_log_std_;
@@ -177,14 +189,17 @@ class FullGaussianHead final : public Head<T> {
       : Head<T>(A, 0, A, false), fixed_(std::move(fixed_tril)) {}
 
   void log_prob(Index rows, const T* mean, const T* free_params, Actions<T> a, T* out) const override {
-    gaussian::log_prob_tril(rows, this->action_width, a.real, mean, Factor(*this, free_params).data(), out);
+    const Index A = this->action_width;
+    gaussian::log_prob_tril<T, double>({a.real, rows, A}, {mean, rows, A}, Factor(*this, free_params).view(),
+                                       {out, rows});
   }
   void score(Index rows, const T* mean, const T* free_params, Actions<T> a, T* d_mean,
              T* d_free) const override {
     const Index A = this->action_width, E = this->num_free;
     Factor L(*this, free_params);
-    SmallBuffer<T> d_tril(rows * A * A);
-    gaussian::score_tril(rows, A, a.real, mean, L.data(), d_mean, d_tril.data(), true);
+    SmallBuffer<T, 4096> d_tril(rows * A * A);
+    gaussian::score_tril<T, double>({a.real, rows, A}, {mean, rows, A}, L.view(), {d_mean, rows, A},
+                                    {d_tril.data(), rows, A * A}, true);
     if (E == 0) return;
     for (Index r = 0; r < rows; ++r) {
       const T* d = d_tril.data() + r * A * A;
@@ -213,7 +228,7 @@ class FullGaussianHead final : public Head<T> {
     const Index A = this->action_width;
     const double constant = (gaussian::half_log_2pi + 0.5) * static_cast<double>(A);
     std::fill(out, out + rows,
-              static_cast<T>(constant + gaussian::log_det(Factor(*this, free_params).data(), A)));
+              static_cast<T>(constant + gaussian::log_det<double>(Factor(*this, free_params).view())));
   }
   // Σ log L_ii, and the parameters of the diagonal are these logs.
   void add_entropy_gradient(Index rows, const T*, T scale, T*, T* d_free) const override {
@@ -224,7 +239,8 @@ class FullGaussianHead final : public Head<T> {
   void kl(Index rows, const T* mean_old, const T* free_old, const T* mean, const T* free_params,
           T* out) const override {
     const Factor old(*this, free_old), now(*this, free_params);
-    gaussian::kl_tril(rows, this->action_width, mean_old, old.data(), mean, now.data(), out);
+    const Index A = this->action_width;
+    gaussian::kl_tril<T, double>({mean_old, rows, A}, old.view(), {mean, rows, A}, now.view(), {out, rows});
   }
   void fisher_state(Index, const T*, T*) const override {}
   void fisher_outputs(Index rows, const T*, const T* free_params, T scale, T* x) const override {
@@ -285,23 +301,18 @@ class FullGaussianHead final : public Head<T> {
       }
     }
     const double* data() const { return buffer_.data(); }
+    Rows<const double> view() const { return {data(), A_, A_}; }
 
     // x ← L⁻¹ x and x ← L⁻ᵀ x, for a vector whose entries lie `stride` apart.
     template <class X>
     void solve(X* x, Index stride) const {
-      for (Index i = 0; i < A_; ++i) {
-        double sum = static_cast<double>(x[i * stride]);
-        for (Index j = 0; j < i; ++j) sum -= data()[i * A_ + j] * static_cast<double>(x[j * stride]);
-        x[i * stride] = static_cast<X>(sum / data()[i * A_ + i]);
-      }
+      const LowerTriangle<double> L(data(), A_);
+      solve_lower(L, Column<double, X>(L, x, stride));
     }
     template <class X>
     void solve_transposed(X* x, Index stride) const {
-      for (Index i = A_ - 1; i >= 0; --i) {
-        double sum = static_cast<double>(x[i * stride]);
-        for (Index j = i + 1; j < A_; ++j) sum -= data()[j * A_ + i] * static_cast<double>(x[j * stride]);
-        x[i * stride] = static_cast<X>(sum / data()[i * A_ + i]);
-      }
+      const LowerTriangle<double> L(data(), A_);
+      solve_lower_transposed(L, Column<double, X>(L, x, stride));
     }
 
    private:

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "pgcore/types.hpp"
 #include "policy/categorical_head.hpp"
 #include "policy/gaussian_heads.hpp"
 

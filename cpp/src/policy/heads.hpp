@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 
 namespace pgcore {
 

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "math/memory.hpp"
+#include "nn/network.hpp"
+#include "pgcore/parallel.hpp"
+#include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
 
 namespace pgcore {
@@ -35,8 +39,8 @@ bool Policy<T>::discrete() const {
 }
 
 template <class T>
-void Policy<T>::log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
-  auto& p = *passes_;
+void Policy<T>::log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const {
+  const auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
     p.head->log_prob(rows, outputs, p.free_params(theta), p.at(actions, first), out + first);
   });
@@ -44,8 +48,8 @@ void Policy<T>::log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<
 
 template <class T>
 void Policy<T>::sample(const T* theta, Index B, const Inputs<T>& obs, const T* noise, ActionsOut<T> actions,
-                       T* log_probs) {
-  auto& p = *passes_;
+                       T* log_probs) const {
+  const auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
     const ActionsOut<T> a = p.at(actions, first);
     p.head->sample(rows, outputs, p.free_params(theta), noise + first * p.head->action_width, a);
@@ -55,24 +59,24 @@ void Policy<T>::sample(const T* theta, Index B, const Inputs<T>& obs, const T* n
 }
 
 template <class T>
-void Policy<T>::mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions) {
-  auto& p = *passes_;
+void Policy<T>::mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions) const {
+  const auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
     p.head->mode(rows, outputs, p.free_params(theta), p.at(actions, first));
   });
 }
 
 template <class T>
-void Policy<T>::entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) {
-  auto& p = *passes_;
+void Policy<T>::entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) const {
+  const auto& p = *passes_;
   p.for_outputs(theta, B, obs, [&](Index first, Index rows, const T* outputs, auto&) {
     p.head->entropy(rows, outputs, p.free_params(theta), out + first);
   });
 }
 
 template <class T>
-void Policy<T>::entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out) {
-  auto& p = *passes_;
+void Policy<T>::entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out) const {
+  const auto& p = *passes_;
   const Index E = p.head->num_free;
   p.pass.sum_rows(B, 3 * p.net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
     SmallBuffer<T, 4096> d_free(rows * E);
@@ -88,8 +92,8 @@ void Policy<T>::entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, 
 }
 
 template <class T>
-void Policy<T>::kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out) {
-  auto& p = *passes_;
+void Policy<T>::kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out) const {
+  const auto& p = *passes_;
   p.for_outputs(theta_old, B, obs, [&](Index first, Index rows, const T* outputs, auto& block) {
     T* old = block.delta.back();  // free during forward passes
     std::copy_n(outputs, rows * p.net.num_outputs(), old);
@@ -100,16 +104,16 @@ void Policy<T>::kl(const T* theta_old, const T* theta, Index B, const Inputs<T>&
 
 template <class T>
 void Policy<T>::score_product(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions,
-                              const T* weights, T* out) {
-  auto& p = *passes_;
+                              const T* weights, T* out) const {
+  const auto& p = *passes_;
   p.pass.sum_rows(B, 3 * p.net.flops(1), out, [&](Index first, Index rows, auto& block, T* sum) {
     p.add_scores(theta, first, rows, obs, actions, weights, block, sum);
   });
 }
 
 template <class T>
-void Policy<T>::scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
-  auto& p = *passes_;
+void Policy<T>::scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const {
+  const auto& p = *passes_;
   const Index P = num_params(), E = p.head->num_free;
   p.pass.for_rows(B, 3 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
     SmallBuffer<T, 4096> d_free(rows * E);
@@ -124,8 +128,8 @@ void Policy<T>::scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T>
 
 template <class T>
 void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, const T* weights,
-                               Index num_episodes, const Index* starts, T* out) {
-  auto& p = *passes_;
+                               Index num_episodes, const Index* starts, T* out) const {
+  const auto& p = *passes_;
   const Index P = num_params();
   const bool worthwhile =
       static_cast<double>(starts[num_episodes]) * 3 * p.net.flops(1) >= parallel::min_flops;
@@ -143,8 +147,9 @@ void Policy<T>::episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> 
 }
 
 template <class T>
-void Policy<T>::score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) {
-  auto& p = *passes_;
+void Policy<T>::score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions,
+                               T* out) const {
+  const auto& p = *passes_;
   const Index E = p.head->num_free;
   p.pass.for_rows(B, 2 * p.net.flops(1), [&](Index first, Index rows, auto& block) {
     SmallBuffer<T, 4096> d_free(rows * E);

@@ -1,10 +1,17 @@
 // What a policy is made of, and passes over blocks of rows that its methods and its Fisher matrix share.
 #pragma once
 
-#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "math/memory.hpp"
 #include "nn/batch_pass.hpp"
+#include "nn/network.hpp"
+#include "pgcore/activation.hpp"
+#include "pgcore/inputs.hpp"
+#include "pgcore/policy.hpp"
+#include "pgcore/types.hpp"
 #include "policy/heads.hpp"
 
 namespace pgcore {
@@ -38,7 +45,7 @@ struct Policy<T>::Passes {
 
   // f(first, rows, outputs, block) with the network's outputs (rows, num_outputs).
   template <class F>
-  void for_outputs(const T* theta, Index B, const Inputs<T>& obs, F&& f) {
+  void for_outputs(const T* theta, Index B, const Inputs<T>& obs, F&& f) const {
     pass.for_rows(B, net.flops(1), [&](Index first, Index rows, Block& block) {
       net.load(obs, first, rows, block);
       net.forward(theta, rows, block);

@@ -1,10 +1,16 @@
 #include "pgcore/ratios.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
 #include <numeric>
 #include <type_traits>
 
+#include "math/compiler.hpp"
+#include "math/simd.hpp"
+#include "math/vecmath.hpp"
+#include "pgcore/parallel.hpp"
+#include "pgcore/types.hpp"
 #include "scan/recurrence.hpp"
 
 namespace pgcore::ratios {
@@ -85,7 +91,7 @@ template <class T, class Cut>
 struct WeightedRewardToGo {
   using Scalar = T;
   static constexpr bool varying = true, output_is_y = true;
-  using Int = typename vecmath::Format<T>::Int;
+  using Int = simd::Int<T>;
   Cut cut;
   const T *r, *log_ratio, *last_bootstrap;
   Index stride;
@@ -99,7 +105,7 @@ struct WeightedRewardToGo {
   template <class Real>
   Int extreme(Index i) const {
     return scan::detail::exceeds(log_ratio[i + stride], T(scan::detail::Range<Real>::log_ratio)) &
-           cut.template inner<Int>(i);
+           cut.template inner<T>(i);
   }
   template <class Real>
   bool last_extreme(Index) const {
@@ -147,46 +153,52 @@ double sample_size(double sum, double squares) {
 }  // namespace
 
 template <class T>
-void cumulative_log_ratios(Index num_rows, Index num_columns, const T* log_ratios, const bool* ends,
-                           Direction direction, T* out) {
+void cumulative_log_ratios(Rows<const T> log_ratios, const bool* ends, Direction direction, Rows<T> out) {
+  const Index num_rows = log_ratios.num_rows(), num_columns = log_ratios.width();
+  assert(out.has_shape(num_rows, num_columns));
   const Index num_blocks = (num_columns + columns_per_block - 1) / columns_per_block;
   parallel::for_blocks(num_blocks, num_rows * num_columns >= parallel::min_scalars, [&](Index block) {
     const Index first = block * columns_per_block, count = std::min(columns_per_block, num_columns - first);
     scan::detail::with_segments(scan::Segments<double>{ends, nullptr, nullptr}, [&](auto cut) {
       if (num_columns == 1) {
         constexpr std::integral_constant<Index, 1> one;
-        cumulate(num_rows, one, 0, one, log_ratios, cut, direction, out);
+        cumulate(num_rows, one, 0, one, log_ratios.data(), cut, direction, out.data());
       } else {
-        cumulate(num_rows, num_columns, first, count, log_ratios, cut, direction, out);
+        cumulate(num_rows, num_columns, first, count, log_ratios.data(), cut, direction, out.data());
       }
     });
   });
 }
 
 template <class T>
-void weighted_reward_to_go(Index num_rows, Index num_columns, const T* rewards, const T* log_ratios,
-                           const scan::Segments<T>& segments, double gamma, T* out) {
+void weighted_reward_to_go(Rows<const T> rewards, Rows<const T> log_ratios, const scan::Segments<T>& segments,
+                           double gamma, Rows<T> out) {
+  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
+  assert(log_ratios.has_shape(num_rows, num_columns) && out.has_shape(num_rows, num_columns));
   scan::detail::with_segments(segments, [&](auto cut) {
-    const WeightedRewardToGo<T, decltype(cut)> step{cut,         rewards, log_ratios, segments.last_bootstrap,
-                                                    num_columns, gamma,   out};
+    const WeightedRewardToGo<T, decltype(cut)> step{
+        cut, rewards.data(), log_ratios.data(), segments.last_bootstrap, num_columns, gamma, out.data()};
     scan::detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
 
 template <class T>
-void effective_sample_size(Index num_rows, Index num_columns, const T* log_weights, T* out) {
+void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
+  const Index num_rows = log_weights.num_rows(), num_columns = log_weights.width();
+  assert(out.size() == num_columns);
+  const T* x = log_weights.data();
   if (num_columns == 1) {  // taken as 16 columns, so that rows need not wait for each other
     constexpr Index lanes = 16;
     const Index whole = num_rows / lanes, rest = num_rows % lanes;
-    const T* tail = log_weights + whole * lanes;
+    const T* tail = x + whole * lanes;
     T largest[lanes], last[lanes];
     double sum[lanes] = {}, squares[lanes] = {};
-    column_maxima(whole, lanes, lanes, log_weights, largest);
+    column_maxima(whole, lanes, lanes, x, largest);
     column_maxima(1, lanes, rest, tail, last);
     const T top = std::max(*std::max_element(largest, largest + lanes),
                            rest == 0 ? largest[0] : *std::max_element(last, last + rest));
     std::fill(largest, largest + lanes, top);
-    add_moments(whole, lanes, lanes, log_weights, largest, sum, squares);
+    add_moments(whole, lanes, lanes, x, largest, sum, squares);
     add_moments(1, lanes, rest, tail, largest, sum, squares);
     out[0] = static_cast<T>(
         sample_size(std::accumulate(sum, sum + lanes, 0.0), std::accumulate(squares, squares + lanes, 0.0)));
@@ -196,17 +208,17 @@ void effective_sample_size(Index num_rows, Index num_columns, const T* log_weigh
     const Index count = std::min(columns_per_block, num_columns - first);
     T largest[columns_per_block];
     double sum[columns_per_block] = {}, squares[columns_per_block] = {};
-    column_maxima(num_rows, num_columns, count, log_weights + first, largest);
-    add_moments(num_rows, num_columns, count, log_weights + first, largest, sum, squares);
+    column_maxima(num_rows, num_columns, count, x + first, largest);
+    add_moments(num_rows, num_columns, count, x + first, largest, sum, squares);
     for (Index n = 0; n < count; ++n) out[first + n] = static_cast<T>(sample_size(sum[n], squares[n]));
   }
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                             \
-  template void cumulative_log_ratios(Index, Index, const T*, const bool*, Direction, T*);                \
-  template void weighted_reward_to_go(Index, Index, const T*, const T*, const scan::Segments<T>&, double, \
-                                      T*);                                                                \
-  template void effective_sample_size(Index, Index, const T*, T*);
+#define PGCORE_INSTANTIATE(T)                                                                         \
+  template void cumulative_log_ratios(Rows<const T>, const bool*, Direction, Rows<T>);                \
+  template void weighted_reward_to_go(Rows<const T>, Rows<const T>, const scan::Segments<T>&, double, \
+                                      Rows<T>);                                                       \
+  template void effective_sample_size(Rows<const T>, Vec<T>);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
 

@@ -12,13 +12,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 
+#include "math/compiler.hpp"
 #include "math/extended.hpp"
+#include "math/simd.hpp"
 #include "math/vecmath.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/scan.hpp"
+#include "pgcore/types.hpp"
 #include "scan/composed.hpp"
 
 namespace pgcore::scan::detail {
@@ -33,20 +37,18 @@ struct SegmentView {
     if constexpr (HasEnds) return ends[i] != 0;
     return false;
   }
-  // All bits set where step i does not end its segment. Selecting by bits is what compilers always turn into
-  // vector code; two conditionals on the same flag become a branch.
-  template <class Int>
-  Int inner([[maybe_unused]] Index i) const {
-    if constexpr (HasEnds) return -static_cast<Int>(ends[i] == 0);
-    return -1;
+  // All bits set where step i does not end its segment.
+  template <class Real>
+  simd::Int<Real> inner([[maybe_unused]] Index i) const {
+    if constexpr (HasEnds) return simd::mask<Real>(ends[i] == 0);
+    return simd::mask<Real>(true);
   }
 
   // `next` inside a segment, zero at an end.
   template <class Real>
   Real inside(Index i, Real next) const {
     if constexpr (!HasEnds) return next;
-    using Int = typename vecmath::Format<Real>::Int;
-    return vecmath::bit_cast<Real>(static_cast<Int>(vecmath::bit_cast<Int>(next) & inner<Int>(i)));
+    return simd::select_or_zero(inner<Real>(i), next);
   }
   Extended inside(Index i, Extended next) const { return at_end(i) ? Extended() : next; }
 
@@ -54,10 +56,7 @@ struct SegmentView {
   template <class Real>
   Real follow(Index i, Real next) const {
     if constexpr (!HasBootstrap) return inside(i, next);
-    using Int = typename vecmath::Format<Real>::Int;
-    const Int mask = inner<Int>(i), beyond = vecmath::bit_cast<Int>(static_cast<Real>(bootstrap[i]));
-    return vecmath::bit_cast<Real>(
-        static_cast<Int>((vecmath::bit_cast<Int>(next) & mask) | (beyond & ~mask)));
+    return simd::select(inner<Real>(i), next, static_cast<Real>(bootstrap[i]));
   }
   Extended follow(Index i, Extended next) const {
     if constexpr (HasBootstrap) return at_end(i) ? Extended(static_cast<double>(bootstrap[i])) : next;
@@ -118,21 +117,20 @@ inline bool within(double coefficient, double limit) {
 
 // All bits set for |x| > limit and for NaN.
 template <class T>
-typename vecmath::Format<T>::Int exceeds(T x, T limit) {
-  using Int = typename vecmath::Format<T>::Int;
-  return -static_cast<Int>((vecmath::bit_cast<Int>(x) & std::numeric_limits<Int>::max()) >
-                           vecmath::bit_cast<Int>(limit));
+simd::Int<T> exceeds(T x, T limit) {
+  const simd::Int<T> size = simd::bit_cast<simd::Int<T>>(x) & std::numeric_limits<simd::Int<T>>::max();
+  return simd::mask<T>(size > simd::bit_cast<simd::Int<T>>(limit));
 }
 
 // Whether all are 0 or within the Range; NaN is not.
 template <class Real>
 bool in_range(const Real* y, Index count) {
-  using Int = typename vecmath::Format<Real>::Int;
-  const Int least = vecmath::bit_cast<Int>(Range<Real>::least);
+  using Int = simd::Int<Real>;
+  const Int least = simd::bit_cast<Int>(Range<Real>::least);
   Int out = 0;
   for (Index k = 0; k < count; ++k) {
-    const Int size = vecmath::bit_cast<Int>(y[k]) & std::numeric_limits<Int>::max();
-    out |= exceeds(y[k], Range<Real>::most) | (-static_cast<Int>(size < least) & -static_cast<Int>(size > 0));
+    const Int size = simd::bit_cast<Int>(y[k]) & std::numeric_limits<Int>::max();
+    out |= exceeds(y[k], Range<Real>::most) | (simd::mask<Real>(size < least) & simd::mask<Real>(size > 0));
   }
   return out == 0;
 }
@@ -163,7 +161,7 @@ Real solve_rows(Index first, Index last, Index stride, const Step& step, Real ne
 // might give something else.
 template <class Real, class Step>
 PGCORE_FLATTEN bool solve_block(Index first, Index count, const Step step, bool compose, Real* x, Real* c) {
-  using Int = typename vecmath::Format<Real>::Int;
+  using Int = simd::Int<Real>;
   const Real next = x[count];
   if (!step.template composable<Real>() || (Step::varying && !in_range(&next, 1))) return false;
   Int extreme = 0;
@@ -249,7 +247,7 @@ PGCORE_FLATTEN bool solve_columns(Index num_rows, Index num_columns, Index first
   }
   for (Index t = num_rows - 2; t >= 0; --t) {
     const Index row = t * num_columns + first;
-    [[maybe_unused]] typename vecmath::Format<Real>::Int extreme = 0;
+    [[maybe_unused]] simd::Int<Real> extreme = 0;
     PGCORE_INDEPENDENT
     for (Index n = 0; n < count; ++n) {
       const Real next = y[n], value = step(row + n, next);

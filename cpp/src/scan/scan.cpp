@@ -1,5 +1,10 @@
 #include "pgcore/scan.hpp"
 
+#include <cassert>
+
+#include "math/compiler.hpp"
+#include "math/simd.hpp"
+#include "pgcore/types.hpp"
 #include "scan/recurrence.hpp"
 
 namespace pgcore::scan {
@@ -106,7 +111,7 @@ template <class T, class Cut>
 struct Vtrace {
   using Scalar = T;
   static constexpr bool varying = true, output_is_y = false;
-  using Int = typename vecmath::Format<T>::Int;
+  using Int = simd::Int<T>;
   Cut cut;
   const T *r, *v, *log_ratio, *last_bootstrap;
   Index stride;
@@ -172,42 +177,49 @@ struct Vtrace {
 }  // namespace
 
 template <class T>
-void reward_to_go(Index num_rows, Index num_columns, const T* rewards, const Segments<T>& segments,
-                  double gamma, T* out) {
+void reward_to_go(Rows<const T> rewards, const Segments<T>& segments, double gamma, Rows<T> out) {
+  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
+  assert(out.has_shape(num_rows, num_columns));
   detail::with_segments(segments, [&](auto cut) {
-    const RewardToGo<T, decltype(cut)> step{cut, rewards, segments.last_bootstrap, gamma, out};
+    const RewardToGo<T, decltype(cut)> step{cut, rewards.data(), segments.last_bootstrap, gamma, out.data()};
     detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
 
 template <class T>
-void gae(Index num_rows, Index num_columns, const T* rewards, const T* values, const Segments<T>& segments,
-         double gamma, double lam, T* advantages, T* value_targets) {
+void gae(Rows<const T> rewards, Rows<const T> values, const Segments<T>& segments, double gamma, double lam,
+         Rows<T> advantages, Rows<T> value_targets) {
+  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
+  assert(values.has_shape(num_rows, num_columns) && advantages.has_shape(num_rows, num_columns) &&
+         value_targets.has_shape(num_rows, num_columns));
   detail::with_segments(segments, [&](auto cut) {
-    const Gae<T, decltype(cut)> step{cut,          rewards, values,      segments.last_bootstrap,
-                                     num_columns,  gamma,   gamma * lam, advantages,
-                                     value_targets};
+    const Gae<T, decltype(cut)> step{
+        cut,   rewards.data(), values.data(),     segments.last_bootstrap, num_columns,
+        gamma, gamma * lam,    advantages.data(), value_targets.data()};
     detail::solve<T>(num_rows, num_columns, step, gamma * lam);
   });
 }
 
 template <class T>
-void vtrace(Index num_rows, Index num_columns, const T* rewards, const T* values, const T* log_ratios,
-            const Segments<T>& segments, double gamma, double rho_clip, double c_clip, T* advantages,
-            T* value_targets) {
+void vtrace(Rows<const T> rewards, Rows<const T> values, Rows<const T> log_ratios,
+            const Segments<T>& segments, double gamma, double rho_clip, double c_clip, Rows<T> advantages,
+            Rows<T> value_targets) {
+  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
+  assert(values.has_shape(num_rows, num_columns) && log_ratios.has_shape(num_rows, num_columns) &&
+         advantages.has_shape(num_rows, num_columns) && value_targets.has_shape(num_rows, num_columns));
   detail::with_segments(segments, [&](auto cut) {
-    const Vtrace<T, decltype(cut)> step{cut,         rewards, values,   log_ratios, segments.last_bootstrap,
-                                        num_columns, gamma,   rho_clip, c_clip,     value_targets,
-                                        advantages};
+    const Vtrace<T, decltype(cut)> step{
+        cut,   rewards.data(), values.data(), log_ratios.data(),    segments.last_bootstrap, num_columns,
+        gamma, rho_clip,       c_clip,        value_targets.data(), advantages.data()};
     detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                          \
-  template void reward_to_go(Index, Index, const T*, const Segments<T>&, double, T*);                  \
-  template void gae(Index, Index, const T*, const T*, const Segments<T>&, double, double, T*, T*);     \
-  template void vtrace(Index, Index, const T*, const T*, const T*, const Segments<T>&, double, double, \
-                       double, T*, T*);
+#define PGCORE_INSTANTIATE(T)                                                                            \
+  template void reward_to_go(Rows<const T>, const Segments<T>&, double, Rows<T>);                        \
+  template void gae(Rows<const T>, Rows<const T>, const Segments<T>&, double, double, Rows<T>, Rows<T>); \
+  template void vtrace(Rows<const T>, Rows<const T>, Rows<const T>, const Segments<T>&, double, double,  \
+                       double, Rows<T>, Rows<T>);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
 

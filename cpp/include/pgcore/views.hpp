@@ -1,0 +1,58 @@
+// Memory together with its sizes: what functions of the core read and write. Views own nothing, and shapes
+// are asserted where assertions are on (the C++ tests under sanitizers).
+#pragma once
+
+#include <cassert>
+#include <type_traits>
+
+#include "pgcore/types.hpp"
+
+namespace pgcore {
+
+// Numbers next to each other; `const T` for those that are only read.
+template <class T>
+class Vec {
+ public:
+  Vec(T* data, Index size) : data_(data), size_(size) { assert(size >= 0 && (data || size == 0)); }
+  // A view that may write serves where one that reads is wanted.
+  template <class U, class = std::enable_if_t<!std::is_same_v<U, T> && std::is_same_v<const U, T>>>
+  Vec(Vec<U> other) : Vec(other.data(), other.size()) {}
+
+  T* data() const { return data_; }
+  Index size() const { return size_; }
+  T& operator[](Index i) const {
+    assert(0 <= i && i < size_);
+    return data_[i];
+  }
+
+ private:
+  T* data_;
+  Index size_;
+};
+
+// Rows of `width` numbers, one behind the other.
+template <class T>
+class Rows {
+ public:
+  Rows(T* data, Index num_rows, Index width) : data_(data), num_rows_(num_rows), width_(width) {
+    assert(num_rows >= 0 && width >= 0 && (data || num_rows * width == 0));
+  }
+  template <class U, class = std::enable_if_t<!std::is_same_v<U, T> && std::is_same_v<const U, T>>>
+  Rows(Rows<U> other) : Rows(other.data(), other.num_rows(), other.width()) {}
+
+  T* data() const { return data_; }
+  Index num_rows() const { return num_rows_; }
+  Index width() const { return width_; }
+  bool has_shape(Index num_rows, Index width) const { return num_rows_ == num_rows && width_ == width; }
+  // Row i, or where the rows from i on begin.
+  T* row(Index i) const {
+    assert(0 <= i && i <= num_rows_);
+    return data_ + i * width_;
+  }
+
+ private:
+  T* data_;
+  Index num_rows_, width_;
+};
+
+}  // namespace pgcore

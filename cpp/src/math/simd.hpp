@@ -1,0 +1,159 @@
+// Vectors of numbers, and the bits of single ones: what kernels use where a plain loop will not do.
+//
+// Vectors are the compiler's own where it has them (GCC and Clang), else arrays; either way an operation on a
+// vector is the operation on each lane, with the same bits.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "math/compiler.hpp"
+#include "pgcore/types.hpp"
+
+namespace pgcore::simd {
+
+// ---- bits ----
+
+// Integers as wide as T, so that a loop over both vectorises.
+template <class T>
+using Int = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+template <class T>
+using Bits = std::make_unsigned_t<Int<T>>;
+
+template <class To, class From>
+PGCORE_INLINE inline To bit_cast(From from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(&to, &from, sizeof(to));
+  return to;
+}
+
+// All bits set where `condition` holds, else none.
+template <class T>
+PGCORE_INLINE inline Int<T> mask(bool condition) {
+  return -static_cast<Int<T>>(condition);
+}
+
+// x where the mask is set, y elsewhere. Selecting by bits is what compilers always turn into vector code; two
+// conditionals on the same flag become a branch.
+template <class T>
+PGCORE_INLINE inline T select(Int<T> mask, T x, T y) {
+  return bit_cast<T>(static_cast<Int<T>>((bit_cast<Int<T>>(x) & mask) | (bit_cast<Int<T>>(y) & ~mask)));
+}
+template <class T>
+PGCORE_INLINE inline T select_or_zero(Int<T> mask, T x) {
+  return bit_cast<T>(static_cast<Int<T>>(bit_cast<Int<T>>(x) & mask));
+}
+
+// ---- vectors ----
+
+// Bytes of the level's widest register.
+#if defined(__AVX512F__)
+inline constexpr int register_bytes = 64;
+#elif defined(__AVX__)
+inline constexpr int register_bytes = 32;
+#else
+inline constexpr int register_bytes = 16;
+#endif
+
+template <class T>
+constexpr int lanes_in(int bytes) {
+  return bytes / static_cast<int>(sizeof(T));
+}
+
+#if defined(__GNUC__)
+
+template <class T, int N>
+struct VectorOf {
+  typedef T Type __attribute__((vector_size(N * sizeof(T))));
+};
+
+#else
+
+template <class T, int N>
+struct VectorOf {
+  struct Type {
+    T lane[N];
+    T operator[](int k) const { return lane[k]; }
+    T& operator[](int k) { return lane[k]; }
+    template <class F>
+    static Type of(F&& f) {
+      Type v;
+      for (int k = 0; k < N; ++k) v.lane[k] = f(k);
+      return v;
+    }
+    friend Type operator+(const Type& a, const Type& b) {
+      return of([&](int k) { return a[k] + b[k]; });
+    }
+    friend Type operator*(const Type& a, const Type& b) {
+      return of([&](int k) { return a[k] * b[k]; });
+    }
+    friend Type operator+(const Type& a, T b) {
+      return of([&](int k) { return a[k] + b; });
+    }
+    friend Type operator*(const Type& a, T b) {
+      return of([&](int k) { return a[k] * b; });
+    }
+    friend Type operator*(T a, const Type& b) { return b * a; }
+    template <class B>
+    Type& operator+=(const B& b) {
+      return *this = *this + b;
+    }
+    template <class B>
+    Type& operator*=(const B& b) {
+      return *this = *this * b;
+    }
+  };
+};
+
+#endif
+
+// N numbers. Functions take vectors by reference: by value, those wider than a register have no one ABI.
+template <class T, int N>
+using Vector = typename VectorOf<T, N>::Type;
+
+template <class T, class V>
+PGCORE_INLINE inline void load(const T* from, V& to) {
+  std::memcpy(&to, from, sizeof to);
+}
+template <class T, class V>
+PGCORE_INLINE inline void store(const V& from, T* to) {
+  std::memcpy(to, &from, sizeof from);
+}
+
+// What lane k of `v` has gathered once only `Left` lanes are left: the second half is added to the first,
+// again and again.
+template <class T, int Lanes, int Left, class V>
+PGCORE_INLINE inline T gathered(const V& v, int k) {
+  if constexpr (Left == Lanes) {
+    return v[k];
+  } else {
+    return gathered<T, Lanes, 2 * Left>(v, k) + gathered<T, Lanes, 2 * Left>(v, k + Left);
+  }
+}
+
+// Σ over the lanes of a vector or an array of T. By subscripts, not through memory: short sums are worth it.
+template <class T, class V>
+PGCORE_INLINE inline T sum_of_lanes(const V& v) {
+  constexpr int lanes = lanes_in<T>(sizeof(V));
+  static_assert((lanes & (lanes - 1)) == 0);
+  return gathered<T, lanes, 1>(v, 0);
+}
+
+// to ← lanes D, D + 1, … of v, then D lanes of `beyond`.
+template <int D, int N, class V, int... K>
+PGCORE_INLINE inline void shift(const V& v, const V& beyond, V& to, std::integer_sequence<int, K...>) {
+#if defined(__GNUC__)
+  to = __builtin_shufflevector(v, beyond, (K + D)...);
+#else
+  to = V{{(K + D < N ? v[K + D] : beyond[K + D - N])...}};
+#endif
+}
+template <int D, int N, class V>
+PGCORE_INLINE inline void shift(const V& v, const V& beyond, V& to) {
+  shift<D, N>(v, beyond, to, std::make_integer_sequence<int, N>{});
+}
+
+}  // namespace pgcore::simd
