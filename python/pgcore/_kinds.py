@@ -22,9 +22,9 @@ def is_shipped(cls: type) -> bool:
 
 
 def kind_of(cls: type) -> str:
-    """Return the name that stands in files: the class's own for a shipped one, else with its module.
+    """Return a class's name in files: its own for a shipped class, else with its module.
 
-    So a class of the user's never stands for one of ours, whatever it is called.
+    So a user's class is never taken for one of pgcore's, whatever its name.
 
     >>> class Mine: ...
     >>> Mine.__module__, Mine.__qualname__ = "lab.policies", "Mine"

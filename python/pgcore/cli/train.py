@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
         parametrized,
         rest,
         prog=f"{prog} {algorithm}",
-        description=f"Train a policy with {kind.__name__}, evaluate it, save all in a run directory.",
+        description=f"Train a policy with {kind.__name__}; evaluate and save it in a run directory.",
         default=default,
     )
     if resuming:

@@ -38,7 +38,7 @@ DataLike: TypeAlias = "Batch | str | os.PathLike[str]"
 
 FORMAT_VERSION = 2
 MINARI = "minari:"
-"""What the name of a Minari dataset begins with, where a file could stand too."""
+"""What a Minari dataset's name begins with, where a file is accepted too."""
 
 _VERSION = "pgcore_batch_version"
 _REQUIRED = ("obs", "actions", "rewards", "ends")

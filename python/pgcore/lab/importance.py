@@ -58,7 +58,7 @@ class ImportanceStudy:
     horizons: Table
     """For every horizon and form: effective sample size, variance, bias."""
     bias: Table
-    """Bias of the forms without all ratios, for targets ever farther from the behaviour policy."""
+    """Bias of the forms without all ratios, for targets at growing distances from the behaviour policy."""
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -93,7 +93,7 @@ def importance_study(
     episodes: int = 10_000,
     seed: int = 0,
 ) -> ImportanceStudy:
-    """Measure the off-policy forms for ever longer horizons and ever farther targets.
+    """Measure the off-policy forms for growing horizons and growing distances of the target.
 
     Parameters
     ----------

@@ -331,7 +331,7 @@ class CompiledPolicy(Policy):
     @property
     def scaling(self) -> _core.InputScaling | None:
         """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""
-        normalizer = self.normalizer  # read once: another thread may take it away
+        normalizer = self.normalizer  # read once: another thread may replace it
         return None if normalizer is None else normalizer.scaling
 
     def _make_kernels(self) -> _core.Policy:

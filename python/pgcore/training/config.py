@@ -76,7 +76,7 @@ class Config:
     n_steps: PositiveInt = 2048
     """Steps per environment and iteration."""
     whole_episodes: bool = False
-    """Start each batch with new episodes and play all of them to their end (at least n_steps)."""
+    """Start each batch with new episodes and play them to their end; n_steps is then the minimum."""
     gamma: UnitInterval = 0.99
     """Discount factor."""
     normalize_observations: bool = False

@@ -56,7 +56,7 @@ class Component(Protocol):
         """Return the state as arrays."""
 
     def load_state(self, state: Arrays) -> None:
-        """Take up a state."""
+        """Restore a state."""
 
 
 class Model(Protocol):
@@ -84,7 +84,7 @@ class Model(Protocol):
         """Return what else has a state."""
 
     def set_sampler(self, sampler: Sampler | None, /) -> None:
-        """Get experience from there from now on."""
+        """Get experience from a sampler from now on."""
 
     def set_env(self, env: EnvLike, /) -> None:
         """Learn in this environment from now on."""
