@@ -144,7 +144,7 @@ inline std::vector<std::int64_t> choices(const char* name, const Array<std::int6
 using Scaling = py::object;
 
 // Rows of raw observations, float or double whatever the pass computes in. Their scaling is that of this
-// call: what others do to the normaliser meanwhile does not reach it.
+// call: changes of the normaliser during the call have no effect on it.
 template <class T>
 Inputs<T> inputs(const char* name, const py::array& rows, const Scaling& statistics, Index width) {
   std::shared_ptr<InputScaling> scaling;

@@ -1,7 +1,7 @@
 """How array-likes become what the compiled core takes: aligned, C-contiguous arrays of one float dtype.
 
-Well-formed arguments pass through untouched and in well under a microsecond; whatever else comes is converted
-if its meaning is clear and refused, with its argument's name, if not.
+Well-formed arguments are returned as they are, in well under a microsecond. Others are converted if their
+meaning is clear, and refused if not, with the argument's name.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _is_ready(value: object, dtype: np.dtype[_Scalar]) -> TypeGuard[NDArray[_Sca
 
 
 def _is_empty_sequence(value: ArrayLike) -> bool:
-    """Whether it is a list like ``[]``, which NumPy calls float64 for want of elements."""
+    """Whether it is a list like ``[]``, which NumPy calls float64 because it has no elements."""
     return isinstance(value, Sequence) and np.size(value) == 0
 
 

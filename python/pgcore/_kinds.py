@@ -41,7 +41,7 @@ def register(cls: type) -> None:
 
 
 def subclasses(cls: type[ClassT]) -> Iterator[type[ClassT]]:
-    """Classes derived from ``cls``, at any remove, in the order of their definition below each.
+    """Classes derived from ``cls``, directly or not; children of a class in the order of their definition.
 
     >>> class Parent: ...
     >>> class Child(Parent): ...

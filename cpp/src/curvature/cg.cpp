@@ -252,7 +252,7 @@ class Solver {
     if (bend <= 0) {
       return sign_of(bend, std::max(steepest_ * length, norm(product_, n_) * std::sqrt(length)));
     }
-    // The next x and r are tried first: a step that leaves the range of T must not spoil the last finite
+    // The next x and r are tried first: a step that leaves the range of T must not overwrite the last finite
     // ones.
     const T step = static_cast<T>(rz / bend);
     T* next_r = product_;

@@ -264,7 +264,7 @@ void whiten(const Factor<T>& L, T* x) {
   }
 }
 
-// x ← u = D L⁻ᵀ x, likewise.
+// x ← u = D L⁻ᵀ x, for a group of rows.
 template <class T>
 void whiten_transposed(const Factor<T>& L, T* x) {
   if (L.has_zeros()) {

@@ -1,4 +1,4 @@
-// What compilers are told beyond the language: which loops vectorise, what is inlined, what is read soon.
+// Hints for compilers beyond the language: which loops vectorise, what is inlined, what is read soon.
 #pragma once
 
 // Promises that a loop's iterations are independent, so that it vectorises without run-time alias checks.

@@ -39,8 +39,8 @@ __all__ = ["BehaviourCloning", "BehaviourCloningConfig"]
 class BehaviourCloningConfig(Config):
     """Hyperparameters of `BehaviourCloning`."""
 
-    # Settings of playing and of returns: nothing is played here, and no reward is read. (Mypy takes it for a
-    # mistake that a field of the parent becomes a constant of the class; here it is the purpose.)
+    # Settings of playing and of returns: nothing is played here, and no reward is read. (Mypy reports that a
+    # field of the parent becomes a constant of the class; here that is the purpose.)
     whole_episodes: ClassVar[bool] = False  # type: ignore[misc]
     gamma: ClassVar[float] = 1.0  # type: ignore[misc]
 

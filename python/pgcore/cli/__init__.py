@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _report(f"expected sizes that fit into memory, got: {error}")
             return 2
         except BrokenPipeError as error:
-            if error.filename != STDOUT and not _reader_has_gone():  # of an environment's socket, say
+            if error.filename != STDOUT and not _reader_has_gone():  # for example, of an environment's socket
                 raise
             give_up_stdout()
             return 128 + 13

@@ -60,7 +60,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
-    """A new file, locked while it is open: that is how `remove_leftovers` knows it from one left behind."""
+    """A new file, locked while it is open: so `remove_leftovers` does not remove it."""
     while True:
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         file = open(temporary, "xb")  # noqa: SIM115 - the caller closes it

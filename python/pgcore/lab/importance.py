@@ -323,7 +323,7 @@ def _sampled_gradients(
 ) -> dict[Form, Array]:
     """Gradients by each of the `_FIRST_ORDER` forms from `_BIAS_GROUPS` batches, (groups, P).
 
-    Their spread tells the error in any direction; the standard errors of components would not, since these
+    Their spread gives the error in any direction; the standard errors of components would not, since these
     are correlated.
     """
     policy, found = linear_policy(*target), {form: list[Array]() for form in _FIRST_ORDER}

@@ -50,9 +50,9 @@ class Policy(ABC):
     names the setting to use instead. Write `scores` too where there is a faster way than one row at a time.
 
     A policy with memory sets ``has_memory`` and writes `initial_state`. Then π(a_t∣o_t) is that of an action
-    given all observations of its segment up to o_t, and methods that look at rows are told where segments
-    begin (``starts``, row numbers, the first one 0; by default all rows are one segment). Other policies are
-    given neither ``starts`` nor a state.
+    given all observations of its segment up to o_t, and methods that look at rows are given the beginnings of
+    segments (``starts``, row numbers, the first one 0; by default all rows are one segment). Other policies
+    are given neither ``starts`` nor a state.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class Policy(ABC):
 
     @abstractmethod
     def arguments(self) -> dict[str, object]:
-        """Return the constructor's arguments, but for a seed of initial weights; all of them JSON-able."""
+        """Return the constructor's arguments, except a seed of initial weights; all of them JSON-able."""
 
     def config(self) -> dict[str, object]:
         """Return what `from_config` needs to make a policy of the same kind and size; JSON-able."""
@@ -527,7 +527,7 @@ class Policy(ABC):
         return out
 
     def _segments(self, starts: ArrayLike) -> dict[str, ArrayLike]:
-        """The keyword that tells this policy's own methods where segments begin."""
+        """The keyword that gives this policy's own methods the beginnings of segments."""
         return {"starts": starts} if self.has_memory else {}
 
     def _runs(self, num_rows: int, starts: ArrayLike | None, block: int) -> Iterator[slice]:

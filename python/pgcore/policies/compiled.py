@@ -52,7 +52,7 @@ class CompiledPolicy(Policy):
     action_shape, nvec
         As for `Policy`.
     head
-        The distribution, as the compiled core is told it.
+        The distribution, as the compiled core takes it.
     free
         Initial values of the parameters that follow the network's.
     hidden, activation, dtype, seed

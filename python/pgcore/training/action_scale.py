@@ -1,4 +1,4 @@
-"""Warn of action boxes that a new policy hardly meets."""
+"""Warn of action boxes that a new policy's actions hardly ever reach."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         Of an id: how many copies to step (by default 1), and how ("sync", "async", "native", "envpool").
     sampler
         Where experience comes from, a `pgcore.rollout.Sampler`; by default the environment is played in this
-        process. With one, the environment only says what the spaces are. Not saved with the model, but for
+        process. With one, the environment only says what the spaces are. Not saved with the model, except for
         its state: after loading, `set_sampler` again.
     **hyperparameters
         Fields of the configuration dataclass.
@@ -93,7 +93,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
     progress : float
         Of the current `learn`, from 0 to 1; schedules read it.
     spaces : Spaces
-        What the model has to know of its environment.
+        What the model needs of its environment.
     training_state : TrainingState
         Counters, the last episodes, ``rng``.
     logs : dict

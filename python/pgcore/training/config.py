@@ -65,7 +65,7 @@ OpenUnitInterval = Annotated[float, Range("a number in (0, 1)", lambda value: 0 
 
 @dataclass(frozen=True)
 class Config:
-    """What every algorithm that collects its own experience can be told. Checked when built.
+    """Settings of every algorithm that collects its own experience. Checked when made.
 
     Raises
     ------

@@ -24,9 +24,9 @@ Handler = Callable[[int, FrameType | None], object]
 class Interrupts:
     """While this context is open, signals that ask the program to end wait whenever ``held`` is true.
 
-    A signal that waits is handled at the next `admit`, or at the end of the context, by whatever handled it
-    before. Only handlers that were set from Python are replaced, and only in the main thread, where Python
-    runs them; other threads receive no signals.
+    A signal that waits is handled at the next `admit`, or at the end of the context, by the handler that was
+    set before. Only handlers that were set from Python are replaced, and only in the main thread, where
+    Python runs them; other threads receive no signals.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class Interrupts:
     ) -> None:
         self.held, self.impatient = True, False
         for signum, handler in self._handlers.items():
-            if signal.getsignal(signum) == self._handle:  # else the caller has set another meanwhile
+            if signal.getsignal(signum) == self._handle:  # else the caller has set another one since
                 signal.signal(signum, handler)
-        if not isinstance(error, KeyboardInterrupt):  # else the caller knows
+        if not isinstance(error, KeyboardInterrupt):  # else the caller already gets one
             self._deliver()
 
     def admit(self) -> None:

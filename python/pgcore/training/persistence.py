@@ -1,6 +1,6 @@
 """The whole state of a model: kept for one iteration in case it fails, or in a file.
 
-Nothing here knows what an algorithm does, or which there are: a model names its parts.
+Nothing here depends on what an algorithm does, or on which there are: a model names its parts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Component(Protocol):
 
 
 class Model(Protocol):
-    """What has to be known of a model to save it and to make it again."""
+    """What saving a model and making it again needs of it."""
 
     config_class: ClassVar[type[Config]]
 

@@ -1,4 +1,4 @@
-"""Two pieces of work at once, finished together whatever happens."""
+"""Two calls at once; both have ended when the function returns or raises."""
 
 from __future__ import annotations
 
