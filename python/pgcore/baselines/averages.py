@@ -39,13 +39,13 @@ class Constant(Baseline):
         """Return c for every step."""
         return np.full(batch.num_steps, self.c, returns.dtype)
 
-    def constructor_arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""
         return {"c": self.c}
 
 
 class _Average(Baseline):
-    """An average over the batch's episodes, each left out of its own baseline unless told otherwise.
+    """An average over the batch's episodes, each left out of its own baseline by default.
 
     The plain average contains the episode's own return and shrinks the expected gradient by 1 − 1/N.
     """
@@ -53,7 +53,7 @@ class _Average(Baseline):
     def __init__(self, *, leave_one_out: bool = True) -> None:
         self.leave_one_out = bool(leave_one_out)
 
-    def constructor_arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""
         return {"leave_one_out": self.leave_one_out}
 

@@ -141,7 +141,7 @@ class LinearFeatures(Baseline):
         values: Float64Array = features @ self._weights
         return values
 
-    def constructor_arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""
         return {"ridge": self.ridge}
 

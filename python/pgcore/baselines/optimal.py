@@ -95,7 +95,7 @@ class OptimalBaseline(Baseline):
         above[nothing] -= centre
         return above
 
-    def constructor_arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""
         return {"leave_one_out": self.leave_one_out}
 

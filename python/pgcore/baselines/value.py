@@ -99,7 +99,7 @@ class ValueBaseline(Baseline):
         returns = checked_targets(batch.num_steps, targets)
         return self.function.fit(_rows(batch.obs), returns) if batch.num_steps else {}
 
-    def constructor_arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""
         return {"function": self.function.config()}
 
@@ -179,7 +179,7 @@ max_grad_norm=None, seed=0, dtype='float32')
         )
         super().__init__(network)
 
-    def constructor_arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""
         return {name: value for name, value in self.function.config().items() if name != "kind"}
 

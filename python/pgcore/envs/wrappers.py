@@ -58,6 +58,7 @@ class HideObservations(TransformObservation[AnyArray, object, AnyArray], RecordC
 
     Examples
     --------
+    >>> import gymnasium as gym
     >>> env = HideObservations(gym.make("CartPole-v1"), keep=[0, 2])
     >>> env.observation_space.shape
     (2,)

@@ -28,7 +28,7 @@ from pgcore.rollout.faults import (
     is_from_environment,
     mark,
     place,
-    raise_told,
+    raise_located,
 )
 from pgcore.rollout.outcomes import StepCheck, check_first_outcomes, check_reset
 from pgcore.rollout.types import AnyEnv, AnyWrapper, Float64Outcome, Keywords, ResetOutcome, StepOutcome
@@ -40,6 +40,7 @@ __all__ = [
     "awaits_answers",
     "end_workers",
     "note_step_sent",
+    "set_idle",
     "worker_error",
 ]
 
@@ -312,7 +313,7 @@ class _Reporting(AnyWrapper):
             try:
                 outcome = self.env.reset(seed=seed, options=options)
             except Exception as error:
-                raise_told(error, self._index, "reset()", self.env.reset)
+                raise_located(error, self._index, "reset()", self.env.reset)
             return check_reset(self.env.observation_space, outcome, where)
         except Exception as error:
             raise _report(error, where) from None
@@ -322,7 +323,7 @@ class _Reporting(AnyWrapper):
             try:
                 outcome = self.env.step(action)
             except Exception as error:
-                raise_told(error, self._index, "step()")
+                raise_located(error, self._index, "step()")
             return self._check_step(outcome)
         except Exception as error:
             raise _report(error, place(self._index, "step()")) from None

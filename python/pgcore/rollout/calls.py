@@ -21,7 +21,7 @@ from pgcore.rollout.faults import (
     is_from_environment,
     mark,
     place,
-    raise_told,
+    raise_located,
 )
 from pgcore.rollout.outcomes import check_obs, flag_array, reward_array
 from pgcore.rollout.spaces import ObservationAdapter
@@ -46,7 +46,7 @@ def reset_vector(env: AnyVectorEnv, **arguments: Unpack[ResetArguments]) -> Obse
     try:
         outcome: object = env.reset(**arguments)
     except Exception as error:
-        _raise_told(env, error, "reset()", env.reset)
+        _raise_located(env, error, "reset()", env.reset)
     if not isinstance(outcome, tuple | list) or len(outcome) != 2:
         got = len(outcome) if isinstance(outcome, tuple | list) else describe(outcome)
         raise FaultyEnvironmentError(f"env, reset(): expected two values (obs, info), got {got}")
@@ -80,7 +80,7 @@ def step_vector(env: AnyVectorEnv, actions: object) -> VectorOutcome:
     try:
         outcome: object = env.step(actions)
     except Exception as error:
-        _raise_told(env, error, "step()")
+        _raise_located(env, error, "step()")
     if type(env) in _CHECKED:
         return outcome  # type: ignore[return-value]  # these two have checked it
     if not isinstance(outcome, tuple | list) or len(outcome) != 5:
@@ -137,7 +137,7 @@ def _rows(name: str, values: object, shape: tuple[int, ...]) -> list[object]:
     return list(array)
 
 
-def _raise_told(
+def _raise_located(
     env: AnyVectorEnv, error: Exception, call: str, method: Callable[..., object] | None = None
 ) -> NoReturn:
     """Raise what a vector environment raised; with our message, if no environment's own code raised it."""
@@ -160,7 +160,7 @@ def _raise_told(
             for i, obs in enumerate(observations):
                 if obs is not None:
                     check_obs(base.single_observation_space, obs, place(i, call))
-    raise_told(error, index, call, method)
+    raise_located(error, index, call, method)
 
 
 def _functions(error: BaseException) -> set[str]:

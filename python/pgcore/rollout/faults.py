@@ -21,8 +21,8 @@ __all__ = [
     "is_from_environment",
     "mark",
     "place",
+    "raise_located",
     "raise_made",
-    "raise_told",
 ]
 
 _RETURNS = {
@@ -75,7 +75,7 @@ def is_from_environment(error: BaseException) -> bool:
     return bool(getattr(error, "raised_by_environment", False))
 
 
-def raise_told(
+def raise_located(
     error: Exception, index: int | None, call: str, method: Callable[..., object] | None = None
 ) -> NoReturn:
     """Raise again an exception that came out of a call of an environment, and say where it was.
@@ -113,7 +113,7 @@ def raise_told(
 
 
 def raise_made(error: Exception, name: str) -> NoReturn:
-    """Raise again an exception that came out of making an environment, as `raise_told` does.
+    """Raise again an exception that came out of making an environment, as `raise_located` does.
 
     What gymnasium itself says about arguments that a constructor does not take stays what it is.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from pgcore._arguments import BOOL, FLOAT64, AnyArray, AnyDType, BoolArray, Float64Array, to_numpy
-from pgcore.rollout.faults import FaultyEnvironmentError, describe, place, raise_told
+from pgcore.rollout.faults import FaultyEnvironmentError, describe, place, raise_located
 from pgcore.rollout.types import (
     AnyEnv,
     AnySpace,
@@ -218,7 +218,7 @@ def not_finite(obs: object, name: str = "obs") -> tuple[str, int, float] | None:
 
 
 def shares_memory(one: object, other: object) -> bool:
-    """Whether two observations hold the same array somewhere."""
+    """Whether two observations share the memory of an array."""
     if isinstance(one, Mapping):
         return isinstance(other, Mapping) and any(
             shares_memory(one[key], other[key]) for key in one.keys() & other.keys()
@@ -350,7 +350,7 @@ class FirstOutcomes(AnyWrapper):
         try:
             outcome = self.env.reset(seed=seed, options=options)
         except Exception as error:
-            raise_told(error, self._index, "reset()", self.env.reset)
+            raise_located(error, self._index, "reset()", self.env.reset)
         if not self._was_reset:
             check_reset(self.env.observation_space, outcome, place(self._index, "reset()"))
             self._was_reset = True
@@ -368,9 +368,9 @@ class FirstOutcomes(AnyWrapper):
 
 
 def check_first_outcomes(env: AnyEnv, index: int) -> None:
-    """Have the first reset and the first step of the innermost environment checked, if wrappers are around.
+    """Let the first reset and step of the innermost environment be checked, if it is inside of wrappers.
 
-    What comes out of the outermost is for the vector environment to check.
+    The vector environment itself checks what the outermost wrapper returns.
     """
     if isinstance(env, gym.Wrapper):
         while isinstance(env.env, gym.Wrapper):

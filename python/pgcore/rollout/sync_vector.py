@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import iterate
 
 from pgcore._arguments import AnyArray
-from pgcore.rollout.faults import place, raise_told
+from pgcore.rollout.faults import place, raise_located
 from pgcore.rollout.outcomes import (
     Batcher,
     check_first_outcomes,
@@ -100,7 +100,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             try:
                 outcome = reset(seed=seeds[i], options=options)
             except Exception as error:
-                raise_told(error, i, "reset()", reset)
+                raise_located(error, i, "reset()", reset)
             obs, _ = check_reset(self.single_observation_space, outcome, place(i, "reset()"))
             given.append(obs)
             self._last_obs[i] = deepcopy(obs)
@@ -141,7 +141,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             try:
                 outcome = env.step(each[i])
             except Exception as error:
-                raise_told(error, i, "step()")
+                raise_located(error, i, "step()")
             try:
                 obs[i], rewards[i], terminated[i], truncated[i], info = outcome
             except (TypeError, ValueError):
@@ -166,7 +166,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
                 if failure is None:
                     failure, where = error, i
         if failure is not None:
-            raise_told(failure, where, "close()")
+            raise_located(failure, where, "close()")
 
     def _each(self, actions: object) -> Sequence[object]:
         """Return a sequence of actions, as many as there are environments."""

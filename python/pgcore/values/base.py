@@ -39,15 +39,12 @@ class Learned:
     def config(self) -> dict[str, object]:
         """Return its kind, and the arguments to make one like it; JSON can hold them.
 
-        A class of your own whose constructor takes arguments returns them from `constructor_arguments`.
+        A class of your own whose constructor takes arguments returns them from `arguments`.
         """
-        return {"kind": kind_of(type(self)), **self.constructor_arguments()}
+        return {"kind": kind_of(type(self)), **self.arguments()}
 
-    def constructor_arguments(self) -> dict[str, object]:
-        """Return the arguments of `config`, by their names in the constructor; none by default.
-
-        A derived class with arguments overrides this; its `config` and its ``repr`` then show them.
-        """
+    def arguments(self) -> dict[str, object]:
+        """Return the constructor's arguments by name, for `config` and ``repr``; none by default."""
         return {}
 
     def state(self) -> Arrays:
@@ -63,7 +60,7 @@ class Learned:
         return deepcopy(self)  # one that shared the normaliser, or arrays, would not be independent
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.constructor_arguments().items())
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
         return f"{type(self).__name__}({arguments})"
 
 

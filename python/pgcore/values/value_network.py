@@ -223,7 +223,7 @@ class ValueNetwork(ValueFunction):
         if self.obs_dim:
             self._make_kernels()
 
-    def constructor_arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""
         return {
             "hidden": list(self.hidden),
