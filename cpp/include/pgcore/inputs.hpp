@@ -19,7 +19,7 @@ struct InputScaling {
 };
 
 // Inputs, float or double whatever a pass computes in. A pass holds its own reference to the scaling, so that
-// whoever replaces it takes nothing away from passes that other threads have under way.
+// replacing it does not affect passes that other threads are running.
 template <class T>
 class Inputs {
  public:

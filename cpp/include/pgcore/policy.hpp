@@ -46,7 +46,7 @@ struct Actions {
 // What a choice is where its logits define no probabilities: NaN among them, or infinity, or nothing but −∞.
 inline constexpr std::int64_t undefined_choice = -1;
 
-// The distribution that stands on a network's outputs.
+// The distribution that a network's outputs define.
 template <class T>
 struct HeadOptions {
   std::string kind;                // "diagonal", "state", "full", "fixed" (all Gaussian) or "categorical"

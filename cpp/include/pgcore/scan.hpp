@@ -7,7 +7,7 @@
 
 namespace pgcore::scan {
 
-// Where segments end, and what lies beyond each cut.
+// Where segments end, and the values of what follows truncated ones.
 template <class T>
 struct Segments {
   Rows<const bool> ends;        // (T, N), or empty: only the last row ends

@@ -27,7 +27,7 @@ struct SurrogateOptions {
   double rounding;           // spread, relative to the advantages' size, that rounding alone may have made
 };
 
-// Advantages are double: their mean may be far larger than what sets them apart.
+// Advantages are double: their mean may be far larger than their differences.
 template <class T>
 struct SurrogateBatch {
   Inputs<T> obs;

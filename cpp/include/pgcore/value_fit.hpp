@@ -28,7 +28,7 @@ class ValueFit {
   Index num_params() const;
   Index num_inputs() const;
 
-  // Any number of threads may predict at once; an epoch wants the object to itself.
+  // Any number of threads may predict at once. During an epoch no other call may run.
   void predict(Vec<const T> theta, const Inputs<T>& x, Vec<T> out) const;
 
   // One pass over the rows that `order` names, in minibatches: θ takes an Adam step on the mean of (v(x) −

@@ -39,7 +39,8 @@ struct SurrogateAscent<T>::Passes {
     return Rows<const std::int64_t>{choice.data(), rows, A};
   }
 
-  // gradient ← of the mean objective over the rows that `order` names; the report gains their sums.
+  // gradient ← that of the mean objective over the rows that `order` names; their sums are added to the
+  // report.
   void minibatch(const T* theta, const SurrogateBatch<T>& batch, Vec<const std::int64_t> order,
                  const SurrogateOptions& options, SurrogateReport& sums) {
     const Index count = order.size();
@@ -95,7 +96,7 @@ struct SurrogateAscent<T>::Passes {
                           double& mean, double& scale) {
     const Index count = order.size();
     if (count < 2) return;
-    // From the first: differences of nearly equal numbers are exact, and those of equal ones 0.
+    // Relative to the first: differences of nearly equal numbers are exact, and those of equal ones 0.
     const double first = advantages[order[0]];
     const auto difference = [=](Index i) { return advantages[order[i]] - first; };
     double size = 0, largest = 0;
