@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from pgcore import Batch
 from pgcore.policies.normalizer import ObservationNormalizer
+from support.batches import assert_checked
 from support.toy_envs import (
     BOTH,
     MODES,
@@ -34,6 +35,7 @@ def rows_per_env(batch: Batch, num_envs: int) -> list[np.ndarray]:
 
 def check_against_truth(batch: Batch, expected: list[list], env: ToyVectorEnv) -> None:
     """All fields of a batch from the transitions that each environment should have made, by plain loops."""
+    assert_checked(batch)
     bootstrap = []
     for rows, transitions in zip(rows_per_env(batch, len(expected)), expected, strict=True):
         assert len(rows) == len(transitions)
