@@ -129,6 +129,33 @@ def test_batches_of_whole_episodes_are_the_script(mode, n_steps):
         env.num_steps = 0
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_flags_of_other_bytes_than_0_and_1_are_taken_as_true(mode):
+    class AnyBytes(ToyVectorEnv):
+        def step(self, actions):
+            obs, rewards, terminated, truncated, info = super().step(actions)
+            return obs, rewards, self.twos(terminated), self.twos(truncated), info
+
+        def twos(self, flags):
+            return (2 * flags.astype(np.uint8)).view(bool)
+
+    batch, expected = (collector_for(kind(SCRIPTS, mode)).collect(20) for kind in (AnyBytes, ToyVectorEnv))
+    assert_same(batch, expected)
+    for name in ("ends", "terminated", "truncated"):
+        assert set(getattr(batch, name).view(np.uint8)) == {0, 1}, name
+
+
+def test_log_probabilities_have_a_number_for_each_step():
+    class Columns(FakePolicy):
+        def log_prob(self, obs, actions):
+            return super().log_prob(obs, actions)[:, None]
+
+    collector = collector_for(ToyVectorEnv(SCRIPTS, AutoresetMode.SAME_STEP), Columns())
+    with pytest.raises(ValueError) as error:
+        collector.collect(5)
+    assert str(error.value) == "log_probs: expected shape (20,), got (20, 1)"
+
+
 def test_the_three_modes_give_identical_batches():
     """Bit for bit, with a stochastic policy: a reset uses up none of the noise."""
     policies = [FakePolicy(action_shape=(2,), num_actions=None) for _ in MODES]
