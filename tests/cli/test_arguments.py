@@ -242,6 +242,8 @@ def test_environments_in_the_current_directory(tmp_path, backend):
     assert started("eval", "run", "--episodes", "2").returncode == 0
     resumed = started("train", "reinforce", "--resume", "--out", "run", "--total-timesteps", "900")
     assert resumed.returncode == 0, resumed.stderr
+    if backend == "async":
+        return
     # Where Python itself was told not to look (-P), nothing is added.
     safe = started(*train[:-1], "other", python=["-P"])
     assert safe.returncode == 2

@@ -218,7 +218,7 @@ def test_starts_far_larger_than_the_solution(lib: ModuleType, size: float) -> No
 def test_rounding_is_not_negative_curvature(lib: ModuleType, n: int, rtol: float, dtype: np.dtype) -> None:
     """Hilbert's matrices are positive definite, and singular to any precision soon."""
     hilbert = (1 / (np.arange(n)[:, None] + np.arange(n) + 1.0)).astype(dtype)
-    result = lib.conjugate_gradient(hilbert, np.ones(n, dtype), rtol=rtol, max_iter=10**4)
+    result = lib.conjugate_gradient(hilbert, np.ones(n, dtype), rtol=rtol, max_iter=1000)
     assert result.status in (CGStatus.CONVERGED, CGStatus.MAX_ITER)
     assert objective(hilbert, np.ones(n), result.x) < 0.0
 

@@ -1,7 +1,7 @@
 """Every instruction-set level that was built and runs here passes the kernels' main checks.
 
-Each in a process of its own, because a process has one level. The level of this process is checked by the tests
-beside this file: its own process only has to find that level.
+Each in a process of its own, because a process has one level. The level of this process is checked by the
+tests beside this file: its own process only has to find that level.
 """
 
 from __future__ import annotations

@@ -214,6 +214,19 @@ def test_a_directory_that_cannot_be_written_to(tmp_path):
     assert caught.value.filename == str(tmp_path)
 
 
+def test_an_error_names_the_file_and_not_the_directory_that_is_missing(tmp_path):
+    (tmp_path / "file").write_text("")
+    directory = RunDirectory(tmp_path / "file" / "run")
+    for file, write in (
+        (directory.config_file, lambda: directory.write_config(CONFIG)),
+        (directory.evaluation_file, lambda: directory.write_evaluation({})),
+        (directory.progress_file, lambda: directory.open_progress(resume_at=0)),
+    ):
+        with pytest.raises(OSError) as caught:
+            write()
+        assert caught.value.filename == str(file)
+
+
 def test_directories_for_runs_that_cannot_be_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").write_text("")
