@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from pgcore import Batch
 from pgcore.data import Demonstrations
-from pgcore.data.batch import FIELDS, double_rewards
 from pgcore.data.batch import Batch as DirectBatch
+from pgcore.data.batch import double_rewards
+from support.batches import assert_checked
 
 
 def make(**fields):
@@ -336,24 +337,6 @@ def test_refusals(fields, kind, message):
     with pytest.raises(kind) as error:
         make(**fields)
     assert str(error.value) == message
-
-
-ATTRIBUTES = (*FIELDS, "segment_starts", "segment_ends", "truncated")
-
-
-def assert_checked(batch: Batch) -> None:
-    """A batch that was made without checks is what the constructor makes of its arrays."""
-    checked = Batch(**{name: getattr(batch, name) for name in FIELDS})
-    for name in ATTRIBUTES:
-        got, expected = getattr(batch, name), getattr(checked, name)
-        if expected is None:
-            assert got is None, name
-            continue
-        assert got.dtype == expected.dtype, name
-        np.testing.assert_array_equal(got, expected, err_msg=name)
-        assert got.flags.c_contiguous, name
-        assert not got.flags.writeable, name
-    np.testing.assert_array_equal(batch.step_in_segment, checked.step_in_segment)
 
 
 @pytest.mark.parametrize("full", [True, False])

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-CPP = ROOT / "cpp"
-SOURCES = sorted(path for ending in ("*.cpp", "*.hpp") for path in (CPP / "src").rglob(ending))
-INTERFACES = sorted((CPP / "include" / "pgcore").glob("*.hpp"))
-TESTS = sorted((CPP / "tests").glob("test_*.cpp"))
+import pytest
+
+CPP = Path(__file__).resolve().parents[1] / "cpp"
 
 # Names of the standard library by the header that declares them.
 STANDARD = {
@@ -71,52 +69,134 @@ OURS = {
 }
 
 
+def sources_of(cpp: Path) -> list[Path]:
+    """All sources, and the interfaces."""
+    inside = [path for ending in ("*.cpp", "*.hpp") for path in (cpp / "src").rglob(ending)]
+    return sorted(inside) + sorted((cpp / "include" / "pgcore").glob("*.hpp"))
+
+
+def cpp_tests(cpp: Path) -> list[Path]:
+    return sorted((cpp / "tests").glob("test_*.cpp"))
+
+
 def includes_of(path: Path) -> set[str]:
     return set(re.findall(r'^#include [<"]([^>"]+)[>"]', path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def not_included(path: Path) -> list[str]:
+# The rules: each gives what breaks it below a folder laid out like `cpp`.
+
+
+def not_included(cpp: Path) -> dict[str, list[str]]:
     """Headers of names that a file uses without including them; what its interface includes counts."""
-    text = path.read_text(encoding="utf-8")
-    code = re.sub(r'#include.*|//.*|"(\\.|[^"\\])*"', "", text)
-    included = includes_of(path)
-    name = path.relative_to(CPP).as_posix().removeprefix("src/").removeprefix("include/")
-    for header in list(included):
-        if Path(header).stem == path.stem and header != name:
-            for place in (CPP / "include" / header, CPP / "src" / header):
-                included |= includes_of(place) if place.is_file() else set()
-    needed = {HEADER_OF[word] for word in re.findall(r"\bstd::(\w+)", code) if word in HEADER_OF}
-    needed |= {header for header, names in OURS.items() if header != name and re.search(names, code)}
-    return sorted(needed - included)
+    missing = {}
+    for path in sources_of(cpp):
+        code = re.sub(r'#include.*|//.*|"(\\.|[^"\\])*"', "", path.read_text(encoding="utf-8"))
+        included = includes_of(path)
+        name = path.relative_to(cpp).as_posix().removeprefix("src/").removeprefix("include/")
+        for header in list(included):
+            if Path(header).stem == path.stem and header != name:
+                for place in (cpp / "include" / header, cpp / "src" / header):
+                    included |= includes_of(place) if place.is_file() else set()
+        needed = {HEADER_OF[word] for word in re.findall(r"\bstd::(\w+)", code) if word in HEADER_OF}
+        needed |= {header for header, names in OURS.items() if header != name and re.search(names, code)}
+        if needed - included:
+            missing[name] = sorted(needed - included)
+    return missing
+
+
+def unknown_names(cpp: Path) -> set[str]:
+    """Names of the standard library that the table above lacks."""
+    texts = (re.sub(r"//.*", "", path.read_text(encoding="utf-8")) for path in sources_of(cpp))
+    return {word for text in texts for word in re.findall(r"\bstd::(\w+)", text)} - set(HEADER_OF)
+
+
+def without_test(cpp: Path) -> list[str]:
+    """Sources that no ``test_NAME.cpp`` tests, which CMake builds for every source NAME."""
+    untested = []
+    for path in (cpp / "src").rglob("*.cpp"):
+        test = cpp / "tests" / f"test_{path.stem}.cpp"
+        headers = {f"pgcore/{path.stem}.hpp", f"{path.parent.name}/{path.stem}.hpp"}
+        if not test.is_file() or not includes_of(test) & headers:
+            untested.append(path.stem)
+    return untested
+
+
+def without_name(cpp: Path) -> list[str]:
+    """Tests of which none has a name, or that bring their own ``main``."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in cpp_tests(cpp)}
+    return [
+        name
+        for name, text in texts.items()
+        if not re.search(r'^TEST\("\w', text, re.MULTILINE) or "int main" in text
+    ]
 
 
 def test_every_file_includes_what_it_names() -> None:
-    assert len(SOURCES) > 30
-    missing = {str(path.relative_to(CPP)): not_included(path) for path in SOURCES + INTERFACES}
-    assert {name: headers for name, headers in missing.items() if headers} == {}
+    assert len(sources_of(CPP)) > 50
+    assert not_included(CPP) == {}
 
 
 def test_every_name_of_the_standard_library_is_in_the_table() -> None:
-    used = {
-        word
-        for path in SOURCES + INTERFACES
-        for word in re.findall(r"\bstd::(\w+)", re.sub(r"//.*", "", path.read_text(encoding="utf-8")))
-    }
-    assert used - set(HEADER_OF) == set()
+    assert unknown_names(CPP) == set()
 
 
 def test_every_source_has_a_test_that_includes_it() -> None:
-    """CMake builds `test_NAME.cpp` for every source NAME, under every preset."""
-    for path in (CPP / "src").rglob("*.cpp"):
-        test = CPP / "tests" / f"test_{path.stem}.cpp"
-        assert test.is_file(), path
-        folder = path.parent.name
-        assert includes_of(test) & {f"pgcore/{path.stem}.hpp", f"{folder}/{path.stem}.hpp"}, path
+    assert without_test(CPP) == []
 
 
 def test_every_cpp_test_has_a_name() -> None:
-    assert len(TESTS) > 20
-    for path in TESTS:
-        text = path.read_text(encoding="utf-8")
-        assert re.search(r'^TEST\("\w', text, re.MULTILINE), path
-        assert "int main" not in text, path
+    assert len(cpp_tests(CPP)) > 20
+    assert without_name(CPP) == []
+
+
+# Each rule once where it is kept, and where it is broken.
+
+
+def laid_out(cpp: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = cpp / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return cpp
+
+
+KEPT = {
+    "include/pgcore/sum.hpp": "#include <vector>\ndouble sum(const std::vector<double>& x);\n",
+    "src/math/sum.cpp": '#include "pgcore/sum.hpp"\n// std::move is not used\nstd::vector<double> none;\n',
+    "tests/test_sum.cpp": '#include "pgcore/sum.hpp"\n\nTEST("sums add") {}\n',
+}
+
+
+def broken(cpp: Path) -> dict[str, object]:
+    rules = (not_included, unknown_names, without_test, without_name)
+    return {rule.__name__: faults for rule in rules if (faults := rule(cpp))}
+
+
+def test_the_rules_pass_what_keeps_them(tmp_path: Path) -> None:
+    assert broken(laid_out(tmp_path, KEPT)) == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "faults"),
+    [
+        ({"src/math/sum.cpp": "std::vector<double> none;\n"}, {"not_included": {"math/sum.cpp": ["vector"]}}),
+        (
+            {"src/math/sum.hpp": "inline Index count() { return std::size_t{0}; }\n"},
+            {"not_included": {"math/sum.hpp": ["cstddef", "pgcore/types.hpp"]}},
+        ),
+        (
+            {"include/pgcore/sum.hpp": "double sum(const std::vector<double>& x);\n"},
+            {"not_included": {"math/sum.cpp": ["vector"], "pgcore/sum.hpp": ["vector"]}},
+        ),
+        ({"src/math/sum.hpp": "std::deque<int> numbers;\n"}, {"unknown_names": {"deque"}}),
+        ({"src/math/other.cpp": ""}, {"without_test": ["other"]}),
+        ({"tests/test_sum.cpp": 'TEST("sums add") {}\n'}, {"without_test": ["sum"]}),
+        ({"tests/test_more.cpp": '  TEST("not at the margin") {}\n'}, {"without_name": ["test_more"]}),
+        ({"tests/test_more.cpp": 'TEST("") {}\n'}, {"without_name": ["test_more"]}),
+        ({"tests/test_more.cpp": 'TEST("it runs") {}\nint main() {}\n'}, {"without_name": ["test_more"]}),
+    ],
+)
+def test_the_rules_name_what_breaks_them(
+    tmp_path: Path, files: dict[str, str], faults: dict[str, object]
+) -> None:
+    assert broken(laid_out(tmp_path, {**KEPT, **files})) == faults

@@ -9,7 +9,7 @@ from pgcore import NPG, PPO, REINFORCE, TRPO, evaluate_policy, presets
 
 @pytest.mark.parametrize(
     ("kind", "seed", "most_steps"),
-    [(REINFORCE, 0, 100_000), (REINFORCE, 1, 100_000), (NPG, 0, 20_000), (TRPO, 1, 20_000), (PPO, 0, 20_000)],
+    [(REINFORCE, 0, 100_000), (NPG, 0, 20_000), (TRPO, 1, 20_000), (PPO, 0, 20_000)],
 )
 def test_cartpole(kind, seed, most_steps):
     preset = presets.find(kind.__name__.lower(), "CartPole-v1")

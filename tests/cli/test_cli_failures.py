@@ -111,7 +111,7 @@ def test_an_interrupt_while_environments_are_made(tmp_path: Path) -> None:
                 def __init__(self):
                     super().__init__()
                     print("making", flush=True)
-                    time.sleep(1.0)
+                    time.sleep(0.5)
 
 
             gym.register("Slow-v0", Slow)

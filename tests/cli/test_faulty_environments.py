@@ -6,9 +6,27 @@ import os
 import subprocess
 import sys
 import textwrap
+import traceback
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
+import gymnasium as gym
 import pytest
+
+from pgcore.cli import main
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Train(Protocol):
+    def __call__(self, env_id: str, *more: str) -> Done: ...
+
 
 MODULE = textwrap.dedent(
     """
@@ -62,20 +80,62 @@ MODULE = textwrap.dedent(
 )
 
 
-def train(tmp_path: Path, env_id: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "faulty.py").write_text(MODULE)
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "pgcore", "train", "reinforce", "--env-id", f"faulty:{env_id}"),
-            *("--total-timesteps", "100", "--n-steps", "20", "--out", str(tmp_path / "run")),
-            *("--eval-episodes", "0", *arguments),
-        ],
+def arguments_for(tmp_path: Path, env_id: str, *more: str) -> list[str]:
+    quick = ["--total-timesteps", "100", "--n-steps", "20", "--eval-episodes", "0"]
+    return [
+        "train",
+        "reinforce",
+        "--env-id",
+        f"faulty:{env_id}",
+        *quick,
+        "--out",
+        str(tmp_path / "run"),
+        *more,
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the module with the faulty environments is; what importing it leaves goes away again."""
+    before = set(gym.registry)
+    folder = tmp_path_factory.mktemp("faulty")
+    (folder / "faulty.py").write_text(MODULE)
+    yield folder
+    sys.modules.pop("faulty", None)
+    for env_id in set(gym.registry) - before:
+        del gym.registry[env_id]
+
+
+@pytest.fixture
+def train(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Train:
+    """The command in this process, with the status and the traceback that a process of its own would have."""
+    monkeypatch.syspath_prepend(folder)
+
+    def run(env_id: str, *more: str) -> Done:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                status = main(arguments_for(tmp_path, env_id, *more))
+            except Exception:
+                traceback.print_exc()
+                status = 1
+        return Done(status, *capfd.readouterr())
+
+    return run
+
+
+def train_outside(folder: Path, tmp_path: Path, env_id: str, *more: str, **variables: str) -> Done:
+    done = subprocess.run(
+        [sys.executable, "-m", "pgcore", *arguments_for(tmp_path, env_id, *more)],
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "ignore", **variables},
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONWARNINGS": "ignore", **variables},
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("backend", ["sync", "async"])
@@ -91,26 +151,28 @@ def train(tmp_path: Path, env_id: str, *arguments: str, **variables: str) -> sub
     ],
 )
 def test_an_exception_of_the_environment_shows_where(
-    backend: str, where: str, how: str, last: str, tmp_path: Path
+    backend: str, where: str, how: str, last: str, train: Train
 ) -> None:
-    done = train(tmp_path, f"{where}-{how}-v0", "--backend", backend)
+    done = train(f"{where}-{how}-v0", "--backend", backend)
     assert done.returncode == 1, done.stderr
     assert "Traceback (most recent call last)" in done.stderr
     assert "in fail" in done.stderr
     assert last in done.stderr
 
 
-def test_an_exception_of_the_final_evaluation_shows_where(tmp_path: Path) -> None:
+def test_an_exception_of_the_final_evaluation_shows_where(folder: Path, tmp_path: Path) -> None:
     """Training makes too few steps for the fault."""
-    done = train(tmp_path, "step-value-v0", "--total-timesteps", "20", "--eval-episodes", "40")
+    done = train_outside(
+        folder, tmp_path, "step-value-v0", "--total-timesteps", "20", "--eval-episodes", "40"
+    )
     assert "steps 20/20" in done.stdout
     assert done.returncode == 1
     assert "in fail" in done.stderr
     assert "ValueError: size mismatch" in done.stderr
 
 
-def test_an_exception_of_the_module_shows_where(tmp_path: Path) -> None:
-    done = train(tmp_path, "step-value-v0", FAULTY_MODULE="1")
+def test_an_exception_of_the_module_shows_where(folder: Path, tmp_path: Path) -> None:
+    done = train_outside(folder, tmp_path, "step-value-v0", FAULTY_MODULE="1")
     assert done.returncode == 1
     assert 'raise ValueError("size mismatch")' in done.stderr
 
@@ -135,9 +197,9 @@ def test_an_exception_of_the_module_shows_where(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_be_told_in_one_line(
-    backend: str, where: str, how: str, status: int, message: str, tmp_path: Path
+    backend: str, where: str, how: str, status: int, message: str, train: Train
 ) -> None:
-    done = train(tmp_path, f"{where}-{how}-v0", "--backend", backend)
+    done = train(f"{where}-{how}-v0", "--backend", backend)
     assert done.stderr.startswith(f"pgcore: {message}"), done.stderr
     assert done.stderr.count("\n") == 1
     assert done.returncode == status
@@ -154,8 +216,8 @@ def test_what_can_be_told_in_one_line(
         ("step", 1, "training failed after 20 steps: environment 0, step(): expected a running worker"),
     ],
 )
-def test_a_worker_that_is_killed(where: str, status: int, message: str, tmp_path: Path) -> None:
-    done = train(tmp_path, f"{where}-kill-v0", "--backend", "async")
+def test_a_worker_that_is_killed(where: str, status: int, message: str, train: Train) -> None:
+    done = train(f"{where}-kill-v0", "--backend", "async")
     assert done.stderr.startswith(f"pgcore: {message}"), done.stderr
     assert done.stderr.count("\n") == 1
     assert done.returncode == status

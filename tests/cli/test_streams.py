@@ -266,21 +266,24 @@ for arguments in json.loads(sys.argv[1]):
 
 @pytest.mark.parametrize("encoding", ["ascii", "ascii:surrogateescape", "cp1252", "gbk"])
 def test_characters_that_an_encoding_lacks(tmp_path, encoding):
-    pytest.importorskip("matplotlib")
     run = str(tmp_path / "ünï")
     commands = [
         [*TRAIN, *QUICK, "--out", run],
         ["eval", run, "--episodes", "2"],
-        ["plot", run, "-o", str(tmp_path / "ü.png")],
         ["bench", "--only", "gae", "--repeats", "1"],
         ["info"],
         ["train", "ppo", "--help"],
         ["lab", "importance", "--help"],
-        ["lab", "lqr-field", "-o", str(tmp_path / "µ.svg"), "--horizon", "2", "--episodes", "2"],
         ["eval", str(tmp_path / "日本")],
         ["train", "ppo", "--env-id", "日本-v0"],
         ["train", "ppo", "--日本"],
     ]
+    if encoding == "ascii":  # which lacks most
+        pytest.importorskip("matplotlib")
+        commands[1:1] = [
+            ["plot", run, "-o", str(tmp_path / "ü.png")],
+            ["lab", "lqr-field", "-o", str(tmp_path / "µ.svg"), "--horizon", "2", "--episodes", "2"],
+        ]
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS, json.dumps(commands)],
         env={**os.environ, "PYTHONIOENCODING": encoding},
@@ -290,7 +293,9 @@ def test_characters_that_an_encoding_lacks(tmp_path, encoding):
     assert done.returncode == 0, done.stderr
     encoding = encoding.partition(":")[0]
     text = done.stdout.decode(encoding)
-    assert [int(line[7:]) for line in text.splitlines() if line.startswith("status ")] == [0] * 8 + [2] * 3
+    assert [int(line[7:]) for line in text.splitlines() if line.startswith("status ")] == [0] * (
+        len(commands) - 3
+    ) + [2] * 3
     assert done.stderr.count(b"\n") == 3, done.stderr
     assert "mean reward " in text
     assert (" ? " if encoding == "ascii" else " ± ") in text

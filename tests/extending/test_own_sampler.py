@@ -48,7 +48,11 @@ class Replayed(Sampler):
     """Replays batches in a circle."""
 
     def __init__(self, batches):
-        self.batches, self.next, self.calls = batches, 0, []
+        self.batches, self.next, self.calls, self.seeds = batches, 0, [], []
+
+    def begin_episodes(self, seed):
+        self.calls.append("begin_episodes")
+        self.seeds.append(seed)
 
     def collect(self, policy, n_steps, *, whole_episodes=False):
         self.calls.append((n_steps, whole_episodes))
@@ -129,7 +133,7 @@ def test_one_step_on_a_replayed_batch_is_the_formula():
     gradient = (before.scores(batch.obs, batch.actions) * returns[:, None]).sum(0) / batch.num_segments
     model.learn(1)
     np.testing.assert_allclose(model.policy.params, before.params + 0.5 * gradient, rtol=1e-4, atol=1e-5)
-    assert sampler.calls == [(7, True)]
+    assert sampler.calls == ["begin_episodes", (7, True)]
     assert model.num_timesteps == batch.num_steps
     assert model.logs["rollout/ep_rew_mean"] == batch.rewards.sum()
 
@@ -171,6 +175,35 @@ def test_the_place_of_a_sampler_is_saved_and_loaded(tmp_path):
     assert_same_model(again, unbroken)
     loaded.set_sampler(None)  # plays in the environment from now on
     assert loaded.learn(10, reset_num_timesteps=False).num_timesteps > first.num_timesteps
+
+
+def test_episodes_begin_with_the_first_batch_and_when_learning_begins_anew():
+    batch = recorded(0)
+    sampler = Replayed([batch])
+
+    def model(seed):
+        return REINFORCE("CartPole-v1", sampler=sampler, n_steps=5, seed=seed)
+
+    def calls():
+        made, sampler.calls = sampler.calls, []
+        return made
+
+    play = (5, True)
+    first = model(seed=0).learn(2 * batch.num_steps)
+    assert calls() == ["begin_episodes", play, play]
+    first.learn(1, reset_num_timesteps=False)
+    assert calls() == [play]
+    first.learn(1)
+    assert calls() == ["begin_episodes", play]
+    first.set_sampler(sampler)
+    first.learn(1, reset_num_timesteps=False)
+    assert calls() == ["begin_episodes", play]
+    model(seed=1).learn(1)
+    model(seed=0).learn(1)
+    *begun, again = sampler.seeds
+    assert all(isinstance(seed, int) for seed in begun)
+    assert again == begun[0]
+    assert begun[0] != begun[-1]
 
 
 def test_a_failed_iteration_gives_the_batch_back():

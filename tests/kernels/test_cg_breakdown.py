@@ -218,9 +218,21 @@ def test_starts_far_larger_than_the_solution(lib: ModuleType, size: float) -> No
 def test_rounding_is_not_negative_curvature(lib: ModuleType, n: int, rtol: float, dtype: np.dtype) -> None:
     """Hilbert's matrices are positive definite, and singular to any precision soon."""
     hilbert = (1 / (np.arange(n)[:, None] + np.arange(n) + 1.0)).astype(dtype)
-    result = lib.conjugate_gradient(hilbert, np.ones(n, dtype), rtol=rtol, max_iter=10**4)
+    result = lib.conjugate_gradient(hilbert, np.ones(n, dtype), rtol=rtol, max_iter=1000)
     assert result.status in (CGStatus.CONVERGED, CGStatus.MAX_ITER)
     assert objective(hilbert, np.ones(n), result.x) < 0.0
+
+
+def test_converged_says_that_the_residual_it_returns_is_within_the_tolerance(lib: ModuleType) -> None:
+    """Where rounding has taken over, the residual of the steps goes on falling; that of b − Ax does not."""
+    statuses = set()
+    for n in (7, 8, 11, 12, 13):
+        hilbert = (1 / (np.arange(n)[:, None] + np.arange(n) + 1.0)).astype(np.float32)
+        for rtol in (0.1, 1e-4, 1e-5):
+            result = lib.conjugate_gradient(hilbert, np.ones(n, np.float32), rtol=rtol, max_iter=500)
+            assert (result.status == CGStatus.CONVERGED) == (result.residual_norm <= rtol), (n, rtol)
+            statuses.add(result.status)
+    assert statuses == {CGStatus.CONVERGED, CGStatus.MAX_ITER}
 
 
 def objective(a: np.ndarray, b: np.ndarray, x: np.ndarray, damping: float = 0.0) -> float:

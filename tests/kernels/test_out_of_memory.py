@@ -1,6 +1,7 @@
 """Too little memory is a `MemoryError`, wherever it is missed; threads that can't be started are no error.
 
-In processes of their own, whose address space is limited just before the work begins.
+In processes of their own, forked from one that has imported everything, whose address space is limited just
+before the work begins.
 """
 
 from __future__ import annotations
@@ -15,55 +16,66 @@ if not sys.platform.startswith("linux"):
     pytest.skip("limits the address space as Linux counts it", allow_module_level=True)
 
 CODE = """
-import resource, sys
+import os, resource, sys, traceback
 import numpy as np
 import pgcore
 from pgcore import baselines, kernels, policies
 
 pgcore.set_num_threads(3)
-work, extra = sys.argv[1], float(sys.argv[2])
-obs = np.zeros((6_000, 8), "f4")
-actions = np.zeros((6_000, 3), "f4")
+work, *extras = sys.argv[1:]
+obs = np.zeros((2_000, 8), "f4")
+actions = np.zeros((2_000, 3), "f4")
 policy = policies.GaussianPolicy(8, 3, hidden=(600, 600))
 net = kernels.MLP([8, 600, 600, 3])
 theta = np.zeros(net.num_params, "f4")
 calls = {
     "entropy": lambda: policy.entropy(obs),
-    "score_product": lambda: policy.score_product(obs, actions, np.ones(6_000, "f4")),
-    "fisher": lambda: policy.fisher(obs[:2_000]) @ policy.params,
+    "score_product": lambda: policy.score_product(obs, actions, np.ones(2_000, "f4")),
+    "fisher": lambda: policy.fisher(obs) @ policy.params,
     "mlp": lambda: net.vjp(theta, obs, actions),
     "matrix": lambda: kernels.gae(np.zeros((2_000, 2_000)), np.zeros((2_000, 2_000)), 0.9, 0.9),
 }
-with open("/proc/self/status") as status:
-    used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize"))
-limits = resource.getrlimit(resource.RLIMIT_AS)
-resource.setrlimit(resource.RLIMIT_AS, (used + int(extra * 2**20), limits[1]))
-try:
-    calls[work]()
-    outcome = "done"
-except MemoryError:
-    outcome = "MemoryError"
-resource.setrlimit(resource.RLIMIT_AS, limits)
-calls[work]()  # as if nothing had happened
-print(outcome)
+
+
+def outcome_with(extra):
+    with open("/proc/self/status") as status:
+        used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize"))
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + int(extra * 2**20), limits[1]))
+    try:
+        calls[work]()
+        outcome = "done"
+    except MemoryError:
+        outcome = "MemoryError"
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+    calls[work]()  # as if nothing had happened
+    return outcome
+
+
+for extra in extras:
+    child = os.fork()
+    if child == 0:
+        try:
+            print(outcome_with(float(extra)), flush=True)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status != 0:
+        sys.exit(f"{work} with {extra} MiB more: status {status}")
 """
-
-
-def run(work: str, extra: float) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, work, str(extra)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, (work, extra, done.returncode, done.stderr[-2000:])
-    return done.stdout.strip()
 
 
 @pytest.mark.parametrize("work", ["entropy", "score_product", "fisher", "mlp", "matrix"])
 def test_missing_memory_is_an_exception(work: str) -> None:
-    outcomes = [run(work, extra) for extra in (0.0, 1.5, 3.0, 6.0, 12.0)]
+    extras = ["0.0", "1.5", "3.0", "6.0", "12.0"]  # MiB
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, work, *extras], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, (work, done.returncode, done.stderr[-2000:])
+    outcomes = done.stdout.split()
+    assert len(outcomes) == len(extras)
     assert "MemoryError" in outcomes, outcomes
     assert set(outcomes) <= {"MemoryError", "done"}, outcomes
 

@@ -195,9 +195,9 @@ def test_estimates_replace_closed_forms():
     ("kind", "settings", "timesteps"),
     [
         (REINFORCE, {"learning_rate": 0.03, "baseline": "linear", "n_steps": 64}, 8_000),
-        (PPO, {"learning_rate": 0.01, "n_steps": 64}, 6_000),
-        (TRPO, {**EMPIRICAL, "n_steps": 64}, 6_000),
-        (NPG, {**EMPIRICAL, "n_steps": 64}, 6_000),
+        (PPO, {"learning_rate": 0.01, "n_steps": 64}, 3_000),
+        (TRPO, {**EMPIRICAL, "n_steps": 64}, 3_000),
+        (NPG, {**EMPIRICAL, "n_steps": 64}, 3_000),
     ],
 )
 def test_algorithms_train_it(tmp_path, kind, settings, timesteps):

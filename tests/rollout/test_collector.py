@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 from pgcore import Batch
 from pgcore.policies.normalizer import ObservationNormalizer
+from support.batches import assert_checked
 from support.toy_envs import (
     BOTH,
     MODES,
@@ -34,6 +35,7 @@ def rows_per_env(batch: Batch, num_envs: int) -> list[np.ndarray]:
 
 def check_against_truth(batch: Batch, expected: list[list], env: ToyVectorEnv) -> None:
     """All fields of a batch from the transitions that each environment should have made, by plain loops."""
+    assert_checked(batch)
     bootstrap = []
     for rows, transitions in zip(rows_per_env(batch, len(expected)), expected, strict=True):
         assert len(rows) == len(transitions)
@@ -125,6 +127,33 @@ def test_batches_of_whole_episodes_are_the_script(mode, n_steps):
             num_transitions(script, mode, env.num_steps) for script in SCRIPTS
         )
         env.num_steps = 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_flags_of_other_bytes_than_0_and_1_are_taken_as_true(mode):
+    class AnyBytes(ToyVectorEnv):
+        def step(self, actions):
+            obs, rewards, terminated, truncated, info = super().step(actions)
+            return obs, rewards, self.twos(terminated), self.twos(truncated), info
+
+        def twos(self, flags):
+            return (2 * flags.astype(np.uint8)).view(bool)
+
+    batch, expected = (collector_for(kind(SCRIPTS, mode)).collect(20) for kind in (AnyBytes, ToyVectorEnv))
+    assert_same(batch, expected)
+    for name in ("ends", "terminated", "truncated"):
+        assert set(getattr(batch, name).view(np.uint8)) == {0, 1}, name
+
+
+def test_log_probabilities_have_a_number_for_each_step():
+    class Columns(FakePolicy):
+        def log_prob(self, obs, actions):
+            return super().log_prob(obs, actions)[:, None]
+
+    collector = collector_for(ToyVectorEnv(SCRIPTS, AutoresetMode.SAME_STEP), Columns())
+    with pytest.raises(ValueError) as error:
+        collector.collect(5)
+    assert str(error.value) == "log_probs: expected shape (20,), got (20, 1)"
 
 
 def test_the_three_modes_give_identical_batches():

@@ -61,7 +61,8 @@ def test_long_names_are_cut(tmp_path, monkeypatch):
     for env_id in ("CartPole-v1", "E" * 300):
         name = RunDirectory.new("ppo", env_id, 3, settings).path.name
         assert len(name) < 150
-    assert "setting_0=" in RunDirectory.new("ppo", "CartPole-v1", 3, settings).path.name
+    name = RunDirectory.new("ppo", "CartPole-v1", 3, settings).path.name
+    assert re.fullmatch(r"ppo-CartPole-v1-3(-setting_\d=x{20})+-\d{8}-\d{6}(-\d)?", name)  # whole settings
 
 
 # Files
@@ -86,6 +87,20 @@ def test_a_run_made_in_python_reads_back(tmp_path):
     (curve,) = learning_curves([(directory.read_config(), directory.progress_file)]).curves
     assert (curve.label, curve.steps[-1]) == ("ppo", model.num_timesteps)
     assert not (directory.path / ".lock").exists()
+
+
+def test_what_killed_processes_left_is_removed_when_training_begins(tmp_path):
+    names = [
+        ".config.json.7-ab.tmp",
+        ".progress.csv.7-ab.tmp",
+        ".model.npz.7-ab.tmp",
+        ".evaluation.json.7-ab.tmp",
+    ]
+    for name in (*names, "notes.txt", ".notes.7-ab.tmp"):
+        (tmp_path / name).write_text("")
+    with RunDirectory(tmp_path).locked():
+        assert sorted(os.listdir(tmp_path)) == [".lock", ".notes.7-ab.tmp", "notes.txt"]
+    assert sorted(os.listdir(tmp_path)) == [".notes.7-ab.tmp", "notes.txt"]
 
 
 def test_the_learning_curve_is_continued_from_a_step(tmp_path):
@@ -138,6 +153,102 @@ def test_a_directory_with_files_in_it_is_not_free(tmp_path):
     assert str(caught.value) == (
         f"path: expected a new or empty directory, got {tmp_path}, which has files in it (notes.txt)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_replaceable"),
+    [
+        (".lock", "", True),
+        ("config.json", "{}", True),
+        ("progress.csv", "", True),
+        ("progress.csv", "time/total_timesteps,loss\n", True),
+        ("progress.csv", "time/total_timesteps,loss\n10,0.5\n", False),
+        ("progress.csv", "weight,height\n", False),
+        ("progress.csv", "\xff", False),
+        (".model.npz.7-ab.tmp", "", True),
+        (".notes.7-ab.tmp", "", False),
+        ("model.npz", "", False),
+        ("evaluation.json", "{}", False),
+    ],
+)
+def test_only_what_a_run_wrote_before_it_learned_may_be_replaced(tmp_path, name, content, is_replaceable):
+    directory = RunDirectory(tmp_path)
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
+    assert directory.has_learned() == (not is_replaceable)
+    if is_replaceable:
+        directory.require_free()
+    else:
+        with pytest.raises(FileExistsError, match=re.escape(f"which has files in it ({name})")):
+            directory.require_free()
+
+
+def test_at_most_three_files_are_named(tmp_path):
+    for name in "abcd":
+        (tmp_path / name).write_text("")
+    with pytest.raises(FileExistsError, match=r"which has files in it \(a, b, c, \.\.\.\)$"):
+        RunDirectory(tmp_path).require_free()
+
+
+def test_a_directory_that_cannot_be_read(tmp_path, monkeypatch):
+    def denied(_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "listdir", denied)
+    directory = RunDirectory(tmp_path)
+    with pytest.raises(OSError, match=r"^path: expected a directory that can be read, got ") as caught:
+        directory.require_free()
+    assert str(caught.value).endswith(f"{tmp_path} (Permission denied)")
+    assert directory.has_learned()  # nobody knows: nothing is destroyed
+
+
+def test_a_directory_that_cannot_be_written_to(tmp_path):
+    directory = RunDirectory(tmp_path / "missing")
+    with pytest.raises(OSError) as caught, directory.locked():
+        pass
+    assert str(caught.value) == (
+        f"path: expected a directory that can be written to, got {directory.path} (No such file or directory)"
+    )
+    directory.progress_file = tmp_path  # a directory stands in its place
+    with pytest.raises(OSError) as caught:
+        directory.open_progress(resume_at=0)
+    assert caught.value.filename == str(tmp_path)
+
+
+def test_an_error_names_the_file_and_not_the_directory_that_is_missing(tmp_path):
+    (tmp_path / "file").write_text("")
+    directory = RunDirectory(tmp_path / "file" / "run")
+    for file, write in (
+        (directory.config_file, lambda: directory.write_config(CONFIG)),
+        (directory.evaluation_file, lambda: directory.write_evaluation({})),
+        (directory.progress_file, lambda: directory.open_progress(resume_at=0)),
+    ):
+        with pytest.raises(OSError) as caught:
+            write()
+        assert caught.value.filename == str(file)
+
+
+def test_directories_for_runs_that_cannot_be_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("")
+    message = r"^path: expected a directory that can be created, got runs.ppo-.* \({}\)$"
+    with pytest.raises(OSError, match=message.format("runs is a file")):
+        RunDirectory.new("ppo", "CartPole-v1", 0, {})
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", full)
+    with pytest.raises(OSError, match=message.format("No space left on device")):
+        RunDirectory.new("ppo", "CartPole-v1", 0, {})
+
+
+def test_the_lock_of_a_process_that_is_gone_keeps_nobody_out(tmp_path):
+    directory = RunDirectory(tmp_path)
+    (tmp_path / ".lock").write_text("1")
+    directory.require_unused()
+    with directory.locked(), pytest.raises(BlockingIOError):
+        directory.require_unused()
+    directory.require_unused()
 
 
 def test_a_directory_in_use_is_refused(tmp_path):

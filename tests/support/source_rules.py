@@ -309,5 +309,5 @@ def asserts_nothing(sources: Mapping[str, str]) -> list[tuple[str, int, str]]:
 
 def _called(node: ast.AST) -> Iterator[str]:
     for part in ast.walk(node):
-        if isinstance(part, ast.Call):
-            yield ast.unparse(part.func).rpartition(".")[2]
+        if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute | ast.Name):
+            yield part.func.attr if isinstance(part.func, ast.Attribute) else part.func.id

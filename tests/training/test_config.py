@@ -45,6 +45,7 @@ def test_values_become_plain_python():
     ("name", "value", "error", "message"),
     [
         ("n_steps", 0, ValueError, "n_steps: expected an integer >= 1, got 0"),
+        ("n_steps", 2**63, ValueError, f"n_steps: expected an integer of 64 bits, got {2**63}"),
         ("n_steps", 2.5, TypeError, "n_steps: expected int, got float 2.5"),
         ("n_steps", True, TypeError, "n_steps: expected int, got bool True"),
         ("n_steps", None, TypeError, "n_steps: expected int, got NoneType None"),

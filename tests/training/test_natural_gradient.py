@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -120,6 +121,7 @@ def exact(k, sigma):
     return gradient, np.array([total, 2 * HORIZON]) / sigma**2
 
 
+@functools.cache
 def optimal_k():
     """Of a deterministic policy: for a long horizon the smaller root of k² − k − 1 (−0.618)."""
     grid = np.linspace(-1, 0, 200_001)
@@ -127,7 +129,7 @@ def optimal_k():
     return grid[np.argmin(returns)]
 
 
-def iterations_to(k, sigma, *, natural, budget=0.01, limit=40_000):
+def iterations_to(k, sigma, *, natural, limit, budget=0.01):
     """Steps of the same KL, ½ dᵀFd = budget, until k is within 0.05 of the optimum."""
     target = optimal_k()
     for i in range(limit):
@@ -158,7 +160,6 @@ def test_the_closed_form_is_the_derivative():
 @pytest.mark.parametrize("k", [-1.2, -0.2])
 @pytest.mark.parametrize("sigma", [1.0, 0.5])
 def test_natural_gradient_needs_twenty_times_fewer_iterations_per_nat(k, sigma):
-    natural, ordinary = (iterations_to(k, sigma, natural=flag) for flag in (True, False))
-    print(f"k = {k}, σ = {sigma}: natural {natural}, ordinary {ordinary} iterations")
+    natural = iterations_to(k, sigma, natural=True, limit=1000)
     assert natural < 1000
-    assert ordinary >= 20 * natural
+    assert iterations_to(k, sigma, natural=False, limit=20 * natural) == 20 * natural  # not there yet
