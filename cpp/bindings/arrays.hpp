@@ -127,7 +127,7 @@ inline std::vector<Index> layer_sizes(std::vector<Index> sizes, Index last = 0) 
                         std::to_string(got));
 }
 
-// Integers, each checked to lie in 0 … K − 1; a copy, because they are used as indices while other threads
+// Integers, each checked to be in 0 … K − 1; a copy, because they are used as indices while other threads
 // may write to the caller's array.
 inline std::vector<std::int64_t> choices(const char* name, const Array<std::int64_t>& a, Index rows,
                                          Index K) {
@@ -144,7 +144,7 @@ inline std::vector<std::int64_t> choices(const char* name, const Array<std::int6
 using Scaling = py::object;
 
 // Rows of raw observations, float or double whatever the pass computes in. Their scaling is that of this
-// call: what others do to the normaliser meanwhile does not reach it.
+// call: changes of the normaliser during the call have no effect on it.
 template <class T>
 Inputs<T> inputs(const char* name, const py::array& rows, const Scaling& statistics, Index width) {
   std::shared_ptr<InputScaling> scaling;

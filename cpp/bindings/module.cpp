@@ -1,4 +1,4 @@
-// Lists the families; everything else stands in their own files.
+// Lists the families; everything else is in their own files.
 #include <pybind11/pybind11.h>
 
 #include "families.hpp"

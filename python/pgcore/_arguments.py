@@ -1,7 +1,7 @@
 """How array-likes become what the compiled core takes: aligned, C-contiguous arrays of one float dtype.
 
-Well-formed arguments pass through untouched and in well under a microsecond; whatever else comes is converted
-if its meaning is clear and refused, with its argument's name, if not.
+Well-formed arguments are returned as they are, in well under a microsecond. Others are converted if their
+meaning is clear, and refused if not, with the argument's name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 AnyArray: TypeAlias = NDArray[Any]
-"""An array whose dtype is known only when the program runs: of actions, say."""
+"""An array whose dtype is known only when the program runs, for example of actions."""
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 """float32 or float64: what the core computes in."""
 Float32Array: TypeAlias = NDArray[np.float32]
@@ -122,8 +122,8 @@ def float_array(name: str, value: ArrayLike, dtype: FloatDType | None = None) ->
 def observation_array(name: str, value: ArrayLike) -> FloatArray:
     """Return observations as one C-contiguous array of the smallest float dtype that loses nothing of them.
 
-    A policy's or critic's own dtype comes later, after the mean is taken away: of time stamps, float32 would
-    keep no difference to it.
+    A policy's or critic's own dtype comes later, after the mean is subtracted: float32 would lose the
+    differences between time stamps.
     """
     if type(value) is np.ndarray:
         own = value.dtype
@@ -147,7 +147,7 @@ def bool_array(name: str, value: ArrayLike, shape: tuple[int, ...], *, any_byte:
     """Return flags of the given shape: booleans, or integers that are 0 or 1.
 
     Memory that another library calls boolean may hold bytes other than 0 and 1, all of them true to NumPy,
-    whose sums and counts go wrong with them. They become 1, unless the caller can do with `any_byte`.
+    whose sums and counts go wrong with them. They become 1, unless the caller accepts `any_byte`.
     """
     flags: BoolArray
     if _is_ready(value, BOOL):
@@ -188,7 +188,7 @@ def _is_ready(value: object, dtype: np.dtype[_Scalar]) -> TypeGuard[NDArray[_Sca
 
 
 def _is_empty_sequence(value: ArrayLike) -> bool:
-    """Whether it is a list like ``[]``, which NumPy calls float64 for want of elements."""
+    """Whether it is a list like ``[]``, which NumPy calls float64 because it has no elements."""
     return isinstance(value, Sequence) and np.size(value) == 0
 
 

@@ -22,9 +22,9 @@ def is_shipped(cls: type) -> bool:
 
 
 def kind_of(cls: type) -> str:
-    """Return the name that stands in files: the class's own for a shipped one, else with its module.
+    """Return a class's name in files: its own for a shipped class, else with its module.
 
-    So a class of the user's never stands for one of ours, whatever it is called.
+    So a user's class is never taken for one of pgcore's, whatever its name.
 
     >>> class Mine: ...
     >>> Mine.__module__, Mine.__qualname__ = "lab.policies", "Mine"
@@ -41,7 +41,7 @@ def register(cls: type) -> None:
 
 
 def subclasses(cls: type[ClassT]) -> Iterator[type[ClassT]]:
-    """Classes derived from ``cls``, at any remove, in the order of their definition below each.
+    """Classes derived from ``cls``, directly or not; children of a class in the order of their definition.
 
     >>> class Parent: ...
     >>> class Child(Parent): ...

@@ -1,4 +1,4 @@
-"""How far numbers are spread, and how much of it rounding alone may have made."""
+"""How far numbers are spread, and how much of that rounding alone may have caused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Spread(NamedTuple):
     """x − mean, shape (B,)."""
     mean: float
     deviation: float
-    """The standard deviation (of all B), exactly 0 where rounding alone may have made it."""
+    """The standard deviation (of all B), exactly 0 where rounding alone may have caused it."""
 
 
 def rounding(dtype: FloatDType) -> float:
@@ -40,7 +40,7 @@ def spread_of(values: FloatArray, *, magnitude: float = 0.0) -> Spread:
         Size of the numbers that ``values`` are differences of, where it is larger than their own.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        # From the first: differences of nearly equal numbers are exact, and those of equal ones 0.
+        # Relative to the first: differences of nearly equal numbers are exact, and those of equal ones 0.
         centred = np.subtract(values, values[0], dtype=np.float64)
         shift = float(centred.mean())
         centred -= shift

@@ -1,4 +1,4 @@
-"""Where a warning points: the user's line, however deep in this package it is given."""
+"""Which line a warning names: the user's, however deep in this package it is raised."""
 
 from __future__ import annotations
 

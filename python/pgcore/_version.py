@@ -1,3 +1,3 @@
-"""The one place in the package that knows its version (pyproject.toml reads it here)."""
+"""The one place in the package that defines its version (pyproject.toml reads it here)."""
 
 __version__ = "0.1.0"

@@ -2,7 +2,7 @@
 
 A callback returns ``False`` to stop training, ``True`` or nothing to continue. ``model.logs`` has the
 iteration's numbers. The mean reward is not-a-number as long as no episode has ended, and every comparison
-with that is false: say when to stop, and return the opposite.
+with that is false: write the condition for stopping, and return its opposite.
 
 >>> def stop_when_solved(model):
 ...     return not model.logs["rollout/ep_rew_mean"] >= 475
@@ -107,7 +107,7 @@ def says_stop(answer: object) -> bool:
 
 
 def call_all(callbacks: Iterable[Callback[ModelT]], model: ModelT) -> bool:
-    """Call every callback, whatever the others say or raise, and return whether one of them says stop.
+    """Call every callback, whatever the others return or raise; return whether one stops training.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def call_all(callbacks: Iterable[Callback[ModelT]], model: ModelT) -> bool:
 
 
 class CheckpointCallback:
-    """Save the model to ``path`` whenever another ``save_freq`` environment steps have gone by.
+    """Save the model to ``path`` after every ``save_freq`` environment steps.
 
     It counts anew when the model does (``learn`` with ``reset_num_timesteps``).
 

@@ -1,4 +1,4 @@
-"""`load`: a model of any algorithm from its file. What knows all algorithms by name stands above them."""
+"""`load`: a model of any algorithm from its file. It knows all algorithms, so its layer is above theirs."""
 
 from __future__ import annotations
 

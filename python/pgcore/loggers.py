@@ -29,7 +29,7 @@ STEPS = "time/total_timesteps"
 
 
 class CSVLogger:
-    """One line an iteration in a CSV file, with the operating system as soon as it is written.
+    """One line per iteration in a CSV file; the operating system has each line as soon as it is written.
 
     Numbers are written so that reading them gives the same float back; not-a-number and None are left empty.
     A line is written whole or not at all: what an interrupt or a full disk cut short is repaired by the next

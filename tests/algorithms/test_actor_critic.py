@@ -241,7 +241,7 @@ def test_gradients_that_are_not_finite_change_nothing(kind):
 @ALL
 @pytest.mark.parametrize("critic", [AverageReturn(), TimeDependent(), Constant(0.0)])
 def test_critics_that_would_take_a_time_limit_for_an_end_are_refused(kind, critic):
-    with pytest.raises(ValueError, match=r"^critic: expected one that can value what follows a cut episode"):
+    with pytest.raises(ValueError, match=r"^critic: expected one that can value what follows a truncated"):
         kind("CartPole-v1", critic=critic)
 
 

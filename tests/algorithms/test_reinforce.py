@@ -282,7 +282,7 @@ def test_the_critic_sees_what_the_policy_sees():
 def test_cut_episodes_need_a_critic_that_values_them():
     for name in ("none", "average_return", "time_dependent"):
         with pytest.raises(
-            ValueError, match=r"^baseline: expected one that can value what follows a cut episode"
+            ValueError, match=r"^baseline: expected one that can value what follows a truncated segment"
         ):
             REINFORCE("CartPole-v1", whole_episodes=False, baseline=name)
     with pytest.raises(ValueError, match=r"^baseline: expected .*, got AverageReturn\("):

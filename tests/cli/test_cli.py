@@ -160,7 +160,7 @@ def test_earlier_runs_are_never_overwritten(run, tmp_path, capsys):
         ([*TRAIN, "--form", "sideways"], "'trajectory', 'reward_to_go'"),
         ([*TRAIN, "--num-envs", "0"], "--num-envs: expected an integer >= 1, got 0"),
         ([*TRAIN, "--total-timesteps", "0"], "--total-timesteps: expected an integer >= 1, got 0"),
-        ([*TRAIN, "--no-whole-episodes"], "baseline: expected one that can value what follows a cut episode"),
+        ([*TRAIN, "--no-whole-episodes"], "baseline: expected one that can value what follows a truncated"),
         ([*TRAIN, "--hidden", "0"], "hidden: expected"),
         (["train", "reinforce", "--env-id", "Nothing-v0"], "Nothing"),
         (["train", "reinforce", "--env-id", "nothing:Nothing-v0"], "'nothing'"),

@@ -17,7 +17,7 @@ struct InputScaling {
 };
 
 // Row-major inputs, float or double whatever a pass computes in. A pass holds its own reference to the
-// scaling, so that whoever replaces it takes nothing away from passes that other threads have under way.
+// scaling, so that replacing it does not affect passes that other threads are running.
 template <class T>
 struct Inputs {
   using Scaling = std::shared_ptr<const InputScaling>;

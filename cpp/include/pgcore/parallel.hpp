@@ -3,10 +3,10 @@
 // Callers cut work into blocks whose number depends on the problem alone and combine block results in block
 // order, so results are bit-identical for any number of threads. Idle workers sleep; a second caller that
 // finds the pool busy does its own work serially; after a fork the child runs serially (its workers are
-// gone). So does everybody where no thread can be started.
+// gone). If no thread can be started, every caller runs serially.
 //
-// When a block throws, blocks that have begun are finished, others are left out, and the first exception
-// comes out of `for_blocks` on the calling thread.
+// When a block throws, blocks that have begun are finished and others are left out. Then `for_blocks` throws
+// the first exception on the calling thread.
 #pragma once
 
 #include <type_traits>
@@ -34,7 +34,8 @@ void for_blocks(Index num_blocks, bool worthwhile, F&& f) {
   run(num_blocks, [](void* context, Index block) { (*static_cast<Function*>(context))(block); }, &f);
 }
 
-// Waking a sleeping worker costs some ten microseconds: worth it from about this many scalars or flops on.
+// Waking a sleeping worker takes about ten microseconds: threads help from about this many scalars or flops
+// on.
 inline constexpr Index min_scalars = Index{1} << 16;
 inline constexpr double min_flops = 2e6;
 

@@ -29,7 +29,7 @@ struct ActionsOut {
   std::int64_t* choice;
 };
 
-// The distribution that stands on a network's outputs.
+// The distribution that a network's outputs define.
 template <class T>
 struct HeadOptions {
   std::string kind;                // "diagonal", "state", "full", "fixed" (all Gaussian) or "categorical"

@@ -6,7 +6,7 @@
 
 namespace pgcore::scan {
 
-// Where segments end, and what lies beyond each cut.
+// Where segments end, and the values of what follows truncated ones.
 template <class T>
 struct Segments {
   const bool* ends;         // (T, N), or null: only the last row ends

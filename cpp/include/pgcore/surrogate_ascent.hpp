@@ -41,7 +41,7 @@ class SurrogateAscent {
   ~SurrogateAscent();
 
   // One pass over the `order` of `count` rows; θ takes an Adam step for each minibatch. Advantages are
-  // double: their mean may be far larger than what sets them apart.
+  // double: their mean may be far larger than their differences.
   SurrogateReport epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs, Actions<T> actions,
                         const double* advantages, const T* log_probs_old, Index count,
                         const std::int64_t* order, Index batch_size, const SurrogateOptions& options,

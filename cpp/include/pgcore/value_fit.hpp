@@ -21,7 +21,7 @@ class ValueFit {
   Index num_params() const;
   Index num_inputs() const;
 
-  // Any number of threads may predict at once; an epoch wants the object to itself.
+  // Any number of threads may predict at once. During an epoch no other call may run.
   void predict(const T* theta, Index B, const Inputs<T>& x, T* out) const;
 
   // One pass over `order` in minibatches: θ takes an Adam step on the mean of (v(x) − target)² of each, its

@@ -14,7 +14,7 @@ template <class T>
 class Vec {
  public:
   Vec(T* data, Index size) : data_(data), size_(size) { assert(size >= 0 && (data || size == 0)); }
-  // A view that may write serves where one that reads is wanted.
+  // A view that may write converts to one that only reads.
   template <class U, class = std::enable_if_t<!std::is_same_v<U, T> && std::is_same_v<const U, T>>>
   Vec(Vec<U> other) : Vec(other.data(), other.size()) {}
 

@@ -31,7 +31,7 @@ constexpr int reach = sizeof(T) == 4 ? 32 : 64;
 template <class T>
 constexpr double lost = sizeof(T) == 4 ? 1e-24 : 1e-100;
 
-// The part of what was gained in the objective: see `has_drifted`.
+// A share of the objective's gain: see `has_drifted`.
 constexpr double tolerated_drift = 0.1;
 
 template <class T>
@@ -252,7 +252,7 @@ class Solver {
     if (bend <= 0) {
       return sign_of(bend, std::max(steepest_ * length, norm(product_, n_) * std::sqrt(length)));
     }
-    // The next x and r are tried first: a step that leaves the range of T must not spoil the last finite
+    // The next x and r are tried first: a step that leaves the range of T must not overwrite the last finite
     // ones.
     const T step = static_cast<T>(rz / bend);
     T* next_r = product_;
@@ -277,14 +277,14 @@ class Solver {
     return std::nullopt;
   }
 
-  // Whether rounding has taken over: x and r do not show the gain that the steps promise, or the rounding of
+  // Whether rounding errors dominate: x and r do not show the gain that the steps promise, or the rounding of
   // x alone may have cost as much.
   bool has_drifted(const StepSums<T>& sums) const {
     const double rounding = std::numeric_limits<T>::epsilon() * steepest_ * sums.xx;
     return !(std::abs(sums.gain - gained_) <= tolerated_drift * gained_ && rounding <= gained_);
   }
 
-  // What a quadratic form ≤ 0 of the given size says: that its matrix is not positive definite, or, where
+  // What a quadratic form ≤ 0 of the given size means: that its matrix is not positive definite, or, where
   // rounding explains it, that there is no further progress.
   CgStatus sign_of(double number, double size) const {
     const double rounding = std::numeric_limits<T>::epsilon() * std::sqrt(static_cast<double>(n_)) * size;

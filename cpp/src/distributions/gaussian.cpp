@@ -48,7 +48,7 @@ void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
   for (Index r = 0; r < rows; ++r, terms += A) {
     T sum = start;
     Index a = 0;
-    // Four sums in one vector: left to itself, GCC takes them apart where registers are wider.
+    // Four sums in one vector: otherwise GCC splits them where registers are wider.
     simd::Vector<T, 4> partial = {}, next;
     for (; a + 4 <= A; a += 4) {
       simd::load(terms + a, next);
@@ -264,7 +264,7 @@ void whiten(const Factor<T>& L, T* x) {
   }
 }
 
-// x ← u = D L⁻ᵀ x, likewise.
+// x ← u = D L⁻ᵀ x, for a group of rows.
 template <class T>
 void whiten_transposed(const Factor<T>& L, T* x) {
   if (L.has_zeros()) {

@@ -26,7 +26,7 @@ T largest_of(const T* x, Index K) {
   return largest;
 }
 
-// Where the numbers of a group of rows lie in a buffer. Short rows are transposed, with a lane for each, so
+// Where the numbers of a group of rows are in a buffer. Short rows are transposed, with a lane for each, so
 // that what is done to a row is done to all of them at once; longer rows stay as they are. f gets a number's
 // index and its row.
 class Tile {
@@ -151,13 +151,13 @@ class Softmax {
  public:
   explicit Softmax(Index K) : K_(K), tile_(K), buffer_(2 * group * K) {}
 
-  // Rows lie `stride` apart, so that K may be a slice of wider rows.
+  // Rows begin `stride` apart, so that K may be a slice of wider rows.
   void load(const T* logits, Index stride, Index rows) {
     tile_.resize(rows);
     tile_.load(logits, stride, buffer_.data());
     load(tile_, buffer_.data());
   }
-  // Of logits that lie in a tile already.
+  // Of logits that are in a tile already.
   void load(const Tile& tile, const T* logits) {
     tile_ = tile;
     tile_.largest(logits, largest_);
@@ -170,7 +170,7 @@ class Softmax {
     T* const others = others_;
     T below_one[group];
     tile_.sum([=](Index i) { return weights[i]; }, others);
-    // Near certainty the 1 of the most probable has cost the others digits: they are added without it.
+    // Near certainty, adding the most probable's 1 cost the others digits: they are added without it.
     tile_.sum([=](Index i) { return weights[i] < T(1) ? weights[i] : T(0); }, below_one);
     tile_.for_rows([=, &below_one](Index r) {
       const T rest = others[r] - T(1);
@@ -193,7 +193,7 @@ class Softmax {
     const T* shifted = buffer_.data();
     for (Index r = 0; r < rows; ++r) out[r] = shifted[r * by_row + chosen(r) * by_choice] - log_sum[r];
   }
-  // Rows of `out` ← onehot(chosen(row)) − p; what the chosen one lacks to 1 is what the others have.
+  // Rows of `out` ← onehot(chosen(row)) − p; for the chosen one, 1 − p is the sum of the others.
   template <class F>
   void score(F&& chosen, T* out, Index stride) const {
     T scale[group];
@@ -234,7 +234,7 @@ class Softmax {
 
 // KL(p‖q) of a group of rows. Let t_k = log q_k − log p_k up to a constant for each row, and t̄ its mean under
 // p. Then KL = log Σ p e^(t − t̄) = log(1 + Σ p (e^x − 1 − x)), x = t − t̄: no term is negative, and none is
-// found by taking nearly equal numbers from each other unless the logits themselves are such numbers.
+// the difference of nearly equal numbers, unless the logits themselves are nearly equal.
 template <class T>
 class Divergence {
  public:

@@ -1,4 +1,4 @@
-// What compilers are told beyond the language: which loops vectorise, what is inlined, what is read soon.
+// Hints for compilers beyond the language: which loops vectorise, what is inlined, what is read soon.
 #pragma once
 
 // Promises that a loop's iterations are independent, so that it vectorises without run-time alias checks.
@@ -23,7 +23,7 @@
 namespace pgcore {
 
 // Asks for the cache line of `p`, which is going to be read or written soon. Callers that do nothing else are
-// PGCORE_INLINE too: GCC removes calls of functions without any effect, and takes this for none.
+// PGCORE_INLINE too: GCC removes calls of functions without effects, and this seems to have none.
 PGCORE_INLINE inline void prefetch([[maybe_unused]] const void* p) {
 #if defined(__GNUC__)
   __builtin_prefetch(p);

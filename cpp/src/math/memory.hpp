@@ -45,7 +45,7 @@ constexpr Index padded(Index count) {
   return (count + line - 1) / line * line;
 }
 
-// Small scratch on the stack, on the heap only when it is unusually large.
+// Scratch memory: on the stack, or on the heap for more than StackSize numbers.
 template <class T, Index StackSize = 1024>
 class SmallBuffer {
  public:

@@ -1,4 +1,4 @@
-// Vectors of numbers, and the bits of single ones: what kernels use where a plain loop will not do.
+// Vectors of numbers, and the bits of single ones: what kernels use where a plain loop is too slow.
 //
 // Vectors are the compiler's own where it has them (GCC and Clang), else arrays; either way an operation on a
 // vector is the operation on each lane, with the same bits.
@@ -134,7 +134,8 @@ PGCORE_INLINE inline T gathered(const V& v, int k) {
   }
 }
 
-// Σ over the lanes of a vector or an array of T. By subscripts, not through memory: short sums are worth it.
+// Σ over the lanes of a vector or an array of T. By subscripts, not through memory, which is slower for short
+// sums.
 template <class T, class V>
 PGCORE_INLINE inline T sum_of_lanes(const V& v) {
   constexpr int lanes = lanes_in<T>(sizeof(V));

@@ -25,7 +25,7 @@ double lane_sum(Index count, F&& f) {
   return total;
 }
 
-// As many numbers are added one by one in T, where rounding may not add up further.
+// At most so many numbers are added one by one in T, so that rounding errors do not accumulate.
 inline constexpr Index longest_short_row = 32;
 
 // Σ f(i) of a row, with f in T: one by one, or in lanes of T, of which short sums are added in double.

@@ -27,7 +27,7 @@ PGCORE_INLINE inline void solve_lower_transposed(const Factor& L, const X& x) {
   }
 }
 
-// The lower triangle of a row-major matrix whose rows begin `stride` apart; what lies above the diagonal is
+// The lower triangle of a row-major matrix whose rows begin `stride` apart; entries above the diagonal are
 // never read.
 template <class S>
 class LowerTriangle {
@@ -45,7 +45,7 @@ class LowerTriangle {
   Index size_, stride_;
 };
 
-// One right-hand side, solved in double; its entries lie `stride` apart.
+// One right-hand side, solved in double; its entries are `stride` apart.
 template <class S, class X>
 class Column {
  public:

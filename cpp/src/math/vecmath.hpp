@@ -1,7 +1,7 @@
 // Elementary functions as branch-free scalar code that compilers turn into vector loops.
 //
 // Library calls would stop a loop from vectorising, and Eigen's packet functions differ from its scalar ones,
-// so that an element's bits would depend on where in an array it lies. These give the same bits everywhere.
+// so that an element's bits would depend on its position in an array. These give the same bits everywhere.
 // Accuracy: a few units in the last place (tests/kernels/test_mlp.py and cpp/tests/test_vecmath.cpp).
 // The single-precision polynomial is that of the Cephes library (S. Moshier), the others are Taylor series.
 #pragma once
@@ -75,7 +75,7 @@ struct Reduced {
     n = shifted - F::round_magic;
     r = multiply_add(-n, F::ln2_low, multiply_add(-n, F::ln2_high, x));
   }
-  // n as an integer; of a NaN it is anything, so integers are unsigned here: their arithmetic is defined.
+  // n as an integer; for a NaN it is unspecified, so integers are unsigned here: their arithmetic is defined.
   Bits<T> exponent() const { return bit_cast<Bits<T>>(shifted) - bit_cast<Bits<T>>(Format<T>::round_magic); }
 };
 
@@ -85,11 +85,11 @@ PGCORE_INLINE inline T power_of_two(Bits<T> k) {
   return bit_cast<T>((k + Bits<T>{Format<T>::bias}) << Format<T>::mantissa_bits);
 }
 
-// The same bits as exp for x ≤ 0, in fewer operations; anything for x beyond exp_max.
+// The same bits as exp for x ≤ 0, in fewer operations; unspecified for x beyond exp_max.
 template <class T>
 PGCORE_INLINE inline T exp_to_one(T x) {
   using F = Format<T>;
-  x = x < F::exp_min ? F::exp_min : x;  // NaN fails the comparison and flows on
+  x = x < F::exp_min ? F::exp_min : x;  // NaN fails the comparison and stays NaN
   const Reduced<T> reduced(x);
   const T r = reduced.r;
   // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right. The shift is of a
@@ -106,7 +106,7 @@ PGCORE_INLINE inline T exp(T x, T highest = Format<T>::exp_max) {
 }
 
 // The same bits where e^x and the power of two nearest to it are normal numbers (|x| ≤ 87 for float, 708 for
-// double), in fewer operations; anything for other x.
+// double), in fewer operations; unspecified for other x.
 template <class T>
 PGCORE_INLINE inline T exp_moderate(T x) {
   const Reduced<T> reduced(x);
@@ -130,7 +130,7 @@ PGCORE_INLINE inline T exp_excess(T x) {
   return x < lowest ? -x - T(1) : y;
 }
 
-// Natural logarithm of x ≥ 1 (softmax denominators); NaN and infinity flow through.
+// Natural logarithm of x ≥ 1 (softmax denominators); NaN and infinity stay as they are.
 template <class T>
 PGCORE_INLINE inline T log_from_one(T x) {
   using F = Format<T>;
@@ -152,7 +152,7 @@ PGCORE_INLINE inline T log_from_one(T x) {
   return x < std::numeric_limits<T>::infinity() ? y : x;
 }
 
-// log(1 + x) of x ≥ 0, to a few units in the last place also near zero; NaN and infinity flow through.
+// log(1 + x) of x ≥ 0, to a few units in the last place also near zero; NaN and infinity stay as they are.
 template <class T>
 PGCORE_INLINE inline T log1p(T x) {
   const T rounded = T(1) + x;

@@ -37,15 +37,15 @@ static T normal_pdf(T x) {
 
 }  // namespace detail
 
-// Adds the bias and applies the activation, in place. `slope` receives the derivative where it cannot be told
-// from the activation's value (gelu); other activations leave it alone.
+// Adds the bias and applies the activation, in place. `slope` receives the derivative where it does not
+// follow from the activation's value (gelu); other activations do not write to it.
 template <class T>
 static void activate(Activation activation, Index rows, Index width, const T* bias, T* z, T* slope) {
   switch (activation) {
     case Activation::tanh:
       return detail::map_biased(rows, width, bias, z, [](T x) { return vecmath::tanh(x); });
     case Activation::relu:
-      return detail::map_biased(rows, width, bias, z, [](T x) { return x < T(0) ? T(0) : x; });  // NaN flows
+      return detail::map_biased(rows, width, bias, z, [](T x) { return x < T(0) ? T(0) : x; });  // keeps NaN
     case Activation::identity:
       return detail::map_biased(rows, width, bias, z, [](T x) { return x; });
     case Activation::gelu:  // x Φ(x)
@@ -64,7 +64,7 @@ inline bool needs_slope(Activation activation) {
   return activation == Activation::gelu;
 }
 
-// delta *= derivative, told from the activation's value `h` or, for gelu, from `slope`.
+// delta *= derivative, computed from the activation's value `h` or, for gelu, taken from `slope`.
 template <class T>
 static void multiply_by_slope(Activation activation, Index count, const T* h, const T* slope, T* delta) {
   switch (activation) {

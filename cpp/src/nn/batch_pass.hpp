@@ -43,8 +43,8 @@ class BatchPass {
     });
   }
 
-  // out ← Σ over blocks of what f(first, rows, block, sum) adds to `sum` (num_params). Blocks are dealt to a
-  // number of chunks that depends on num_rows alone; each chunk sums in order, then chunks are added in
+  // out ← Σ over blocks of what f(first, rows, block, sum) adds to `sum` (num_params). Blocks are divided
+  // into chunks, whose number depends on num_rows alone; each chunk sums in order, then chunks are added in
   // order.
   template <class F>
   void sum_rows(Index num_rows, double flops, T* out, F&& f) const {
@@ -81,7 +81,7 @@ class BatchPass {
 
   const Network<T>& net_;
   Index num_params_;
-  // Scratch alone: what is lent out comes back without anything that a caller could see.
+  // Scratch memory alone: using it changes nothing that a caller could see.
   mutable ScratchPool<Block> blocks_;
   mutable ScratchPool<AlignedBuffer<T>> sums_;
 };

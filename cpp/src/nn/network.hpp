@@ -45,7 +45,7 @@ class Network {
   Index num_outputs() const { return sizes_.back(); }
   Index num_params() const { return num_params_; }
 
-  // Without cotangents a block serves to keep activations.
+  // A block without cotangents only keeps activations.
   std::unique_ptr<Block> make_block(bool with_delta = true) const;
   // Scalars that a block without cotangents holds of each row.
   Index block_width() const;

@@ -36,7 +36,7 @@ struct SurrogateAscent<T>::Passes {
     return {actions.real ? real.data() : nullptr, actions.choice ? choice.data() : nullptr};
   }
 
-  // gradient ← of the mean objective over `count` rows; the report gains their sums.
+  // gradient ← that of the mean objective over `count` rows; their sums are added to the report.
   void minibatch(const T* theta, const Inputs<T>& obs, Actions<T> actions, const double* advantages,
                  const T* log_probs_old, const std::int64_t* order, Index count,
                  const SurrogateOptions& options, SurrogateReport& sums) {
@@ -92,7 +92,7 @@ struct SurrogateAscent<T>::Passes {
   static void standardise(const double* advantages, const std::int64_t* order, Index count, double rounding,
                           double& mean, double& scale) {
     if (count < 2) return;
-    // From the first: differences of nearly equal numbers are exact, and those of equal ones 0.
+    // Relative to the first: differences of nearly equal numbers are exact, and those of equal ones 0.
     const double first = advantages[order[0]];
     const auto difference = [=](Index i) { return advantages[order[i]] - first; };
     double size = 0, largest = 0;

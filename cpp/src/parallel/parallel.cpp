@@ -77,7 +77,8 @@ class Pool {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
-  // As many as there may be: without memory or a thread for another one, those there are do the work.
+  // As many as needed and possible: without memory or a thread for another worker, the existing ones do the
+  // work.
   void start_workers(int count) {
     try {
       for (; num_workers_ < count; ++num_workers_) std::thread([this] { work_forever(); }).detach();
@@ -86,7 +87,7 @@ class Pool {
   }
 
   // An exception is kept for the caller: it must not leave a worker, and on the caller's thread workers still
-  // use what it would unwind. The blocks that nobody has begun are left out.
+  // use what it would unwind. Blocks that have not begun are left out.
   void take_blocks() {
     try {
       for (Index block; (block = next_block_.fetch_add(1, std::memory_order_relaxed)) < num_blocks_;) {

@@ -1,4 +1,4 @@
-// Scratch objects that are built once and lent out: calls from several threads each get their own.
+// Scratch objects that are built once and used again. Calls from several threads each get their own.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,7 @@ class ScratchPool {
     std::unique_ptr<S> object_;
   };
 
-  // Builds an object only when all are lent out.
+  // Builds an object only when all are in use.
   Loan borrow() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -45,7 +45,7 @@ class ScratchPool {
     std::unique_ptr<S> object = make_();
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      free_.reserve(num_made_ + 1);  // so that giving it back, in a destructor, needs no memory
+      free_.reserve(num_made_ + 1);  // so that returning it, in a destructor, needs no memory
       ++num_made_;
     }
     return Loan(*this, std::move(object));

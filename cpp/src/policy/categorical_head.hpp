@@ -19,7 +19,7 @@
 
 namespace pgcore {
 
-// Independent choices, the d-th among sizes[d]; their logits stand side by side. One size is the plain
+// Independent choices, the d-th among sizes[d]; their logits follow each other. One size is the plain
 // categorical.
 template <class T>
 class CategoricalHead final : public Head<T> {
@@ -33,7 +33,7 @@ class CategoricalHead final : public Head<T> {
     Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
       T of_choice[group];
-      // What was just sampled may be undefined; its caller refuses it, so any choice will do here.
+      // A choice that was just sampled may be undefined. The caller refuses it, so any choice is right here.
       p.log_prob([&](Index r) { return std::max<Index>(0, choice(a, first + r, d)); }, of_choice);
       for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
@@ -87,7 +87,7 @@ class CategoricalHead final : public Head<T> {
       for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
   }
-  // ∂H/∂logit_k = −p_k (log p_k + H), both counted from the largest log p.
+  // ∂H/∂logit_k = −p_k (log p_k + H), both relative to the largest log p.
   void add_entropy_gradient(Index rows, const T* logits, T scale, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index offset) {
       T mean_shortfall[group];
@@ -122,7 +122,7 @@ class CategoricalHead final : public Head<T> {
       }
     });
   }
-  // p_k (x_k − Σ p x), with x counted from that of the most probable choice: its own part is then exact
+  // p_k (x_k − Σ p x), with x relative to that of the most probable choice: its own part is then exact
   // near certainty, and the product stays symmetric and positive.
   void fisher_outputs(Index rows, const T* state, const T*, T scale, T* x) const override {
     for (Index r = 0; r < rows; ++r) {
@@ -158,7 +158,7 @@ class CategoricalHead final : public Head<T> {
  private:
   using Softmax = categorical::Softmax<T>;
 
-  // What the choices of a row add up to, in double: there may be many of them.
+  // The sum over a row's choices, in double, since there may be many.
   class Totals {
    public:
     Totals(Index rows, T* out) : rows_(rows), out_(out), sums_(rows) { std::fill_n(sums_.data(), rows, 0.0); }

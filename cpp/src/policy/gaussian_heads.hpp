@@ -303,7 +303,7 @@ class FullGaussianHead final : public Head<T> {
     const double* data() const { return buffer_.data(); }
     Rows<const double> view() const { return {data(), A_, A_}; }
 
-    // x ← L⁻¹ x and x ← L⁻ᵀ x, for a vector whose entries lie `stride` apart.
+    // x ← L⁻¹ x and x ← L⁻ᵀ x, for a vector whose entries are `stride` apart.
     template <class X>
     void solve(X* x, Index stride) const {
       const LowerTriangle<double> L(data(), A_);

@@ -35,7 +35,7 @@ PGCORE_INLINE inline void compose(Register<T>& x, Register<T>& c) {
 // one by one, every row waits for a multiplication and an addition. Here the maps of a register's rows are
 // composed first, which waits for nothing; then all of its rows follow from the first row of the register
 // after it. Composition multiplies coefficients that the definition never multiplies, and 0·∞ would leak NaN
-// between segments: the answer stands only if this returns true. `ahead(k)` is called once a register.
+// between segments: the answer is valid only if this returns true. `ahead(k)` is called once a register.
 template <class T, class Ahead>
 bool solve_composed(Index count, const T* x, const T* c, T next, T* y, const Ahead& ahead) {
   constexpr Index lanes = register_lanes<T>;

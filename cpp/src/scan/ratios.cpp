@@ -48,7 +48,7 @@ void cumulate(Index num_rows, Index num_columns, Index first, Count count, const
     });
   }
   if (direction == Direction::past) return;
-  // Every step gets its segment's total, which stands at the segment's end.
+  // Every step gets its segment's total, which is at the segment's end.
   for (Index t = num_rows - 2; t >= 0; --t) {
     for_row(t, [&](Index i, double&) {
       const T own = out[i], next = out[i + num_columns];

@@ -4,10 +4,10 @@
 // ends. Arrays are (T, N), time first; a step sees the flat index i = t·N + n, so that i + N is the next
 // time. Rows are vectorised across columns; a single column is vectorised along time (`solve_column`).
 //
-// y is a `Real`: a float where its arrays are and the coefficients forget (`forgets`), else a double, for in
-// floats a sum of a million terms drifts by percents. Where coefficients vary (ratios of probabilities),
-// products of them may leave the range of a Real although the answer doesn't: `Range` says what is safe, and
-// what is not is solved again in `Extended` numbers.
+// y is a `Real`: a float if the arrays are floats and the coefficients forget (`forgets`), else a double,
+// because a float sum of a million terms is wrong by percents. Where coefficients vary (ratios of
+// probabilities), products of them may leave the range of a Real although the answer doesn't: `Range` says
+// what is safe, and what is not is solved again in `Extended` numbers.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@
 
 namespace pgcore::scan::detail {
 
-// Compile-time knowledge of which cut arrays exist keeps the inner loops free of null checks.
+// Which arrays exist is known at compile time, so that inner loops need no null checks.
 template <class T, bool HasEnds, bool HasBootstrap>
 struct SegmentView {
   const std::uint8_t* ends;  // any byte but 0 is true
@@ -83,7 +83,7 @@ inline constexpr Index min_column = 512;     // shorter columns take the plain r
 inline constexpr Index column_block = 1024;  // what it reads, composes and writes fits the first-level cache
 inline constexpr Index columns_per_block = 256;
 
-// ---- which numbers will do ----
+// ---- which type of number is enough ----
 
 // Whether a sum with such a coefficient forgets what came 256 steps ago, so that no more rounding than that
 // of some 256 additions is ever in it.
@@ -135,7 +135,7 @@ bool in_range(const Real* y, Index count) {
   return out == 0;
 }
 
-// e^x, in ordinary numbers only of what is in range.
+// e^x; in ordinary numbers only for x in range.
 template <class Real, class T>
 Real ratio(T x) {
   if constexpr (std::is_same_v<Real, Extended>) return Extended::exp(static_cast<double>(x));
@@ -156,9 +156,9 @@ Real solve_rows(Index first, Index last, Index stride, const Step& step, Real ne
 }
 
 // Rows first … first + count − 1: their maps are laid out in scratch and composed there, or applied one after
-// another, while the rows of the next block are on their way from memory; then all is written. x[count] holds
-// y of the row after them, and x[0] receives that of the first. False, and nothing is done, if the definition
-// might give something else.
+// another, while the rows of the next block are fetched from memory; then everything is written. x[count]
+// holds y of the row after them, and x[0] receives that of the first. False, and nothing is done, if the
+// definition might give something else.
 template <class Real, class Step>
 PGCORE_FLATTEN bool solve_block(Index first, Index count, const Step step, bool compose, Real* x, Real* c) {
   using Int = simd::Int<Real>;
@@ -194,7 +194,7 @@ PGCORE_FLATTEN bool solve_block(Index first, Index count, const Step step, bool 
   return true;
 }
 
-// What a column carries from block to block.
+// What a column keeps from block to block.
 template <class Real, class Step>
 using Carried = std::conditional_t<Step::varying, Extended, Real>;
 

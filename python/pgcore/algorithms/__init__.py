@@ -57,8 +57,8 @@ def find(command: str) -> type[Algorithm[Config]]:
     Parameters
     ----------
     command
-        One of `COMMANDS`; the ``command`` of a class of the caller's own, which is known from its definition
-        on; or ``module:Class``, which imports the module.
+        One of `COMMANDS`; the ``command`` of a class of the caller's own, which is known once it is defined;
+        or ``module:Class``, which imports the module.
 
     Raises
     ------

@@ -128,7 +128,7 @@ def gradient_statistics(
     gradient: FloatArray,
     **segments: Unpack[Segments],
 ) -> dict[str, float]:
-    r"""Return the gradient's norm, and how far it stands out of its sampling noise.
+    r"""Return the gradient's norm, and its size relative to the sampling noise.
 
     ``gradient_snr`` is :math:`\|g\|^2 / (\mathrm{tr}\,\mathrm{Cov}[A s]/B)` with the covariance over single
     steps, taken as if they were independent; not-a-number where there is no noise beyond rounding.
@@ -154,7 +154,7 @@ def require_entropy(policy: Policy, ent_coef: float) -> None:
 
 
 def require_no_memory(policy: Policy, name: str) -> None:
-    """Raise a `ValueError` for a policy whose rows ``name`` would tear from their segments."""
+    """Raise a `ValueError` for a policy with memory, since ``name`` takes rows out of their segments."""
     if policy.has_memory:
         raise ValueError(
             f"policy: expected one without memory for {name}, which takes rows out of their segments, got "
@@ -179,9 +179,9 @@ class ActorCritic(Algorithm[ActorCriticConfigT_co]):
         return ValueNetwork(self.hidden, activation=self.activation, seed=seed, **options)
 
     def setup(self) -> None:
-        """Refuse a critic that needs the policy's scores, or takes time limits for ends of episodes.
+        """Refuse a critic that needs the policy's scores, or treats time limits as ends of episodes.
 
-        And an entropy bonus of a policy that does not know its entropy.
+        Refuse an entropy bonus for a policy without a closed-form entropy.
         """
         require_entropy(self.policy, self.config.ent_coef)
         if isinstance(self.critic, OptimalBaseline):
@@ -191,7 +191,7 @@ class ActorCritic(Algorithm[ActorCriticConfigT_co]):
             )
         if self.critic.needs_whole_episodes and not self.config.whole_episodes:
             raise ValueError(
-                "critic: expected one that can value what follows a cut episode (ValueNetwork, "
+                "critic: expected one that can value what follows a truncated segment (ValueNetwork, "
                 f"LinearFeatures) unless whole_episodes is True, got {self.critic!r}"
             )
 

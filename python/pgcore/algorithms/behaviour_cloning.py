@@ -39,8 +39,8 @@ __all__ = ["BehaviourCloning", "BehaviourCloningConfig"]
 class BehaviourCloningConfig(Config):
     """Hyperparameters of `BehaviourCloning`."""
 
-    # Settings of playing and of returns: nothing is played here, and no reward is read. (Mypy takes it for a
-    # mistake that a field of the parent becomes a constant of the class; here it is the purpose.)
+    # Settings of playing and of returns: nothing is played here, and no reward is read. (Mypy reports that a
+    # field of the parent becomes a constant of the class; here that is the purpose.)
     whole_episodes: ClassVar[bool] = False  # type: ignore[misc]
     gamma: ClassVar[float] = 1.0  # type: ignore[misc]
 
@@ -53,7 +53,7 @@ class BehaviourCloningConfig(Config):
     learning_rate: PositiveFloat = 1e-3
     """Step size."""
     learning_rate_schedule: ScheduleName = "constant"
-    """Keep the step size constant, or decrease it to zero by the end of training."""
+    """Step size: constant; linear: decreasing to zero; cooldown: decreasing to zero in the last fifth."""
     max_grad_norm: PositiveFloat | None = None
     """Largest norm of the gradient; longer ones are scaled down. None: no limit."""
     ent_coef: NonNegativeFloat = 0.0
@@ -70,10 +70,10 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
     .. math:: \max_\theta \frac1N \sum_{i=1}^N \sum_t \log\pi_\theta(a_{i,t}\mid o_{i,t}), \qquad
               \nabla = \frac1N \sum_{i=1}^N \sum_t \nabla\log\pi_\theta(a_{i,t}\mid o_{i,t})
 
-    Climbed by minibatches of steps, with the mean over steps for a gradient: Adam does not see lengths. A
-    *timestep* is one demonstrated step shown to the policy: ``learn(n)`` shows n of them, rounded up to whole
-    iterations of ``n_steps``, in epochs that are shuffled anew. The environment is never stepped. Its spaces
-    say what the policy looks like, and ``rollout/…`` stays not-a-number in the log.
+    The ascent takes minibatches of steps and the mean gradient over steps, since Adam ignores a gradient's
+    length. A *timestep* is one demonstrated step shown to the policy: ``learn(n)`` shows n of them, rounded
+    up to whole iterations of ``n_steps``, in epochs that are shuffled anew. The environment is never stepped.
+    Its spaces say what the policy looks like, and ``rollout/…`` stays not-a-number in the log.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
     Notes
     -----
     The log-likelihood of a `GaussianPolicy` has no maximum where the teacher never varies its action: its
-    ``log_std`` falls for as long as training goes on. Stop early (``validation_fraction`` shows when) or give
-    an ``ent_coef``, above all if a policy gradient is to go on from there.
+    ``log_std`` decreases as long as training continues. Stop early (``validation_fraction`` shows when) or
+    give an ``ent_coef``, above all if a policy gradient is to continue from there.
 
     References
     ----------
@@ -129,13 +129,13 @@ class BehaviourCloning(Algorithm[BehaviourCloningConfig]):
             self.set_demonstrations(demonstrations)
         except BaseException:
             if isinstance(env, str):
-                self.close()  # nobody else knows it
+                self.close()  # nothing else refers to it
             raise
 
     def set_demonstrations(self, demonstrations: DataLike) -> None:
         """Learn from these from now on, at the place in the epochs where training is.
 
-        An observation normaliser takes up their statistics unless it has some already, as after loading.
+        An observation normaliser gets their statistics, unless it has some already, as after loading.
         """
         batch = load(demonstrations, self.observation_space)
         self.spaces.check_batch(batch)

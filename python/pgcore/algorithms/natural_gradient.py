@@ -50,9 +50,9 @@ class NaturalGradientConfig(ActorCriticConfig):
     n_critic_updates: PositiveInt = 10
     """Passes of the value network over each batch."""
     target_kl: PositiveFloat = 0.01
-    """Mean KL(old‖new) per step that an update may spend, in nats."""
+    """Mean KL(old‖new) per step that an update may reach, in nats."""
     step_schedule: ScheduleName = "constant"
-    """Keep target_kl (and NPG's fixed step size) constant, or decrease it to zero by the end of training."""
+    """target_kl and NPG's step_size: constant; linear: to zero; cooldown: to zero in the last fifth."""
     cg_max_steps: PositiveInt = 15
     """Limit of conjugate-gradient iterations."""
     cg_damping: NonNegativeFloat = 0.1
@@ -64,9 +64,9 @@ class NaturalGradientConfig(ActorCriticConfig):
     fisher: Literal["exact", "empirical"] = "exact"
     """Expectation over the policy's actions in closed form, or mean over the actions taken."""
     sub_sampling_factor: PositiveInt = 1
-    """Improve the policy by one step in so many, drawn anew in every update."""
+    """Use one in this many steps for the policy's update, drawn anew each time."""
     fisher_sub_sampling_factor: PositiveInt | None = None
-    """The same for the Fisher matrix alone, in place of sub_sampling_factor."""
+    """The same for the Fisher matrix alone; None: sub_sampling_factor."""
 
     def critic_options(self) -> CriticOptions:
         """Return the value network's settings."""

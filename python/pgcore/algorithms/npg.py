@@ -27,7 +27,7 @@ class NPGConfig(NaturalGradientConfig):
     """Hyperparameters of `NPG`."""
 
     step_rule: Literal["kl", "fixed"] = "kl"
-    """Scale each step so that it spends target_kl, or multiply F⁻¹g by step_size."""
+    """Scale each step to a KL of target_kl, or multiply F⁻¹g by step_size."""
     step_size: PositiveFloat = 0.05
     """Step size α of the fixed rule."""
 

@@ -53,14 +53,14 @@ class OffPolicyPGConfig(PolicyGradientConfig):
 
 
 class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
-    r"""Policy gradient that takes several steps on each batch, and goes back to earlier ones.
+    r"""Policy gradient that takes several steps on each batch, and reuses earlier ones.
 
     .. math:: \nabla J(\theta) \approx \frac1N \sum_{i=1}^N \sum_t W_{i,t}\,
               \nabla\log\pi_\theta(a_{i,t}\mid o_{i,t}) \,(G_{i,t} - b_{i,t})
 
     over the newest batch, those of the last ``n_batches`` whose effective sample size is still at least
     ``min_ess`` of their steps, and recorded demonstrations under the same condition. W_t is made of the
-    ratios ρ_t = π_θ(a_t∣o_t)/μ(a_t∣o_t) to whatever policy μ acted, as ``form`` says; the default, the
+    ratios ρ_t = π_θ(a_t∣o_t)/μ(a_t∣o_t) to the policy μ that acted, as ``form`` says; the default, the
     first-order form, weighs a step by its own ratio alone. Stepping ends early when the newest batch's
     effective sample size falls under ``min_ess``. Advantages are standardised over all of them, unless
     ``normalize_advantage`` is off. A saved model holds the batches that may be reused.
@@ -104,7 +104,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
                 self.set_demonstrations(demonstrations)
         except BaseException:
             if isinstance(env, str):
-                self.close()  # nobody else knows it
+                self.close()  # nothing else refers to it
             raise
 
     def set_demonstrations(self, demonstrations: DataLike) -> None:
@@ -114,7 +114,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         if batch.log_probs is None:
             raise ValueError(
                 "demonstrations: expected a batch with the log_probs of its actions, got none; "
-                "BehaviourCloning makes a policy that can say them"
+                "BehaviourCloning makes a policy that computes them"
             )
         for name in ("rewards", "log_probs"):
             if not np.isfinite(getattr(batch, name)).all():
@@ -137,7 +137,7 @@ class OffPolicyPG(PolicyGradient[OffPolicyPGConfig]):
         return {**super().components(), "replay": self.replay}
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Take up to ``n_gradient_steps`` steps on all that still counts, then let the baseline learn."""
+        """Take up to ``n_gradient_steps`` steps on all batches in use, then let the baseline learn."""
         cfg = self.config
         earlier = [*self.replay.batches, *([] if self.demonstrations is None else [self.demonstrations])]
         reused = [other for other in earlier if self.share(other) >= cfg.min_ess]

@@ -50,7 +50,7 @@ class PolicyGradientConfig(Config):
     learning_rate: PositiveFloat = 1e-2
     """Step size."""
     learning_rate_schedule: ScheduleName = "constant"
-    """Keep the step size constant, or decrease it to zero by the end of training."""
+    """Step size: constant; linear: decreasing to zero; cooldown: decreasing to zero in the last fifth."""
     max_grad_norm: PositiveFloat | None = None
     """Largest norm of the gradient; longer ones are scaled down. None: no limit."""
     critic_learning_rate: PositiveFloat = 1e-3
@@ -78,7 +78,7 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT_co], ABC):
         """Make the optimizer."""
         if self.critic.needs_whole_episodes and not self.config.whole_episodes:
             raise ValueError(
-                "baseline: expected one that can value what follows a cut episode ('linear', "
+                "baseline: expected one that can value what follows a truncated segment ('linear', "
                 f"'value_network') unless whole_episodes is True, got {self.critic!r}"
             )
         self.optimizer = make_optimizer(self.config.optimizer)

@@ -1,4 +1,4 @@
-"""PPO: several passes over a batch, on a surrogate that pays near the old policy (Schulman et al. 2017)."""
+"""PPO: several passes over a batch, on a surrogate clipped around the old policy (Schulman et al. 2017)."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class PPOConfig(ActorCriticConfig):
     learning_rate: PositiveFloat = 3e-4
     """Adam step size of policy and value network."""
     learning_rate_schedule: ScheduleName = "constant"
-    """Keep the policy's step size constant, or decrease it to zero by the end of training."""
+    """Policy's step size: constant; linear: decreasing to zero; cooldown: to zero in the last fifth."""
     clip_range: PositiveFloat | None = 0.2
-    """Distance of a probability ratio from 1 beyond which the objective is clipped; None: no limit."""
+    """Clip probability ratios to 1 plus or minus this; None: no limit."""
     clip_range_schedule: ScheduleName = "constant"
-    """Keep the clip range constant, or decrease it to zero by the end of training."""
+    """Clip range: constant; linear: decreasing to zero; cooldown: decreasing to zero in the last fifth."""
     max_grad_norm: PositiveFloat | None = 0.5
     """Largest norm of each network's gradient; longer ones are scaled down. None: no limit."""
     target_kl: PositiveFloat | None = None
@@ -54,14 +54,14 @@ class PPOConfig(ActorCriticConfig):
     kl_adaptive: bool = False
     """Double kl_coef if an update's KL exceeds 1.5 target_kl, halve it below target_kl / 1.5."""
     critic_learning_rate: PositiveFloat | None = None
-    """Adam step size of the value network, in place of learning_rate."""
+    """Adam step size of the value network; None: learning_rate."""
     critic_batch_size: PositiveInt | None = None
-    """Minibatch of the value network, in place of batch_size."""
+    """Minibatch size of the value network; None: batch_size."""
     n_critic_updates: PositiveInt | None = None
-    """Passes of the value network over each batch, in place of n_epochs."""
+    """Passes of the value network over each batch; None: n_epochs."""
 
     def critic_options(self) -> CriticOptions:
-        """Return the policy's settings, but for what is said of the critic alone."""
+        """Return the policy's settings, except those that are given for the critic alone."""
         return {
             "learning_rate": self.critic_learning_rate or self.learning_rate,
             "batch_size": self.critic_batch_size or self.batch_size,
@@ -113,7 +113,7 @@ class PPO(ActorCritic[PPOConfig]):
         return {**super().components(), "optimizer": self.ascent, "kl_coef": self.kl_coef}
 
     def improve_policy(self, batch: Batch, estimate: Advantages) -> dict[str, float]:
-        """Make ``n_epochs`` passes of minibatch Adam over the batch, fewer where `target_kl` says so."""
+        """Make ``n_epochs`` passes of minibatch Adam over the batch, fewer if `target_kl` is exceeded."""
         cfg, policy = self.config, self.policy
         advantages = estimate.advantages  # in double, for minibatches to be centred before they are rounded
         if cfg.normalize_advantage and not estimate.vary:
@@ -172,7 +172,7 @@ class PPO(ActorCritic[PPOConfig]):
 class AdaptiveCoefficient:
     """The weight of a KL penalty, moved towards a target (Schulman et al. 2017, section 4).
 
-    It stays within four orders of magnitude of where it began, so that it can always find back.
+    It stays within four orders of magnitude of where it began, so that it can always return.
 
     >>> beta = AdaptiveCoefficient(1.0)
     >>> beta.adapt(kl=0.02, target=0.01)
@@ -195,5 +195,5 @@ class AdaptiveCoefficient:
         return {"value": np.array(self.value)}
 
     def load_state(self, state: Arrays) -> None:
-        """Take up a weight that `state` returned; a number below 0 or not finite raises a `ValueError`."""
+        """Restore a weight that `state` returned; a number below 0 or not finite raises a `ValueError`."""
         self.value = float(state_entries(state, {"value": ()}, not_negative=("value",))["value"])

@@ -29,7 +29,7 @@ class TRPOConfig(NaturalGradientConfig):
     line_search_max_iter: PositiveInt = 10
     """Candidates to try before the update is given up."""
     line_search_sub_sampling_factor: PositiveInt | None = None
-    """Evaluate candidates on one step in so many, in place of sub_sampling_factor."""
+    """Evaluate candidates on one in this many steps; None: sub_sampling_factor."""
 
 
 class TRPO(NaturalGradient[TRPOConfig]):

@@ -16,11 +16,11 @@ from pgcore.cli.output import STDOUT, flush, give_up_stdout, say, usable_streams
 __all__ = ["main"]
 
 _COMMANDS = {
-    "train": "train a policy, evaluate it, save all in a run directory",
+    "train": "train a policy, evaluate it, save everything in a run directory",
     "eval": "evaluate a trained policy on new episodes",
     "plot": "draw learning curves of run directories",
-    "lab": "draw figures of gradient estimators on a solved problem",
-    "bench": "time every kernel and its NumPy version",
+    "lab": "draw figures of gradient estimates and the exact gradient",
+    "bench": "compare the speed of every kernel and of its NumPy version",
     "info": "show versions and which compiled core runs",
 }
 
@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0; 1 if training failed or a disk is full; 2 for bad arguments, unknown environments and
-        unreadable files (with one line on standard error); 128 + n after signal n, 130 for Ctrl-C; 141 if
-        nobody reads standard output any more.
+        unreadable files (with one line on standard error); 128 + n after signal n, 130 for Ctrl-C; 141 if the
+        reader of standard output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with usable_streams():
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _report(f"expected sizes that fit into memory, got: {error}")
             return 2
         except BrokenPipeError as error:
-            if error.filename != STDOUT and not _nobody_reads():  # of an environment's socket, say
+            if error.filename != STDOUT and not _reader_has_gone():  # for example, of an environment's socket
                 raise
             give_up_stdout()
             return 128 + 13
@@ -98,7 +98,7 @@ def _report(error: object) -> None:
         print(f"pgcore: {error}", file=sys.stderr)
 
 
-def _nobody_reads() -> bool:
+def _reader_has_gone() -> bool:
     """Whether standard output is a pipe whose reader has gone, as after `| head`."""
     if not hasattr(select, "poll"):  # Windows, where a broken pipe is another error
         return False

@@ -32,16 +32,17 @@ def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
     ----------
     *kinds
         Exception classes to catch; by default those that constructors raise for bad arguments, unknown
-        environments, missing packages and unreadable files. What the code of an environment raised passes.
+        environments, missing packages and unreadable files. What the code of an environment raised is not
+        caught.
     """
     caught = kinds or (ValueError, TypeError, ImportError, OSError)
     try:
         yield
     except Exception as error:
-        from pgcore.rollout.faults import WorkerError, is_from_environment  # takes gymnasium along
+        from pgcore.rollout.faults import WorkerError, is_from_environment  # imports gymnasium
 
         if not isinstance(error, (*caught, WorkerError)) or is_from_environment(error):
-            raise  # what the code of an environment raised says nothing without its traceback
+            raise  # an error of an environment's code needs its traceback
         raise CommandError(str(error) or type(error).__name__) from error
 
 

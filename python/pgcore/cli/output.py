@@ -34,7 +34,7 @@ def say(text: str) -> None:
 
 
 def flush() -> None:
-    """Write what is left for standard output, while a failure can still be told."""
+    """Write what is left for standard output, while a failure can still be reported."""
     with to_stdout():
         sys.stdout.flush()
 
@@ -49,8 +49,9 @@ def usable_streams() -> Iterator[None]:
     """Inside this context, printing does not fail for a closed stream or for a character.
 
     A character that a stream's encoding does not have becomes ``?``. A stream that was closed before Python
-    started leads nowhere, and its number is taken, or the next file that is opened would be written to by
-    whatever prints there. A warning is one line, without the place in somebody's code.
+    started is replaced by the null device, which takes the stream's number too: otherwise the next file that
+    is opened would get it, and prints would go to that file. A warning is one line, without its place in the
+    code.
     """
     if sys.stdout is None or sys.stderr is None:
         # The lowest free number is given out first; all that are closed get one.

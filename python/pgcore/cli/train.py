@@ -55,13 +55,13 @@ def run(arguments: list[str]) -> int:
     resuming = "--resume" in rest
     defaults = resumed_arguments if resuming else preset_arguments
     default = defaults(algorithm, kind, rest)
-    # `TrainArguments[PPOConfig]`, say, which tyro reads.
+    # For example `TrainArguments[PPOConfig]`, which tyro reads.
     parametrized: type[TrainArguments[Config]] = arguments_class(kind)[kind.config_class]  # type: ignore[index]
     args = parse(
         parametrized,
         rest,
         prog=f"{prog} {algorithm}",
-        description=f"Train a policy with {kind.__name__}, evaluate it, save all in a run directory.",
+        description=f"Train a policy with {kind.__name__}; evaluate and save it in a run directory.",
         default=default,
     )
     if resuming:
@@ -238,7 +238,7 @@ def _save(directory: RunDirectory, model: Algorithm[Config]) -> str:
 
 @contextmanager
 def _closing(model: Algorithm[Config]) -> Iterator[None]:
-    """Close the environments at the end, without a warning about a step that was broken off."""
+    """Close the environments at the end, without a warning about a step that was interrupted."""
     try:
         yield
     finally:

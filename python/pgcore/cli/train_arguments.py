@@ -51,7 +51,7 @@ class TrainArguments(Generic[ConfigT]):
     num_envs: int = 1
     """Number of copies of the environment."""
     backend: Literal["sync", "async", "native", "envpool"] = "sync"
-    """Run the copies in turn, in processes, in the environment's own vector code, in EnvPool."""
+    """Step the copies in turn, in processes, by the environment's own vector code, or by EnvPool."""
     hidden: Annotated[tuple[int, ...], tyro.conf.arg(metavar="[N ...]")] = (64, 64)
     """Sizes of the hidden layers of the policy and of the value network."""
     activation: Literal["tanh", "relu", "gelu", "identity"] = "tanh"
@@ -153,7 +153,7 @@ def resumed_arguments(
     directory = RunDirectory(Path(os.path.expanduser(out)))
     try:
         with run_directory_errors("--out"):
-            # A file that somebody may have edited: the dataclass checks the values.
+            # The file may have been edited by hand: the dataclass checks the values.
             config: dict[str, Any] = {**directory.read_config()}
     except CommandError as error:
         if directory.has_learned():

@@ -36,7 +36,7 @@ class FisherOrigin(NamedTuple):
     max_cache_bytes: float
 
     def frozen_policy(self) -> Policy:
-        """Return a policy with the parameters and the normaliser of that moment, which nobody else has."""
+        """Return a policy with the parameters and the normaliser of that moment, which nothing else uses."""
         policy = self.policy.copy()
         policy.params, policy.normalizer = self.params, self.normalizer
         return policy
@@ -174,7 +174,7 @@ class Fisher:
         g
             Right-hand side, shape (P,).
         method
-            ``"cg"``: conjugate gradient, compiled, products only. ``"dense"``: forms F and takes it apart in
+            ``"cg"``: conjugate gradient, compiled, products only. ``"dense"``: forms F and factorises it in
             float64, for small P; where F is singular and nothing is added to it, the shortest least-squares
             solution. ``"gram"``: in sample space, by the Woodbury identity
             :math:`(R^\top R + \lambda I)^{-1} g = (g - R^\top (R R^\top + \lambda I)^{-1} R g)/\lambda`,
@@ -259,7 +259,7 @@ class Fisher:
         return np.minimum(inverse, np.finfo(self.dtype).max)  # NaN stays: conjugate gradient reports it
 
     def _report(self, g: FloatArray, x: FloatArray, rtol: float) -> CGResult:
-        """What `conjugate_gradient` would say of a solution."""
+        """Report on a solution as `conjugate_gradient` does."""
         if not np.isfinite(x).all():
             return CGResult(np.zeros_like(g), CGStatus.NONFINITE, 0, 1.0, 0.0)
         product = self.matvec(x).astype(np.float64)

@@ -157,7 +157,7 @@ class CompiledProducts:
         return block.astype(np.float64)
 
     def _inverse(self, eigenvalues: Float64Array, damping: float) -> Float64Array:
-        """1/(eigenvalues + damping), but no larger than rounding lets it be.
+        """1/(eigenvalues + damping), but no larger than rounding allows.
 
         Eigenvalues below the rounding of the largest are noise: F has none of g there, so without damping
         these directions are left out. Others are taken to be at least √ε times the largest: F is no Kronecker
@@ -179,7 +179,7 @@ class ScoreProducts:
     Parameters
     ----------
     policy
-        One that nobody else changes.
+        One that nothing else changes.
     origin
         Its data.
     """
@@ -203,7 +203,7 @@ class ScoreProducts:
         policy, origin = self._policy, self._origin
         rows, actions = origin.rows, origin.actions
         assert actions is not None
-        if origin.starts is None:  # rows can be looked at by themselves
+        if origin.starts is None:  # rows can be processed on their own
             for first in range(0, len(rows), block):
                 part = slice(first, first + block)
                 yield policy.scores(rows[part], actions[part])
@@ -258,7 +258,7 @@ class ScoreProducts:
         )
 
     def kronecker(self, damping: float) -> Preconditioner:
-        """Refuse: rows of scores say nothing about layers."""
+        """Raise a `ValueError`: rows of scores have no layers."""
         raise self._knows_no_layers()
 
     def _knows_no_layers(self) -> ValueError:

@@ -24,7 +24,7 @@ class SampleSpace:
         ĥ, shape (B, in + 1), and δ, shape (B, roots, out), of each layer. Rows that are known as such,
         (B, P), are a layer with one δ of 1.
     free_rows
-        What stands in the rows behind the network's part, shape (B, F); None if it has a block of its own.
+        The part of the rows that follows the network's, shape (B, F); None if it has a block of its own.
     free_block
         That block, shape (F, F); of zeros if it belongs to the rows.
     """
@@ -51,7 +51,7 @@ class SampleSpace:
             y = np.linalg.solve(gram, self._rows_times(rhs).ravel() / self._num_rows)
             rest = self._rows_transposed_times(y.reshape(self._num_rows, self._num_roots))
             x: Float64Array = (rhs - rest) / damping
-            if self._free_rows is None and num_free:  # they stand apart
+            if self._free_rows is None and num_free:  # they have a block of their own
                 x[-num_free:] = np.linalg.solve(block, rhs[-num_free:])
             return x
 
@@ -60,7 +60,7 @@ class SampleSpace:
             x = woodbury(g)
             for _ in range(_REFINEMENTS):
                 x += woodbury(g - self._times(x) - damping * x)
-        except np.linalg.LinAlgError:  # rounding swallowed the damping
+        except np.linalg.LinAlgError:  # the damping was lost in rounding
             return np.full_like(g, np.nan)
         return x
 

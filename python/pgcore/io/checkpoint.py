@@ -69,8 +69,7 @@ def write_checkpoint(
             info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
             archive.writestr(info, member.getbuffer())
             checksums[info.filename] = info.CRC
-        # A zip's table of contents has no checksum: this is what tells a file that lost members from a whole
-        # one.
+        # A zip's table of contents has no checksum: this list shows whether a file has lost members.
         text = json.dumps({**header, "members": checksums}, indent=2, allow_nan=True)
         archive.writestr(zipfile.ZipInfo(_METADATA, _EPOCH), text)
     return target

@@ -38,7 +38,7 @@ DataLike: TypeAlias = "Batch | str | os.PathLike[str]"
 
 FORMAT_VERSION = 2
 MINARI = "minari:"
-"""What the name of a Minari dataset begins with, where a file could stand too."""
+"""What a Minari dataset's name begins with, where a file is accepted too."""
 
 _VERSION = "pgcore_batch_version"
 _REQUIRED = ("obs", "actions", "rewards", "ends")
@@ -80,7 +80,7 @@ def save_batch(path: str | os.PathLike[str], batch: Batch) -> Path:
     arrays: Arrays = {name: array for name, array in fields.items() if array is not None}
     arrays[_CHECKSUMS] = _checksums(arrays)
     arrays[_VERSION] = np.array(FORMAT_VERSION)
-    savez: Callable[..., None] = np.savez  # whose keywords are arrays, but for one that is a bool
+    savez: Callable[..., None] = np.savez  # whose keywords are arrays, except one that is a bool
     with replacing(target) as file:
         savez(file, **arrays)
     return target
@@ -203,7 +203,7 @@ def from_minari(dataset: minari.MinariDataset, observation_space: AnySpace | Non
 
 
 def check_fit(batch: Batch, obs_dim: int, action_space: AnySpace, name: str = "demonstrations") -> None:
-    """Raise a `ValueError` unless a policy for these spaces could have met and done what is in ``batch``.
+    """Raise a `ValueError` unless a policy for these spaces could have seen and done what is in ``batch``.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def _minari_dataset(dataset_id: str) -> minari.MinariDataset:
 
 
 def _from_env(space: AnySpace, actions: object) -> AnyArray:
-    """What `ActionAdapter.to_env` would turn into ``actions``, but for clipping."""
+    """What `ActionAdapter.to_env` would turn into ``actions``, except for clipping."""
     array = np.asarray(actions)
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
         array = array - space.start

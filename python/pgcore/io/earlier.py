@@ -1,4 +1,4 @@
-"""Files of earlier versions, and how what is in them is called today.
+"""Files of earlier versions, and today's names of what is in them.
 
 ======================  ==========================================  ============================
 file                    says                                        which is now

@@ -1,9 +1,9 @@
 """Files that are written whole or not at all, and locks that end with their process.
 
 What a power cut leaves: a file that `replacing` writes is synchronised with the disk (fsync) before it takes
-its name, so the name stands for the whole old file or the whole new one. The directory is not synchronised:
-which of the two it is after a power cut is up to the file system. After a kill of the process alone it is the
-new one.
+its name, so the name refers to the whole old file or the whole new one. The directory is not synchronised:
+which of the two it is after a power cut depends on the file system. After a kill of the process alone it is
+the new one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
-    """A new file, locked while it is open: that is how `remove_leftovers` knows it from one left behind."""
+    """A new file, locked while it is open: so `remove_leftovers` does not remove it."""
     while True:
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         file = open(temporary, "xb")  # noqa: SIM115 - the caller closes it
@@ -74,7 +74,7 @@ def _open_beside(path: Path) -> tuple[IO[bytes], Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left beside ``path``; a file that somebody still writes is locked."""
+    """Remove what killed processes left beside ``path``; a file that is still being written is locked."""
     prefix = f".{path.name}."
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
@@ -109,13 +109,13 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
 class FileLock:
     """A lock that one process holds at a time, and that is free again when its process ends, however it ends.
 
-    On a file system without locks everybody gets it.
+    On a file system without locks every process gets it.
 
     Parameters
     ----------
     path
-        The lock file; made by `acquire`, removed by `release`. One that a killed process left is in nobody's
-        way.
+        The lock file; made by `acquire`, removed by `release`. One that a killed process left can be locked
+        again.
 
     Examples
     --------
@@ -133,7 +133,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock; False if somebody has it.
+        """Take the lock; return False if another process has it.
 
         Raises
         ------
@@ -160,13 +160,13 @@ class FileLock:
         return True
 
     def holder(self) -> str:
-        """Return the process id of who has the lock, or ``"unknown"``."""
+        """Return the id of the process that has the lock, or ``"unknown"``."""
         with contextlib.suppress(OSError, ValueError):
             return str(int(self.path.read_text(encoding="ascii")))
         return "unknown"
 
     def release(self) -> None:
-        """Give the lock back and remove its file."""
+        """Release the lock and remove its file."""
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
@@ -200,7 +200,7 @@ else:
     import fcntl
 
     def _try_lock(descriptor: int) -> bool:
-        """Lock a file for as long as it is open; False if somebody else has. `OSError`: no locks here."""
+        """Lock a file while it is open; False if another process has it locked. `OSError`: no locks here."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):

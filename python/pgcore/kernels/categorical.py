@@ -35,7 +35,7 @@ def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     TypeError
         If `actions` holds no integers or `logits` no real numbers.
     ValueError
-        If shapes disagree, or an action lies outside 0 … K−1.
+        If shapes disagree, or an action is outside 0 … K−1.
 
     References
     ----------
@@ -74,7 +74,7 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     TypeError
         If `actions` holds no integers or `logits` no real numbers.
     ValueError
-        If shapes disagree, or an action lies outside 0 … K−1.
+        If shapes disagree, or an action is outside 0 … K−1.
 
     References
     ----------

@@ -58,7 +58,7 @@ class ImportanceStudy:
     horizons: Table
     """For every horizon and form: effective sample size, variance, bias."""
     bias: Table
-    """Bias of the forms without all ratios, for targets ever farther from the behaviour policy."""
+    """Bias of the forms without all ratios, for targets at growing distances from the behaviour policy."""
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -93,7 +93,7 @@ def importance_study(
     episodes: int = 10_000,
     seed: int = 0,
 ) -> ImportanceStudy:
-    """Measure the off-policy forms for ever longer horizons and ever farther targets.
+    """Measure the off-policy forms for growing horizons and growing distances of the target.
 
     Parameters
     ----------
@@ -323,7 +323,7 @@ def _sampled_gradients(
 ) -> dict[Form, Array]:
     """Gradients by each of the `_FIRST_ORDER` forms from `_BIAS_GROUPS` batches, (groups, P).
 
-    Their spread tells the error in any direction; the standard errors of components would not, since these
+    Their spread gives the error in any direction; the standard errors of components would not, since these
     are correlated.
     """
     policy, found = linear_policy(*target), {form: list[Array]() for form in _FIRST_ORDER}

@@ -250,7 +250,8 @@ def _field(exact: _Source, sampled: _Source, horizon: int) -> Table:
 def _paths(
     name: str, source: _Source, horizon: int, learning_rate: float
 ) -> Iterator[tuple[str | float, ...]]:
-    # So many that the error of k shrinks e⁴ times, in a bowl of the curvature that J has there without noise.
+    # So many that the error of k shrinks e⁴ times, in a quadratic with the curvature that J has there without
+    # noise.
     best, eps = lqr.optimal_gain(horizon=horizon), 1e-4
     slopes = [lqr.exact_gradient(best + d, 0.0, horizon=horizon)[0] for d in (eps, -eps)]
     num_ordinary = math.ceil(4 / (learning_rate * (slopes[1] - slopes[0]) / (2 * eps)))
@@ -294,7 +295,7 @@ def _walk(moves: Callable[[Array], Array], count: int) -> list[tuple[Array, bool
 
 
 def _steps(exact: _Source, horizon: int) -> Table:
-    """Steps to the boundary of either ball, and what they do in truth."""
+    """Steps to the boundary of either ball, and their true effect."""
     columns = ("k", "sigma", "ball", "step_k", "step_sigma", "kl_per_step", "return_gained")
     rows = []
     for (k, sigma), ordinary, natural in zip(_BALL_POINTS, *exact.both(np.array(_BALL_POINTS)), strict=True):

@@ -49,7 +49,7 @@ SHIFTS = (-10.0, -5.0, -2.0, -1.0, -0.5, -0.2, 0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0
 """Constants to add to all rewards; denser where the unshifted rewards are."""
 
 GROUPS = 10
-"""Parts that the episodes are cut into: their spread tells how well a variance is known."""
+"""Parts that the episodes are cut into: their spread gives the error of a variance."""
 
 _ESTIMATES = (
     "form",

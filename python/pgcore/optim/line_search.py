@@ -18,7 +18,7 @@ class LineSearchReason(enum.IntEnum):
     """Why a line search ended; for one that failed, what was wrong with its last candidate."""
 
     ACCEPTED = 0
-    """The KL lies inside its radius and the surrogate has improved."""
+    """The KL is inside its radius and the surrogate has improved."""
     KL = 1
     """The KL was larger than its radius."""
     NO_IMPROVEMENT = 2

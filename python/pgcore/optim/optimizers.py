@@ -1,4 +1,4 @@
-"""Rules that turn a gradient into a step uphill, and the state they carry from one step to the next."""
+"""Rules that turn a gradient into a step uphill, and the state they keep from one step to the next."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _COOLDOWN = 0.2  # of the training, at its end
 
 
 class Optimizer(Protocol):
-    """Gradient ascent with memory."""
+    """A rule of gradient ascent, and its state."""
 
     def ascend(self, theta: FloatArray, gradient: FloatArray, learning_rate: float) -> FloatArray:
         """Return new parameters, uphill of ``theta``."""
 
     def state(self) -> Arrays:
-        """Return everything needed to go on as if nothing had happened."""
+        """Return everything that is needed to continue with the same numbers."""
 
     def load_state(self, state: Arrays) -> None:
-        """Take up ``state`` from an earlier `state`."""
+        """Restore ``state``, which an earlier `state` returned."""
 
 
 class SGD:
@@ -71,7 +71,7 @@ class SGD:
         return {}
 
     def load_state(self, state: Arrays) -> None:
-        """Take up an empty state.
+        """Accept an empty state.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class Adam:
         return {"m": self._m.copy(), "v": self._v.copy(), "step": np.array(self._step)}
 
     def load_state(self, state: Arrays) -> None:
-        """Take up moments and step count.
+        """Restore moments and step count.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ def clip_norm(gradient: FloatArray, max_norm: float | None) -> tuple[FloatArray,
     gradient
         Array of shape (P,).
     max_norm
-        The largest norm to let through; None lets everything through.
+        The largest norm; None: no limit.
 
     Returns
     -------

@@ -140,7 +140,7 @@ class ScoreAscent:
         return self._adam.state()
 
     def load_state(self, state: Mapping[str, NDArray[np.floating | np.integer]]) -> None:
-        """Take up moments and step count that `state` returned.
+        """Restore moments and step count that `state` returned.
 
         Raises
         ------

@@ -202,7 +202,7 @@ class SurrogateAscent:
         return {"m": self._m.copy(), "v": self._v.copy(), "step": np.array(self._step)}
 
     def load_state(self, state: Mapping[str, ArrayLike]) -> None:
-        """Take up moments and step count that `state` returned.
+        """Restore moments and step count that `state` returned.
 
         Raises
         ------

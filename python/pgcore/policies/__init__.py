@@ -63,7 +63,7 @@ def for_spaces(obs_dim: int, action_space: gymnasium.Space[Any], **arguments: An
     action_space
         Box of any shape (`GaussianPolicy` on the flattened action), Discrete, MultiDiscrete or MultiBinary.
     **arguments
-        Handed on: ``hidden``, ``activation``, ``dtype``, ``seed``; for a Box also ``covariance``,
+        Passed to the policy: ``hidden``, ``activation``, ``dtype``, ``seed``; for a Box also ``covariance``,
         ``init_log_std``.
 
     Raises

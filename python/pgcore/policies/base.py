@@ -38,7 +38,7 @@ ActionArray: TypeAlias = FloatArray | IntArray
 
 _FISHER_KINDS = ("exact", "empirical")
 _NOISE_KINDS = ("normal", "uniform")
-_BLOCK_BYTES = 2**26  # of score rows at a time, where nobody asked for all of them
+_BLOCK_BYTES = 2**26  # of score rows at a time, unless all are asked for
 
 
 class Policy(ABC):
@@ -47,14 +47,13 @@ class Policy(ABC):
     `GaussianPolicy`, `CategoricalPolicy`, `MultiDiscretePolicy` and `MultiBinaryPolicy` are compiled. A
     family of your own derives from this class and writes `act`, `mode`, `log_prob`, `score_product` and
     `arguments`; all else has a default that is made of these. It then works with every algorithm and
-    estimator, within what it says of itself: an algorithm that needs a closed form which is not among
-    ``closed_forms`` refuses, and names the setting that does without. Write `scores` too where there is a
-    faster way than one row at a time.
+    estimator. An algorithm that needs a closed form which is not among ``closed_forms`` raises an error that
+    names the setting to use instead. Write `scores` too where there is a faster way than one row at a time.
 
     A policy with memory sets ``has_memory`` and writes `initial_state`. Then π(a_t∣o_t) is that of an action
-    given all observations of its segment up to o_t, and methods that look at rows are told where segments
-    begin (``starts``, row numbers, the first one 0; by default all rows are one segment). Others are never
-    given ``starts`` nor a state.
+    given all observations of its segment up to o_t, and methods that look at rows are given the beginnings of
+    segments (``starts``, row numbers, the first one 0; by default all rows are one segment). Other policies
+    are given neither ``starts`` nor a state.
 
     Parameters
     ----------
@@ -180,7 +179,7 @@ class Policy(ABC):
 
     @abstractmethod
     def arguments(self) -> dict[str, object]:
-        """Return the constructor's arguments, but for a seed of initial weights; all of them JSON-able."""
+        """Return the constructor's arguments, except a seed of initial weights; all of them JSON-able."""
 
     def config(self) -> dict[str, object]:
         """Return what `from_config` needs to make a policy of the same kind and size; JSON-able."""
@@ -239,7 +238,7 @@ class Policy(ABC):
 
     @abstractmethod
     def mode(self, obs: ArrayLike, state: FloatArray | None = None) -> ActionArray:
-        """Return the most probable action (or what stands for it), as `act`; ``state`` is overwritten too."""
+        """Return the most probable action (or a substitute), as `act`; ``state`` is overwritten too."""
 
     def actor(
         self, obs: FloatArray, noise: FloatArray, actions: ActionArray, state: FloatArray | None = None
@@ -302,7 +301,7 @@ class Policy(ABC):
         obs, actions
             Shapes (B, obs_dim) and (B, \\*action_shape).
         params
-            Take these for θ, shape (P,); the policy keeps its own. `checked_params` returns the right ones.
+            Use these as θ, shape (P,); the policy keeps its own. `checked_params` returns the right ones.
         starts
             For a policy with memory, the row at which each segment begins, shape (E,).
         """
@@ -549,7 +548,7 @@ class Policy(ABC):
     def inputs(self, obs: ArrayLike) -> FloatArray:
         """Return observations as a network takes them: (B, obs_dim), standardised, in the policy's dtype."""
         rows = self.checked_obs(obs)
-        normalizer = self.normalizer  # read once: another thread may take it away
+        normalizer = self.normalizer  # read once: another thread may replace it
         if normalizer is None:
             return rows.astype(self.dtype, copy=False)
         out = np.empty(rows.shape, self.dtype)
@@ -557,11 +556,11 @@ class Policy(ABC):
         return out
 
     def _segments(self, starts: ArrayLike) -> dict[str, ArrayLike]:
-        """The keyword that tells this policy's own methods where segments begin."""
+        """The keyword that gives this policy's own methods the beginnings of segments."""
         return {"starts": starts} if self.has_memory else {}
 
     def _runs(self, num_rows: int, starts: ArrayLike | None, block: int) -> Iterator[slice]:
-        """Rows that can be looked at by themselves: segments where there is memory, else blocks."""
+        """Rows that can be processed on their own: segments where there is memory, else blocks."""
         if not self.has_memory:
             bounds = [*range(0, num_rows, block), num_rows]
         else:

@@ -86,7 +86,8 @@ class MultiDiscretePolicy(CompiledPolicy):
 
     Notes
     -----
-    Actions are int64, shape (B, D). The logits of all choices stand side by side in the network's output.
+    Actions are int64, shape (B, D). The network's output holds the logits of all choices, one choice after
+    another.
 
     Examples
     --------

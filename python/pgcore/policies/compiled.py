@@ -52,7 +52,7 @@ class CompiledPolicy(Policy):
     action_shape, nvec
         As for `Policy`.
     head
-        The distribution, as the compiled core is told it.
+        The distribution, as the compiled core takes it.
     free
         Initial values of the parameters that follow the network's.
     hidden, activation, dtype, seed
@@ -335,7 +335,7 @@ class CompiledPolicy(Policy):
     @property
     def scaling(self) -> _core.InputScaling | None:
         """The normaliser's statistics of this moment, for a compiled pass; None without a normaliser."""
-        normalizer = self.normalizer  # read once: another thread may take it away
+        normalizer = self.normalizer  # read once: another thread may replace it
         return None if normalizer is None else normalizer.scaling
 
     def _make_kernels(self) -> _core.Policy:

@@ -121,7 +121,7 @@ class GaussianPolicy(CompiledPolicy):
 
 
 def _check_range(name: str, log_std: float, dtype: FloatDType, *, full: bool = True) -> None:
-    """Refuse a scale that samples or densities in this dtype can't have: σ must not overflow, nor 1/√σ.
+    """Refuse a scale that samples or densities in this dtype can't have: neither σ nor 1/√σ may overflow.
 
     The full form takes σ itself in double.
     """

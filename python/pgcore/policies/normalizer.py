@@ -58,7 +58,7 @@ class ObservationNormalizer:
     dim
         Length of a flattened observation.
     clip
-        Largest absolute value that is let through, c; infinity for no limit.
+        Limit of the results' absolute values, c; infinity for no limit.
     epsilon
         Added to the variance, ε.
 
@@ -71,7 +71,7 @@ class ObservationNormalizer:
     mean, m2 : numpy.ndarray
         Mean μ and sum of squared deviations M₂, float64, shape (dim,), read-only.
 
-    All may be assigned; whoever holds the normaliser follows from its next call on.
+    All may be assigned; policies that hold the normaliser use the new value from their next call on.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class ObservationNormalizer:
 
     @property
     def clip(self) -> float:
-        """Largest absolute value that is let through."""
+        """Limit of the results' absolute values."""
         return self._statistics.clip
 
     @clip.setter
@@ -157,8 +157,8 @@ class ObservationNormalizer:
         TypeError
             If they aren't real numbers.
         ValueError
-            If the shape is another, or one of them is NaN, infinite or too large to square: it would spoil
-            the statistics for good. They stay as they were.
+            If the shape is another, or one of them is NaN, infinite or too large to square: it would make all
+            later statistics wrong. They stay as they were.
         """
         obs = self._checked(obs)
         if len(obs) == 0:
@@ -284,7 +284,7 @@ def _restored(
 class _Statistics:
     """Everything that a normaliser knows, checked and read-only: replaced as a whole, never changed.
 
-    What is derived of it is kept here, so that no thread can find it beside newer statistics.
+    What is derived of it is kept here, so that no thread can combine it with newer statistics.
     """
 
     def __init__(self, entries: Mapping[str, ArrayLike], dim: int) -> None:

@@ -129,7 +129,7 @@ def _over_std(x: FloatArray, log_std: FloatArray) -> FloatArray:
 
 
 def _below(L: FloatArray, k: int) -> NDArray[np.bool_]:
-    """Where the k-th diagonal below the main one, and all that is below it, lies."""
+    """True on the k-th diagonal below the main one, and below that."""
     return np.tri(len(L), k=-k, dtype=bool)
 
 

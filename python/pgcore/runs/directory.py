@@ -193,7 +193,7 @@ class RunDirectory:
         except NotADirectoryError:
             if self.path.exists():
                 raise NotADirectoryError(f"path: expected a directory, got the file {self.path}") from None
-            found = []  # a file stands where a directory above it should be: `make` reports it
+            found = []  # a parent is a file: `make` reports it
         except OSError as error:
             raise OSError(
                 f"path: expected a directory that can be read, got {self.path} ({error.strerror})"

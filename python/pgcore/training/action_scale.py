@@ -1,4 +1,4 @@
-"""Warn of action boxes that a new policy hardly meets."""
+"""Warn of action boxes that a new policy's actions hardly ever reach."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _WIDEST = 10.0
 def is_out_of_scale(low: float, high: float, std: float = 1.0) -> bool:
     """Whether actions from N(0, std²) have little to do with the interval from ``low`` to ``high``.
 
-    That is, fewer than one in ten lie inside (all others are clipped to its ends), or it reaches further than
+    That is, fewer than one in ten are inside (all others are clipped to its ends), or it reaches further than
     10 std to both sides of its centre (they never get near its ends). Infinite intervals have no scale, only
-    a place.
+    a position.
 
     Examples
     --------
-    Boxes as they are common; half of a unit; one out of place; one too small; one too large:
+    Common boxes; one from 0 to 1; one that is shifted, one too small, one too large; unbounded ones:
 
     >>> [is_out_of_scale(-limit, limit) for limit in (0.4, 1.0, 2.0, 3.0)], is_out_of_scale(0, 1)
     ([False, False, False, False], False)

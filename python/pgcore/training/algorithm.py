@@ -75,7 +75,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         Of an id: how many copies to step (by default 1), and how ("sync", "async", "native", "envpool").
     sampler
         Where experience comes from, a `pgcore.rollout.Sampler`; by default the environment is played in this
-        process. With one, the environment only says what the spaces are. Not saved with the model, but for
+        process. With one, the environment only says what the spaces are. Not saved with the model, except for
         its state: after loading, `set_sampler` again.
     **hyperparameters
         Fields of the configuration dataclass.
@@ -93,7 +93,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
     progress : float
         Of the current `learn`, from 0 to 1; schedules read it.
     spaces : Spaces
-        What the model has to know of its environment.
+        What the model needs of its environment.
     training_state : TrainingState
         Counters, the last episodes, ``rng``.
     logs : dict
@@ -107,7 +107,8 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
     Warns
     -----
     UserWarning
-        If hardly any of a new policy's actions lie in the action space's bounds, or these are far away.
+        If hardly any of a new policy's actions are within the action space's bounds, or the bounds are far
+        away.
     """
 
     config_class: ClassVar[type[Config]] = Config
@@ -183,7 +184,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
             warn_if_out_of_scale(self.action_space, self.policy)
         except BaseException:
             if isinstance(env, str):
-                close_vector_env(made)  # nobody else knows it
+                close_vector_env(made)  # nothing else refers to it
             raise
 
     @classmethod
@@ -325,9 +326,9 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
     ) -> Self:
         """Train for at least ``total_timesteps`` environment steps, in whole iterations; return the model.
 
-        If an exception (Ctrl-C is one) cuts an iteration short, the model is as it was before that iteration,
-        and can be saved or learn on. Ctrl-C between iterations waits until all callbacks have been called;
-        pressed again a second later, it no longer waits.
+        If an exception (Ctrl-C is one) interrupts an iteration, the model is as it was before that iteration.
+        It can be saved, and can continue to learn. Ctrl-C between iterations waits until all callbacks have
+        been called; pressed again a second later, it no longer waits.
 
         Parameters
         ----------
@@ -462,7 +463,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
             self.spaces.check_env(made)
         except ValueError:
             if isinstance(env, str):
-                close_vector_env(made)  # nobody else knows it
+                close_vector_env(made)  # nothing else refers to it
             raise
         self._keep_env(made, int(made.num_envs))
 
@@ -494,7 +495,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
     # Saving and loading
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write to one file, whose path is returned, all that is needed to predict and to go on learning.
+        """Write all that is needed to predict and to continue learning to one file; return its path.
 
         After loading, a run with ``whole_episodes`` continues bit for bit as if it had not stopped. Without,
         it continues from the start of new episodes, since environments cannot be saved.

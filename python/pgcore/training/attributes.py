@@ -40,7 +40,7 @@ def refuse_arguments(name: str, arguments: tuple[object, ...], keywords: Mapping
 def refuse_attribute(model: Algorithm[Config], name: str) -> None:
     """Raise an `AttributeError` if assigning ``name`` to a finished model would change nothing.
 
-    Subclasses of the user's own may have attributes of their own, but for the names of hyperparameters.
+    Subclasses of the user's own may have any attributes but those with names of hyperparameters.
     """
     kind = type(model).__name__
     fields = [field.name for field in dataclasses.fields(model.config)]

@@ -65,7 +65,7 @@ OpenUnitInterval = Annotated[float, Range("a number in (0, 1)", lambda value: 0 
 
 @dataclass(frozen=True)
 class Config:
-    """What every algorithm that collects its own experience can be told. Checked when built.
+    """Settings of every algorithm that collects its own experience. Checked when made.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class Config:
     n_steps: PositiveInt = 2048
     """Steps per environment and iteration."""
     whole_episodes: bool = False
-    """Start each batch with new episodes and play all of them to their end (at least n_steps)."""
+    """Start each batch with new episodes and play them to their end; n_steps is then the minimum."""
     gamma: UnitInterval = 0.99
     """Discount factor."""
     normalize_observations: bool = False

@@ -1,4 +1,4 @@
-"""Ctrl-C at moments that must not be cut short: held back, then delivered."""
+"""Ctrl-C during work that must not be interrupted: it waits until that work is done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupts"]
 
-# What asks a program to end. Others (an alarm of the environment's own) are none of our business.
+# What asks a program to end. Other signals (an alarm of the environment's own) are left alone.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _PATIENCE = 1.0  # seconds, from one Ctrl-C to the one that no longer waits for callbacks
 
@@ -24,9 +24,9 @@ Handler = Callable[[int, FrameType | None], object]
 class Interrupts:
     """While this context is open, signals that ask the program to end wait whenever ``held`` is true.
 
-    A signal that waits is handled at the next `admit`, or at the end of the context, by whatever handled it
-    before. Only handlers that were set from Python are stood in for, and only in the main thread, where
-    Python runs them; elsewhere nothing is held back because nothing arrives.
+    A signal that waits is handled at the next `admit`, or at the end of the context, by the handler that was
+    set before. Only handlers that were set from Python are replaced, and only in the main thread, where
+    Python runs them; other threads receive no signals.
 
     Attributes
     ----------
@@ -34,19 +34,19 @@ class Interrupts:
         True at first. It is set by plain assignment: Python handles signals between two calls, so that
         nothing can arrive between the end of a block and an assignment that follows it.
     impatient : bool
-        Let a second signal through that comes a second or more after the first, so that a callback that
-        hangs can still be broken off.
+        Let a second signal through that comes a second or more after the first, so that a callback that hangs
+        can still be interrupted.
 
     Examples
     --------
     >>> with Interrupts() as interrupts:
     ...     try:
     ...         signal.raise_signal(signal.SIGINT)
-    ...         print("in peace")
+    ...         print("undisturbed")
     ...         interrupts.admit()
     ...     except KeyboardInterrupt:
     ...         print("now")
-    in peace
+    undisturbed
     now
     """
 
@@ -71,19 +71,19 @@ class Interrupts:
     ) -> None:
         self.held, self.impatient = True, False
         for signum, handler in self._handlers.items():
-            if signal.getsignal(signum) == self._handle:  # else the caller has set another meanwhile
+            if signal.getsignal(signum) == self._handle:  # else the caller has set another one since
                 signal.signal(signum, handler)
-        if not isinstance(error, KeyboardInterrupt):  # else the caller knows
+        if not isinstance(error, KeyboardInterrupt):  # else the caller already gets one
             self._deliver()
 
     def admit(self) -> None:
-        """Handle the signals that wait, and hold no more of them back."""
+        """Handle the signals that wait; let later ones through at once."""
         self.held = self.impatient = False
         self._deliver()
 
     def _deliver(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for signum in waiting[:1]:  # pressing again while it waits says the same
+        for signum in waiting[:1]:  # a second one that waits asks for the same
             self._handlers[signum](signum, None)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:

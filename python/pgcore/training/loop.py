@@ -33,10 +33,10 @@ class Learner(persistence.Model, Protocol):
         """Learn from it; return numbers for the log."""
 
     def observe(self, batch: Batch, /) -> None:
-        """Take what is kept of it after the update."""
+        """Merge its observations into the statistics; called after the update."""
 
     def begin_new_episodes(self) -> None:
-        """Leave the running episodes."""
+        """Let the next `collect` begin new episodes."""
 
 
 LearnerT = TypeVar("LearnerT", bound=Learner)
@@ -45,7 +45,7 @@ LearnerT = TypeVar("LearnerT", bound=Learner)
 def run(
     model: LearnerT, target: int, callbacks: Sequence[Callback[LearnerT]], interrupts: Interrupts
 ) -> None:
-    """Iterate until ``model.num_timesteps`` has reached ``target`` or a callback says stop.
+    """Iterate until ``model.num_timesteps`` has reached ``target`` or a callback stops training.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def run(
     train_logs: dict[str, float] = {}
 
     def report() -> bool:
-        """Tell the callbacks of an iteration that they don't know yet; return whether one says stop."""
+        """Call the callbacks for an iteration not yet reported; return whether one of them stops training."""
         nonlocal num_reported
         if state.num_updates == num_reported:
             return False
@@ -124,7 +124,7 @@ def _iterate(model: Learner, interrupts: Interrupts, train_logs: dict[str, float
         model.training_state.num_iterations += 1
         model.training_state.num_updates += 1
     except BaseException:
-        interrupts.held = True  # comes first, and calls nothing: a second Ctrl-C has no way in between
+        interrupts.held = True  # comes first, and calls nothing, so that no second Ctrl-C comes in between
         _put_back(model, before)
         raise
 

@@ -1,6 +1,6 @@
 """The whole state of a model: kept for one iteration in case it fails, or in a file.
 
-Nothing here knows what an algorithm does, or which there are: a model names its parts.
+Nothing here depends on what an algorithm does, or on which there are: a model names its parts.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class Component(Protocol):
         """Return the state as arrays."""
 
     def load_state(self, state: Arrays) -> None:
-        """Take up a state."""
+        """Restore a state."""
 
 
 class Model(Protocol):
-    """What has to be known of a model to save it and to make it again."""
+    """What saving a model and making it again needs of it."""
 
     config_class: ClassVar[type[Config]]
 
@@ -84,7 +84,7 @@ class Model(Protocol):
         """Return what else has a state."""
 
     def set_sampler(self, sampler: Sampler | None, /) -> None:
-        """Get experience from there from now on."""
+        """Get experience from a sampler from now on."""
 
     def set_env(self, env: EnvLike, /) -> None:
         """Learn in this environment from now on."""

@@ -65,7 +65,7 @@ class Memory:
 
 
 class Predictor:
-    """Acting outside of training: tells one observation from a batch, and adapts both ends to the spaces.
+    """Acting outside of training: recognises one observation or a batch, and adapts both to the spaces.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _num_rows(space: AnySpace, obs: object, name: str) -> int | None:
     shape, part = space.shape or (), "" if name == "obs" else f"{name} to be "
     try:
         values = np.asarray(obs)
-    except Exception:  # of a ragged list, or whatever it may be
+    except Exception:  # of a ragged list, or of anything else
         values = np.empty(0, object)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"obs: expected {part}real numbers of shape {shape}, got {describe(obs)}")

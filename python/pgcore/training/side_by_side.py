@@ -1,4 +1,4 @@
-"""Two pieces of work at once, finished together whatever happens."""
+"""Two calls at once; both have ended when the function returns or raises."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SecondT = TypeVar("SecondT")
 def side_by_side(first: Callable[[], FirstT], second: Callable[[], SecondT]) -> tuple[FirstT, SecondT]:
     """Call ``first`` here and ``second`` on another thread; return both results.
 
-    Neither is still running afterwards, also when one of them raises or Ctrl-C is pressed at any time, again
-    and again: whoever restores what they change would otherwise be overtaken by the one that still runs.
-    Where no thread can be started, they are called one after the other.
+    Neither is still running afterwards, even if one of them raises or Ctrl-C is pressed at any time, several
+    times. Otherwise a caller could restore what they change while one of them still changes it. Where no
+    thread can be started, they are called one after the other.
 
     >>> side_by_side(lambda: 1, lambda: "two")
     (1, 'two')
@@ -50,9 +50,9 @@ def _start(job: _Job[SecondT]) -> None:
 class _Job(Generic[SecondT]):
     """A call that one thread makes: the one that claims it first.
 
-    What a thread does is not known from outside while it starts (an interrupt may arrive before or after its
-    first step), so it has to claim its work, and can find it gone. To claim it twice is to have claimed it,
-    since an interrupt may fall between the claim and whatever follows it.
+    Whether a thread that starts has begun is not known from outside (an interrupt may arrive before or after
+    its first step). So a thread claims the call before it makes it, and makes none if another has claimed it.
+    To claim it twice counts as once, since an interrupt may come between the claim and the next statement.
     """
 
     def __init__(self, call: Callable[[], SecondT]) -> None:
@@ -81,7 +81,7 @@ class _Job(Generic[SecondT]):
                 self._running.release()
 
     def finish(self, *, run: bool) -> None:
-        """Return when no other thread is at it; if none has begun, make the call here if ``run`` is true."""
+        """Wait for another thread that makes the call; if none has begun, make it here if ``run`` is true."""
         if self._is_mine():
             if run:
                 self.run()

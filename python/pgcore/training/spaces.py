@@ -1,4 +1,4 @@
-"""`Spaces`: what a model has to know of its environment, and keeps without one."""
+"""`Spaces`: what a model needs of its environment, and keeps without one."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class TrainingState:
         }
 
     def load_state(self, state: Mapping[str, object] | SavedTrainingState) -> None:
-        """Take up a state that `state` returned; the generator stays the same object.
+        """Restore a state that `state` returned; the generator stays the same object.
 
         Raises
         ------

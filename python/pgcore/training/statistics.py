@@ -18,7 +18,7 @@ def standardize(advantages: FloatArray, *, magnitude: float = 0.0) -> FloatArray
     """Return (A − mean A) / (std A + 1e-8) over the whole array, computed in double precision.
 
     An array of one, or of equal numbers, becomes zero: a spread that rounding alone could have made, in the
-    array's dtype and next to the largest |A|, is not blown up to one.
+    array's dtype and next to the largest |A|, is not scaled up to one.
 
     Parameters
     ----------
