@@ -185,7 +185,7 @@ def test_a_wrong_shape_is_named():
         def predict(self, obs):
             return 3 * obs
 
-    with pytest.raises(ValueError, match=r"^predict: expected values of shape \(5,\), got \(5, 1\)"):
+    with pytest.raises(ValueError, match=r"^predict: expected shape \(5,\), got \(5, 1\)"):
         ValueBaseline(Column()).values(two_segments(), np.zeros(5))
     with pytest.raises(ValueError, match=r"^targets: expected shape"):
         ValueBaseline(Tripled()).fit(two_segments(), np.zeros(4))

@@ -81,7 +81,7 @@ class RunningSum(Policy):
 
     def act(self, obs, noise, state=None):
         state += self.inputs(obs)
-        return (self.probabilities(state).cumsum(axis=1) < noise).sum(axis=1)
+        return (self.probabilities(state)[:, :-1].cumsum(axis=1) < noise).sum(axis=1)
 
     def mode(self, obs, state=None):
         state += self.inputs(obs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 
 from pgcore.baselines import AverageReturn, Constant, LinearFeatures, TimeDependent, ValueNetwork
+from pgcore.estimators.terms import checked_values
 from pgcore.kernels import reward_to_go
 from pgcore.optim.optimizers import OptimizerName, ScheduleName, clip_norm, make_optimizer, scheduled
 from pgcore.policies import entropy_of, segments_of
@@ -107,7 +108,8 @@ class PolicyGradient(Algorithm[PolicyGradientConfigT_co], ABC):
     def ascend(self, batch: Batch, terms: StepTerms) -> dict[str, float]:
         """Take a step along the mean of Σ_t c_t (G_t − b_t) ∇log π_t; return numbers for the log."""
         cfg, policy = self.config, self.policy
-        values = self.critic.values(batch, terms.returns)  # from before its fit to this batch
+        # From before its fit to this batch.
+        values = checked_values("values", self.critic.values(batch, terms.returns), terms.returns)
         if cfg.normalize_advantage:
             advantages = np.subtract(terms.returns, values, dtype=np.float64)
             magnitude = max(np.abs(terms.returns).max(initial=0.0), np.abs(values).max(initial=0.0))

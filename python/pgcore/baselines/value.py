@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pgcore import values
-from pgcore._arguments import AnyArray, Arrays, FloatArray, FloatDType
+from pgcore._arguments import AnyArray, Arrays, FloatArray, FloatDType, check_shape, float_array
 from pgcore._kinds import is_shipped
 from pgcore.baselines.base import Baseline, raw_bootstrap_obs, scattered_bootstrap_values
 from pgcore.values import ValueFunction
@@ -83,9 +83,8 @@ class ValueBaseline(Baseline):
 
     def predict(self, obs: AnyArray) -> FloatArray:
         """Return v(o) of raw observations (B, …), shape (B,)."""
-        predicted = self.function.predict(_rows(obs))
-        if predicted.shape != (len(obs),):
-            raise ValueError(f"predict: expected values of shape ({len(obs)},), got {predicted.shape}")
+        predicted = float_array("predict", self.function.predict(_rows(obs)))
+        check_shape("predict", predicted, (len(obs),))
         return predicted
 
     def fit(self, batch: Batch, targets: FloatArray) -> dict[str, float]:
@@ -97,7 +96,12 @@ class ValueBaseline(Baseline):
             If ``targets`` are not one finite number for each step.
         """
         returns = checked_targets(batch.num_steps, targets)
-        return self.function.fit(_rows(batch.obs), returns) if batch.num_steps else {}
+        if not batch.num_steps:
+            return {}
+        measured = self.function.fit(_rows(batch.obs), returns)
+        if not isinstance(measured, dict):
+            raise TypeError(f"fit: expected a dictionary of numbers for the log, got {measured!r}")
+        return measured
 
     def arguments(self) -> dict[str, object]:
         """Return what the constructor was given, by name."""

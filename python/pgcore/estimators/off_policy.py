@@ -13,7 +13,7 @@ from pgcore._arguments import FloatArray, check_shape, float_array, real
 from pgcore.data.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate
 from pgcore.estimators.on_policy import check_batch, moments_of
-from pgcore.estimators.terms import StepTerms, check_form, on_policy_terms, state_discounts
+from pgcore.estimators.terms import StepTerms, check_form, checked_values, on_policy_terms, state_discounts
 from pgcore.estimators.weights import (
     Comparison,
     OnLowESS,
@@ -253,7 +253,8 @@ def off_policy_terms(
     of ``logs.compare(batch)``, normalises the weights; the other arguments are those of
     `off_policy_gradient`.
     """
-    batch, bootstrap = double_rewards(batch), bootstrap_values.astype(np.float64)
+    batch = double_rewards(batch)
+    bootstrap = checked_values("bootstrap_values", bootstrap_values, batch.rewards).astype(np.float64)
     if log_mean is None:
         log_weights, weights = bounded_log_weights(logs.weights), importance_weights(logs.weights)
     else:

@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pgcore._arguments import FloatArray
+from pgcore._arguments import FloatArray, check_shape, float_array
 from pgcore.kernels import reward_to_go
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
 
-__all__ = ["ON_POLICY_FORMS", "StepTerms", "check_form", "on_policy_terms", "state_discounts"]
+__all__ = [
+    "ON_POLICY_FORMS",
+    "StepTerms",
+    "check_form",
+    "checked_values",
+    "on_policy_terms",
+    "state_discounts",
+]
 
 ON_POLICY_FORMS = ("trajectory", "reward_to_go", "gpomdp")
 
@@ -37,6 +44,7 @@ class StepTerms(NamedTuple):
 
     def weighted_advantages(self, values: FloatArray) -> FloatArray:
         """Return c_t (G_t − b_t) for the values b_t of a baseline, (B,), subtracted in double."""
+        values = checked_values("values", values, self.returns)
         if self.products is None:
             return self.factors * np.subtract(self.returns, values, dtype=np.float64)
         return np.subtract(self.products, self.factors * values, dtype=np.float64)
@@ -67,11 +75,19 @@ def on_policy_terms(
     StepTerms
         In the rewards' dtype.
     """
+    bootstrap_values = checked_values("bootstrap_values", bootstrap_values, batch.rewards)
     returns = reward_to_go(batch.rewards, gamma, ends=batch.ends, bootstrap_values=bootstrap_values)
     if form == "trajectory":
         returns = np.repeat(returns[batch.segment_starts], batch.segment_lengths)
         return StepTerms(np.ones_like(returns), returns)
     return StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
+
+
+def checked_values(name: str, values: FloatArray, steps: FloatArray) -> FloatArray:
+    """Return what a baseline of any class says of every step; another shape raises, and is not broadcast."""
+    array = float_array(name, values)
+    check_shape(name, array, steps.shape)
+    return array
 
 
 def state_discounts(batch: Batch, gamma: float) -> FloatArray:

@@ -202,40 +202,42 @@ def from_minari(dataset: minari.MinariDataset, observation_space: AnySpace | Non
     return Batch.concatenate(segments)
 
 
-def check_fit(batch: Batch, obs_dim: int, action_space: AnySpace) -> None:
+def check_fit(batch: Batch, obs_dim: int, action_space: AnySpace, name: str = "demonstrations") -> None:
     """Raise a `ValueError` unless a policy for these spaces could have seen and done what is in ``batch``.
 
     Parameters
     ----------
     batch
-        Demonstrations.
+        Recorded steps.
     obs_dim
         Length of a flattened observation.
     action_space
         Of one environment. Real actions may lie outside a `Box`: a policy's do too, before they are clipped.
         Choices are counted from 0, whatever the space's ``start``.
+    name
+        Argument to name in the error.
     """
     rows = batch.num_steps
     if not rows:
-        raise ValueError("demonstrations: expected at least one step, got none")
+        raise ValueError(f"{name}: expected at least one step, got none")
     shapes = {"obs": (rows, obs_dim), "actions": (rows, *ActionAdapter(action_space).action_shape)}
-    for name, expected in shapes.items():
-        array = getattr(batch, name)
+    for field, expected in shapes.items():
+        array = getattr(batch, field)
         if array.shape != expected:
-            raise ValueError(f"demonstrations: expected {name} of shape {expected}, got {array.shape}")
+            raise ValueError(f"{name}: expected {field} of shape {expected}, got {array.shape}")
         if not np.isfinite(array).all():
             row = int(np.argmin(np.isfinite(array.reshape(rows, -1)).all(axis=1)))
-            raise ValueError(f"demonstrations: expected finite {name}, got {array[row]} in row {row}")
+            raise ValueError(f"{name}: expected finite {field}, got {array[row]} in row {row}")
     if isinstance(action_space, gym.spaces.Box):
         return
     if batch.actions.dtype.kind not in "biu":
-        raise ValueError(f"demonstrations: expected integers as actions, got {batch.actions.dtype}")
+        raise ValueError(f"{name}: expected integers as actions, got {batch.actions.dtype}")
     nvec = _nvec(action_space)
     good = ((batch.actions >= 0) & (batch.actions < nvec)).reshape(rows, -1).all(axis=1)
     if not good.all():
         row = int(np.argmin(good))
         raise ValueError(
-            f"demonstrations: expected actions from 0 to {nvec - 1}, got {batch.actions[row]} in row {row}"
+            f"{name}: expected actions from 0 to {nvec - 1}, got {batch.actions[row]} in row {row}"
         )
 
 

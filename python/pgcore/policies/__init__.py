@@ -10,6 +10,7 @@ from pgcore.curvature.fisher import Fisher
 from pgcore.policies.any_policy import divergence, entropy_of, segments_of
 from pgcore.policies.base import Policy
 from pgcore.policies.categorical import CategoricalPolicy, MultiBinaryPolicy, MultiDiscretePolicy
+from pgcore.policies.check import check_policy
 from pgcore.policies.compiled import CompiledPolicy
 from pgcore.policies.gaussian import GaussianPolicy
 from pgcore.policies.normalizer import ObservationNormalizer
@@ -26,6 +27,7 @@ __all__ = [
     "MultiDiscretePolicy",
     "ObservationNormalizer",
     "Policy",
+    "check_policy",
     "divergence",
     "entropy_of",
     "for_spaces",

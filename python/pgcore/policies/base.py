@@ -23,6 +23,7 @@ from pgcore._arguments import (
     float_dtype,
     int_array,
     integer,
+    integers,
     observation_array,
     real,
 )
@@ -142,8 +143,9 @@ class Policy(ABC):
         dtype: DTypeLike = "float64",
     ) -> None:
         self.obs_dim = integer("obs_dim", obs_dim, minimum=1)
-        self.action_shape = tuple(action_shape)
-        self.nvec = nvec
+        self.action_shape = integers("action_shape", action_shape, minimum=1)
+        # Python's own integers: those of a space are NumPy's, which JSON can't hold.
+        self.nvec = None if nvec is None else integers("nvec", nvec, minimum=1)
         self.dtype: FloatDType = float_dtype("dtype", dtype)
         self.action_dtype: AnyDType = self.dtype if nvec is None else INT64
         self.noise_kind = noise_kind or ("normal" if nvec is None else "uniform")
@@ -181,7 +183,11 @@ class Policy(ABC):
 
     def config(self) -> dict[str, object]:
         """Return what `from_config` needs to make a policy of the same kind and size; JSON-able."""
-        return {"kind": kind_of(type(self)), **self.arguments()}
+        arguments = {
+            name: value.item() if isinstance(value, np.generic) else value
+            for name, value in self.arguments().items()
+        }
+        return {"kind": kind_of(type(self)), **arguments}
 
     def copy(self) -> Self:
         """Return an independent policy with the same parameters and normaliser statistics."""
@@ -253,7 +259,7 @@ class Policy(ABC):
         """
 
         def step(t: int) -> None:
-            actions[t] = self.act(obs[t], noise[t], state)
+            actions[t] = self.checked_actions(self.act(obs[t], noise[t], state), len(obs[t]))
 
         return step
 
@@ -273,7 +279,8 @@ class Policy(ABC):
             As `act`.
         """
         rows = self.checked_obs(obs)
-        actions = self.act(rows, self.draw_noise(rng, 1, len(rows))[0], self.initial_state(len(rows)))
+        noise = self.draw_noise(rng, 1, len(rows))[0]
+        actions = self.checked_actions(self.act(rows, noise, self.initial_state(len(rows))), len(rows))
         return actions, self.log_prob(rows, actions, **self._segments(np.arange(len(rows))))
 
     # The distribution
@@ -495,6 +502,28 @@ class Policy(ABC):
             array = int_array("actions", actions)
         check_shape("actions", array, (len(rows), *self.action_shape))
         return rows, array
+
+    def checked_actions(self, actions: ArrayLike, num_rows: int, name: str = "act") -> ActionArray:
+        """Return as many actions in ``action_dtype``, which must be in the policy's own space.
+
+        Nothing is broadcast or rounded: what a method ``name`` returned would else become another action.
+        """
+        array = np.asarray(actions)
+        expected = (num_rows, *self.action_shape)
+        if array.shape != expected:
+            raise ValueError(f"{name}: expected actions of shape {expected}, got {array.shape}")
+        if array.dtype.kind not in ("biuf" if self.nvec is None else "biu"):
+            wanted = "real numbers" if self.nvec is None else "integers"
+            raise TypeError(f"{name}: expected {wanted} as actions, got {array.dtype}")
+        if self.nvec is not None:
+            bounds = np.reshape(self.nvec, self.action_shape)
+            outside = (array < 0) | (array >= bounds)
+            if outside.any():
+                index = np.unravel_index(outside.argmax(), outside.shape)
+                largest = int(np.broadcast_to(bounds, array.shape)[index]) - 1
+                raise ValueError(f"{name}: expected actions from 0 to {largest}, got {array[index]}")
+        taken: ActionArray = array.astype(self.action_dtype, copy=False)
+        return taken
 
     def checked_weights(self, weights: ArrayLike, num_rows: int) -> FloatArray:
         """Return weights in the policy's dtype, shape (num_rows,)."""

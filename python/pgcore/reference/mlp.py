@@ -50,6 +50,13 @@ class MLP:
         self.num_params = sum(n_out * n_in + n_out for n_in, n_out in pairwise(self.sizes))
         self._sigma, self._sigma_prime = ACTIVATIONS[activation]
 
+    def __reduce__(self) -> tuple[type[MLP], tuple[tuple[int, ...], str, str]]:
+        return MLP, (
+            self.sizes,
+            self.activation,
+            self.dtype.name,
+        )  # functions without a name can't be pickled
+
     def init(self, seed: int | np.random.Generator, *, final_gain: float = 1.0) -> FloatArray:
         """Orthogonal weights (gain √2, `final_gain` in the last layer), zero biases (Saxe et al. 2014)."""
         rng = np.random.default_rng(seed)

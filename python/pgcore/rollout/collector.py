@@ -19,6 +19,7 @@ from pgcore._arguments import (
     float_array,
     integer,
 )
+from pgcore._kinds import is_shipped
 from pgcore._stacklevel import user_stacklevel
 from pgcore.data.batch import Batch, trusted_batch
 from pgcore.policies.any_policy import Segments, segments_of
@@ -161,6 +162,10 @@ class Collector(HoldsEnv):
     def policy(self, policy: ActingPolicy) -> None:
         check_fit(policy, self._stepper.observations, self._stepper.actions)
         self._policy = policy
+        # Of a class of the user's; `actor` does it by itself.
+        self._checked: Callable[[AnyArray, int], AnyArray] | None = (
+            None if is_shipped(type(policy)) else getattr(policy, "checked_actions", None)
+        )
 
     def collect(self, n_steps: int, *, whole_episodes: bool = False) -> Batch:
         """Play the policy and return what happened.
@@ -260,10 +265,11 @@ class Collector(HoldsEnv):
         num_recorded = np.zeros(self.num_envs, np.int64)
         playing = np.ones(self.num_envs, np.bool_)
         most_steps = n_steps + self._max_steps
-        t = 0
+        t = num_checked = 0
         while playing.any():
             if t == len(noise):
-                self._require_finite(buffer, t // 2, t)  # or it might never end
+                self._require_finite(buffer, num_checked, t)  # or it might never end
+                num_checked = t
                 noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
                 buffer.reserve(len(noise))
                 act = self._actor(buffer, noise)
@@ -302,7 +308,8 @@ class Collector(HoldsEnv):
                 # reset.
                 own_noise = noise[t - self._num_idle, self._columns]
                 memory = () if self._memory is None else (self._memory,)
-                actions[...] = self.policy.act(buffer.obs[t], own_noise, *memory)
+                taken = self.policy.act(buffer.obs[t], own_noise, *memory)
+                actions[...] = taken if self._checked is None else self._checked(taken, self.num_envs)
             else:
                 act(t)
             step = self._stepper.step(actions, buffer.obs[t + 1])
@@ -387,6 +394,12 @@ class Collector(HoldsEnv):
         # Of a policy of any class: the batch is not checked again.
         log_probs = float_array("log_probs", self.policy.log_prob(obs, actions, **segments))
         check_shape("log_probs", log_probs, rewards.shape)
+        if not np.isfinite(log_probs).all():
+            row = int(np.isfinite(log_probs).argmin())
+            raise FloatingPointError(
+                f"log_prob: expected finite numbers for the policy's own actions, got {log_probs[row]} for "
+                f"action {actions[row]}"
+            )
         return trusted_batch(
             obs,
             actions,

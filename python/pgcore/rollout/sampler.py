@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from pgcore._arguments import AnyArray, Arrays, integer
+from pgcore._arguments import AnyArray, Arrays, check_shape, float_array, integer, integers
+from pgcore.data.batch import Batch
 from pgcore.rollout.collector import ActingPolicy, Collector
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.making import close_vector_env
 from pgcore.rollout.types import AnyVectorEnv
 
 if TYPE_CHECKING:
-    from pgcore.data.batch import Batch
     from pgcore.policies import Policy
 
 __all__ = ["AwaitedSampler", "LocalSampler", "Rollout", "Sampler"]
@@ -35,6 +36,13 @@ class Rollout:
     """Steps that were made for this, in the batch or not, which `learn` counts; by default the batch's."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.batch, Batch):
+            raise TypeError(f"batch: expected a pgcore.Batch, got {type(self.batch).__name__}")
+        returns = float_array("episode_returns", self.episode_returns)
+        lengths = integers("episode_lengths", self.episode_lengths, minimum=1)
+        check_shape("episode_returns", returns, (len(lengths),))
+        object.__setattr__(self, "episode_returns", returns.tolist())
+        object.__setattr__(self, "episode_lengths", list(lengths))
         num_steps = self.num_env_steps or self.batch.num_steps
         object.__setattr__(self, "num_env_steps", integer("num_env_steps", num_steps, minimum=1))
 
@@ -62,6 +70,7 @@ class Sampler(Protocol):
     8
     """
 
+    @abstractmethod
     def collect(self, policy: Policy, n_steps: int, *, whole_episodes: bool = False) -> Rollout:
         """Return experience made with ``policy`` (or recorded), of at least one step.
 
@@ -82,6 +91,7 @@ class Sampler(Protocol):
         Called before the first `collect`, when `learn` starts again, and after an iteration that failed.
         A sampler without running episodes has nothing to do.
         """
+        return None
 
     def state(self) -> Arrays:
         """Return what can be saved, as arrays that later calls leave alone; nothing by default."""
@@ -94,6 +104,7 @@ class Sampler(Protocol):
 
     def close(self) -> None:
         """Release what is held: environments, workers."""
+        return None
 
 
 class LocalSampler(HoldsEnv):
@@ -166,8 +177,8 @@ class AwaitedSampler:
     def collect(self, policy: Policy, n_steps: int, *, whole_episodes: bool = False) -> Rollout:
         """Raise a `ValueError`: there is nothing to collect with."""
         raise ValueError(
-            "sampler: expected one like the model was trained with, got none, since a file holds its state "
-            "alone; call set_sampler (None stands for playing in the environment)"
+            "sampler: expected one like the model was trained with, got none, since a file or closed model "
+            "holds its state alone; call set_sampler (None stands for playing in the environment)"
         )
 
     def begin_episodes(self, seed: int) -> None:

@@ -14,11 +14,11 @@ from gymnasium.vector import VectorEnv
 
 from pgcore import presets
 from pgcore._arguments import integer, integers
-from pgcore._kinds import register
+from pgcore._kinds import is_shipped, register
 from pgcore.baselines import Baseline, as_baseline
 from pgcore.callbacks import Callback, ProgressBar, as_callbacks
-from pgcore.policies import ObservationNormalizer, Policy
-from pgcore.rollout import LocalSampler, Sampler, close_vector_env, make_vector_env
+from pgcore.policies import ObservationNormalizer, Policy, check_policy
+from pgcore.rollout import LocalSampler, Rollout, Sampler, close_vector_env, make_vector_env
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.sampler import AwaitedSampler
 from pgcore.rollout.seeds import checked_seed, integer_seed
@@ -177,6 +177,8 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
                     backend=self.backend,
                 )
             )
+            if not is_shipped(type(self.policy)):
+                check_policy(self.policy, self.spaces.some_observations())
             self.set_sampler(sampler)
             persistence.require_saveable(self)
             warn_if_out_of_scale(self.action_space, self.policy)
@@ -346,7 +348,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         ValueError
             If the model has no environment, or ``total_timesteps`` is negative.
         """
-        if self.env is None:
+        if self.env is None and self._sampler is None:
             raise ValueError("env: expected an environment to learn in, got None; call set_env")
         total_timesteps = integer("total_timesteps", total_timesteps, minimum=0)
         callbacks = as_callbacks(callback)
@@ -371,6 +373,12 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
             sampler.begin_episodes(integer_seed(np.random.SeedSequence([self.seed, self.num_updates])))
             self._has_begun = True
         rollout = sampler.collect(self.policy, self.config.n_steps, whole_episodes=self.config.whole_episodes)
+        if sampler is self._sampler:  # of the caller's own
+            if not isinstance(rollout, Rollout):
+                raise TypeError(
+                    f"sampler: expected collect to return a Rollout, got {type(rollout).__name__}"
+                )
+            self.spaces.check_batch(rollout.batch, "sampler")
         self.training_state.count(
             rollout.num_env_steps,
             episode_returns=rollout.episode_returns,
@@ -398,8 +406,12 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         TypeError
             If it lacks a method of `pgcore.rollout.Sampler`.
         """
-        if sampler is not None and not isinstance(sampler, Sampler):
+        if sampler is not None and (isinstance(sampler, type) or not isinstance(sampler, Sampler)):
             raise TypeError(f"sampler: expected a pgcore.rollout.Sampler or None, got {sampler!r}")
+        if sampler is not None and sampler.state() and type(sampler).load_state is Sampler.load_state:
+            raise TypeError(
+                f"sampler: expected load_state to go with state, got {type(sampler).__name__} without"
+            )
         if sampler is not None and isinstance(self._sampler, AwaitedSampler):
             sampler.load_state(self._sampler.state())
         self._sampler, self._has_begun = sampler, False
@@ -459,7 +471,10 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         """Close the environment and a sampler. The model can still predict and be saved."""
         try:
             if self._sampler is not None:
+                state = self._sampler.state()
                 self._sampler.close()
+                self._sampler = AwaitedSampler()
+                self._sampler.load_state(state)
         finally:
             if self.env is not None:
                 try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
 
 from pgcore.callbacks import Callback, call_all
 from pgcore.training import persistence
@@ -113,7 +116,7 @@ def _iterate(model: Learner, interrupts: Interrupts, train_logs: dict[str, float
     try:
         interrupts.admit()
         batch = model.collect()
-        logs = model.update(batch)
+        logs = _checked_logs(model.update(batch))
         model.observe(batch)  # only now: actions are scored under the statistics that sampled them
         interrupts.held = True  # from here on the iteration counts
         train_logs.clear()
@@ -124,6 +127,17 @@ def _iterate(model: Learner, interrupts: Interrupts, train_logs: dict[str, float
         interrupts.held = True  # comes first, and calls nothing, so that no second Ctrl-C comes in between
         _put_back(model, before)
         raise
+
+
+def _checked_logs(logs: dict[str, float]) -> dict[str, float]:
+    """What `update` of any class returned: loggers would fail on anything else, and not say whose it is."""
+    if not isinstance(logs, Mapping):
+        raise TypeError(f"update: expected a dictionary of numbers for the log, got {logs!r}")
+    entries: list[tuple[object, object]] = [*logs.items()]
+    for name, value in entries:
+        if not isinstance(name, str) or not isinstance(value, Real | np.number | np.bool_):
+            raise TypeError(f"update: expected numbers by their names for the log, got {name!r}: {value!r}")
+    return logs
 
 
 def _put_back(model: Learner, before: persistence.Snapshot) -> None:

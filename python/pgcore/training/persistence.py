@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeAlias, TypedDict
 import numpy as np
 
 from pgcore import baselines, policies, values
-from pgcore._arguments import Arrays, integer, integers
+from pgcore._arguments import AnyArray, Arrays, integer, integers
 from pgcore._kinds import find_class, is_shipped, kind_of, named_parameters, subclasses
 from pgcore.baselines import ValueBaseline
 from pgcore.io import space_from_json, space_to_json
@@ -128,8 +128,16 @@ def snapshot(model: Model) -> Snapshot:
         # Our own parts return copies, or arrays that are read-only; a class of the user's may not.
         is_safe = is_shipped(type(part))
         for key, value in part.state().items():
-            arrays[f"{name}/{key}"] = value if is_safe else np.array(value)
+            arrays[f"{name}/{key}"] = value if is_safe else _own_array(f"{name}/{key}", value)
     return model.training_state.state(), arrays
+
+
+def _own_array(name: str, value: object) -> AnyArray:
+    """A copy of what a class of the user's returned, which must be something that a file can hold."""
+    array = np.array(value)
+    if array.dtype.hasobject:
+        raise TypeError(f"{name}: expected state() to return an array of numbers, got {value!r}")
+    return array
 
 
 def restore(model: Model, state: SavedTrainingState, arrays: Arrays) -> None:

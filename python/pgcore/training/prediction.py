@@ -12,6 +12,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from pgcore._arguments import FloatArray, bool_array, check_shape, float_array
+from pgcore._kinds import is_shipped
 from pgcore.rollout.faults import describe
 from pgcore.rollout.outcomes import not_finite
 
@@ -135,6 +136,8 @@ class Predictor:
             actions = policy.mode(flat, *state)
         else:
             actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0], *state)
+        if not is_shipped(type(policy)):
+            actions = policy.checked_actions(actions, len(flat), "mode" if rng is None else "act")
         if self._is_plain_choice:
             return actions[0] if single else actions
         if self._is_box and not (single and isfinite(sum(actions[0].tolist()))):

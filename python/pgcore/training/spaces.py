@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import gymnasium as gym
+import numpy as np
 
 from pgcore import policies
 from pgcore.io.datasets import check_fit as check_batch
@@ -13,6 +15,7 @@ from pgcore.rollout import ActionAdapter, ObservationAdapter
 from pgcore.rollout.spaces import check_fit
 
 if TYPE_CHECKING:
+    from pgcore._arguments import AnyArray
     from pgcore.data.batch import Batch
     from pgcore.policies import Policy
     from pgcore.rollout.types import AnySpace, AnyVectorEnv
@@ -72,9 +75,17 @@ class Spaces:
         """Raise a `ValueError` unless ``policy`` takes these observations and makes these actions."""
         check_fit(policy, self.observations, self.actions)
 
-    def check_batch(self, batch: Batch) -> None:
-        """Raise a `ValueError` unless recorded steps could have come from a policy for these spaces."""
-        check_batch(batch, self.obs_dim, self.action)
+    def check_batch(self, batch: Batch, name: str = "demonstrations") -> None:
+        """Raise a `ValueError` unless the steps of argument ``name`` could be a policy's for these spaces."""
+        check_batch(batch, self.obs_dim, self.action, name)
+
+    def some_observations(self, num_rows: int = 3) -> AnyArray:
+        """Return flattened observations of the space, of moderate size, (num_rows, obs_dim), always equal."""
+        space = deepcopy(self.observation)  # its generator is the caller's
+        space.seed(0)
+        rows = np.concatenate([self.observations.single(space.sample()) for _ in range(num_rows)])
+        bounded: AnyArray = np.clip(rows, -10, 10)
+        return bounded
 
     def check_env(self, env: AnyVectorEnv) -> None:
         """Raise a `ValueError` unless a vector environment has the same spaces."""
