@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -51,12 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out |= {item.nodeid for item in group} - {group[i].nodeid for i in kept}
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
     items[:] = [item for item in items if item.nodeid not in left_out]
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector the thousands of collected tests, which live as long as the process."""
-    gc.collect()
-    gc.freeze()
 
 
 # The reference is the same at every instruction-set level: runs with a forced one (test_isa.py) leave it out.
