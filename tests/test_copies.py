@@ -576,7 +576,7 @@ class Counter(gym.Env[np.ndarray, int], gym.utils.EzPickle):
 
 @pytest.mark.parametrize("make", [Counter, functools.partial(gym.make, "HalfCheetah-v5")])
 def test_episodes_that_pickle_forgets(make: Callable[[], Any]) -> None:
-    """A copy goes on inside of them; what comes out of a pickle begins new ones, as a loaded model does."""
+    """A copy continues them; an unpickled object begins new ones, as a loaded model does."""
     try:
         env = make()
     except gym.error.DependencyNotInstalled:

@@ -34,8 +34,8 @@ STANDARD = {
     "string": "string to_string",
     "system_error": "system_error",
     "thread": "this_thread thread",
-    "type_traits": "conditional_t enable_if_t integral_constant is_same_v is_trivially_destructible_v"
-    " make_unsigned_t remove_reference_t",
+    "type_traits": "conditional_t enable_if_t integral_constant is_const_v is_same_v"
+    " is_trivially_destructible_v make_unsigned_t remove_reference_t",
     "utility": "exchange forward integer_sequence make_integer_sequence move pair swap",
     "vector": "vector",
 }
@@ -60,10 +60,10 @@ OURS = {
     "parallel/scratch_pool.hpp": r"\bScratchPool<",
     "policy/heads.hpp": r"\b(Head<|make_head)\b",
     "pgcore/activation.hpp": r"\bActivation\b",
-    "pgcore/adam.hpp": r"\b(AdamOptions|adam_step)\b",
+    "pgcore/adam.hpp": r"\b(AdamOptions|AdamState|adam_step)\b",
     "pgcore/inputs.hpp": r"\b(Inputs|InputScaling)\b",
     "pgcore/parallel.hpp": r"\bparallel::\w",
-    "pgcore/policy.hpp": r"\b(Actions|ActionsOut|HeadOptions|Policy)<",
+    "pgcore/policy.hpp": r"\b(Actions|HeadOptions|Policy)<",
     "pgcore/types.hpp": r"\bIndex\b",
     "pgcore/views.hpp": r"\b(Rows|Vec)<",
 }

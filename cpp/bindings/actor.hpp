@@ -29,7 +29,7 @@ class Actor {
     }
     num_steps_ = rows / num_envs;
     params_ = policy.parameters(theta);
-    input("noise", noise, rows, policy.width());
+    noise_rows_ = input_rows("noise", noise, rows, policy.width());
     if (obs.shape(0) < rows) {
       throw py::value_error("obs: expected at least " + std::to_string(rows) + " rows, got " +
                             std::to_string(obs.shape(0)));
@@ -42,14 +42,14 @@ class Actor {
     if (t < 0 || t >= num_steps_) {
       throw py::index_error("t: expected 0…" + std::to_string(num_steps_ - 1) + ", got " + std::to_string(t));
     }
-    const Index first = t * num_envs_, i = first * policy_.width();
-    const Inputs<T> x = inputs_.from(first, policy_.policy().obs_dim());
-    const ActionsOut<T> a{out_.real ? out_.real + i : nullptr, out_.choice ? out_.choice + i : nullptr};
+    const Index first = t * num_envs_;
+    const Inputs<T> x = inputs_.part(first, num_envs_);
+    const Actions<T> a = out_.part(first, num_envs_);
     {
       const release_gil guard;
-      policy_.policy().sample(params_, num_envs_, x, noise_.data() + i, a, nullptr);
+      policy_.policy().sample(params_, x, noise_rows_.part(first, num_envs_), a);
     }
-    policy_.refuse_undefined(a, num_envs_, params_, x);
+    policy_.refuse_undefined(a, params_, x);
   }
 
  private:
@@ -60,8 +60,9 @@ class Actor {
   A actions_;
   Inputs<T> inputs_;
   Index num_envs_, num_steps_;
-  const T* params_;
-  ActionsOut<T> out_;
+  Vec<const T> params_;
+  Rows<const T> noise_rows_;
+  Actions<T> out_;
 };
 
 }  // namespace pgcore::bindings

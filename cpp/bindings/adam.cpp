@@ -37,13 +37,13 @@ void bind(py::module_& m) {
       },
       py::arg("theta").noconvert(), py::arg("grad").noconvert(), py::arg("m").noconvert(),
       py::arg("v").noconvert(), py::arg("step"), py::arg("options"));
-  py::class_<AdamState<T>>(classes_of<T>(m), "AdamState")
+  py::class_<AdamArrays<T>>(classes_of<T>(m), "AdamState")
       .def(py::init(
                [](const Array<T>& theta, const Array<T>& first, const Array<T>& second, Index step,
-                  const AdamOptions& options) { return AdamState<T>{theta, first, second, step, options}; }),
+                  const AdamOptions& options) { return AdamArrays<T>{theta, first, second, step, options}; }),
            py::arg("theta").noconvert(), py::arg("m").noconvert(), py::arg("v").noconvert(), py::arg("step"),
            py::arg("options"))
-      .def_readonly("step", &AdamState<T>::step);
+      .def_readonly("step", &AdamArrays<T>::step);
 }
 
 }  // namespace

@@ -8,10 +8,15 @@ namespace pgcore::bindings {
 
 // Parameters and moments are the caller's arrays, changed in place.
 template <class T>
-struct AdamState {
+struct AdamArrays {
   Array<T> theta, m, v;
   Index step;  // steps taken so far
   AdamOptions options;
+
+  AdamState<T> state(Index num_params) {
+    return {output_vec("theta", theta, num_params), output_vec("m", m, num_params),
+            output_vec("v", v, num_params), step};
+  }
 };
 
 }  // namespace pgcore::bindings

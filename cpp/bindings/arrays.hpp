@@ -12,6 +12,7 @@
 
 #include "pgcore/inputs.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore::bindings {
 
@@ -75,6 +76,18 @@ const T* input(const char* name, const Optional<T>& a, Sizes... sizes) {
   return a ? input(name, *a, sizes...) : nullptr;
 }
 
+// The same as views.
+template <class A>
+auto input_vec(const char* name, const A& a, Index size) {
+  const auto* data = input(name, a, size);
+  return Vec{data, data ? size : 0};
+}
+template <class A>
+auto input_rows(const char* name, const A& a, Index num_rows, Index width) {
+  const auto* data = input(name, a, num_rows, width);
+  return data ? Rows{data, num_rows, width} : Rows{data, 0, 0};
+}
+
 // Memory of an output of the given shape; refuses read-only arrays.
 template <class T, class... Sizes>
 T* output(const char* name, Array<T>& a, Sizes... sizes) {
@@ -82,6 +95,15 @@ T* output(const char* name, Array<T>& a, Sizes... sizes) {
   if (!a.writeable())
     throw py::value_error(std::string(name) + ": expected a writeable array, got a read-only one");
   return a.mutable_data();
+}
+
+template <class T>
+Vec<T> output_vec(const char* name, Array<T>& a, Index size) {
+  return {output(name, a, size), size};
+}
+template <class T>
+Rows<T> output_rows(const char* name, Array<T>& a, Index num_rows, Index width) {
+  return {output(name, a, num_rows, width), num_rows, width};
 }
 
 // Sizes of something, each at least 1.
@@ -150,14 +172,18 @@ Inputs<T> inputs(const char* name, const py::array& rows, const Scaling& statist
   std::shared_ptr<InputScaling> scaling;
   if (!statistics.is_none()) scaling = statistics.cast<std::shared_ptr<InputScaling>>();
   check_ndim(name, rows, 2);
-  check_shape(name, rows, rows.shape(0), width);
+  const Index num_rows = rows.shape(0);
+  check_shape(name, rows, num_rows, width);
   if (scaling && static_cast<Index>(scaling->shift.size()) != width) {
     throw py::value_error("normalizer: expected one for observations of length " + std::to_string(width) +
                           ", got length " + std::to_string(scaling->shift.size()));
   }
-  if (py::isinstance<Array<float>>(rows)) return {static_cast<const float*>(rows.data()), std::move(scaling)};
-  if (py::isinstance<Array<double>>(rows))
-    return {static_cast<const double*>(rows.data()), std::move(scaling)};
+  if (py::isinstance<Array<float>>(rows)) {
+    return {Rows{static_cast<const float*>(rows.data()), num_rows, width}, std::move(scaling)};
+  }
+  if (py::isinstance<Array<double>>(rows)) {
+    return {Rows{static_cast<const double*>(rows.data()), num_rows, width}, std::move(scaling)};
+  }
   throw py::type_error(std::string(name) + ": expected a C-contiguous array of float32 or float64");
 }
 

@@ -20,20 +20,22 @@ void bind(py::module_& m) {
         if (start) std::copy(start, start + n, x.mutable_data());
         Product<T> precondition;
         if (!preconditioner.is_none()) {
-          precondition = [&](const T* r, T* z) { call(preconditioner, "preconditioner", n, r, z); };
+          precondition = [&](Vec<const T> r, Vec<T> z) { call<T>(preconditioner, "preconditioner", r, z); };
         }
         CgReport report{};
-        const auto solve = [&, out = x.mutable_data(), rhs = b.data()](const Product<T>& multiply) {
-          report = conjugate_gradient(n, multiply, rhs, out, start != nullptr, options, precondition);
+        const Vec<const T> rhs{b.data(), n};
+        const Vec<T> out{x.mutable_data(), n};
+        const auto solve = [&](const Product<T>& multiply) {
+          report = conjugate_gradient(multiply, rhs, out, start != nullptr, options, precondition);
         };
         if (py::isinstance<Array<T>>(op)) {
           const auto matrix = py::reinterpret_borrow<Array<T>>(op);
-          const Product<T> multiply = matrix_product(n, input("operator", matrix, n, n));
+          const Product<T> multiply = matrix_product(input_rows("operator", matrix, n, n));
           std::optional<release_gil> guard;
           if (!precondition) guard.emplace();  // no Python function is called
           solve(multiply);
         } else {
-          solve([&](const T* v, T* out) { call(op, "operator", n, v, out); });
+          solve([&](Vec<const T> v, Vec<T> product) { call<T>(op, "operator", v, product); });
         }
         return Solution<T>(x, report);
       },

@@ -25,18 +25,18 @@ class FisherKernels {
   bool cached() const { return fisher_.cached(); }
 
   void multiply(const Array<T>& v, Array<T>& out) {
-    const T* x = input("v", v, num_params());
-    T* y = output("out", out, num_params());
+    const auto x = input_vec("v", v, num_params());
+    const auto y = output_vec("out", out, num_params());
     const release_gil guard;
     fisher_.multiply(x, y);
   }
   void diagonal(Array<T>& out) {
-    T* y = output("out", out, num_params());
+    const auto y = output_vec("out", out, num_params());
     const release_gil guard;
     fisher_.diagonal(y);
   }
   void free_block(Array<T>& out) {
-    T* y = output("out", out, num_free(), num_free());
+    const auto y = output_rows("out", out, num_free(), num_free());
     const release_gil guard;
     fisher_.free_block(y);
   }
@@ -44,12 +44,12 @@ class FisherKernels {
     const auto sizes = layer_sizes();
     check_count("hidden", hidden.size(), sizes.size() - 1);
     check_count("delta", delta.size(), sizes.size() - 1);
-    std::vector<T*> h, d;
+    std::vector<Rows<T>> h, d;
     for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
-      h.push_back(output("hidden", hidden.at(l), num_rows(), sizes[l]));
-      d.push_back(output("delta", delta.at(l), num_rows() * num_roots(), sizes[l + 1]));
+      h.push_back(output_rows("hidden", hidden.at(l), num_rows(), sizes[l]));
+      d.push_back(output_rows("delta", delta.at(l), num_rows() * num_roots(), sizes[l + 1]));
     }
-    T* e = output("free_params", free_params, num_rows(), num_free());
+    const auto e = output_rows("free_params", free_params, num_rows(), num_free());
     const release_gil guard;
     fisher_.factors(h, d, e);
   }
@@ -57,10 +57,10 @@ class FisherKernels {
     const auto sizes = layer_sizes();
     check_count("inputs", inputs.size(), sizes.size() - 1);
     check_count("outputs", outputs.size(), sizes.size() - 1);
-    std::vector<T*> a, g;
+    std::vector<Rows<T>> a, g;
     for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
-      a.push_back(output("inputs", inputs.at(l), sizes[l] + 1, sizes[l] + 1));
-      g.push_back(output("outputs", outputs.at(l), sizes[l + 1], sizes[l + 1]));
+      a.push_back(output_rows("inputs", inputs.at(l), sizes[l] + 1, sizes[l] + 1));
+      g.push_back(output_rows("outputs", outputs.at(l), sizes[l + 1], sizes[l + 1]));
     }
     const release_gil guard;
     fisher_.kronecker_factors(a, g);
@@ -70,15 +70,16 @@ class FisherKernels {
   Solution<T> solve(const Array<T>& b, const Optional<T>& x0, const CgOptions& options,
                     const py::object& preconditioner) {
     const Index n = num_params();
-    const T *rhs = input("b", b, n), *start = input("x0", x0, n);
+    const auto rhs = input_vec("b", b, n);
+    const T* start = input("x0", x0, n);
     Array<T> x(n);
-    T* out = x.mutable_data();
-    if (start) std::copy(start, start + n, out);
+    const Vec<T> out{x.mutable_data(), n};
+    if (start) std::copy_n(start, n, out.data());
     Product<T> precondition;
     bool calls_python = false;
     if (py::isinstance<Array<T>>(preconditioner)) {
-      const T* inverse = input("preconditioner", py::reinterpret_borrow<Array<T>>(preconditioner), n);
-      precondition = [=](const T* r, T* z) {
+      const auto inverse = input_vec("preconditioner", py::reinterpret_borrow<Array<T>>(preconditioner), n);
+      precondition = [=](Vec<const T> r, Vec<T> z) {
         for (Index i = 0; i < n; ++i) z[i] = inverse[i] * r[i];
       };
     } else if (py::isinstance<KroneckerInverse<T>>(preconditioner)) {
@@ -87,16 +88,15 @@ class FisherKernels {
         throw py::value_error("preconditioner: expected size " + std::to_string(n) + ", got " +
                               std::to_string(inverse.size()));
       }
-      precondition = [&inverse](const T* r, T* z) { inverse.multiply(r, z); };
+      precondition = [&inverse](Vec<const T> r, Vec<T> z) { inverse.multiply(r, z); };
     } else if (!preconditioner.is_none()) {
       calls_python = true;
-      precondition = [&](const T* r, T* z) { call(preconditioner, "preconditioner", n, r, z); };
+      precondition = [&](Vec<const T> r, Vec<T> z) { call<T>(preconditioner, "preconditioner", r, z); };
     }
-    const Product<T> multiply = [this](const T* v, T* product) { fisher_.multiply(v, product); };
+    const Product<T> multiply = [this](Vec<const T> v, Vec<T> product) { fisher_.multiply(v, product); };
     std::optional<release_gil> guard;
     if (!calls_python) guard.emplace();
-    const CgReport report =
-        conjugate_gradient(n, multiply, rhs, out, start != nullptr, options, precondition);
+    const CgReport report = conjugate_gradient(multiply, rhs, out, start != nullptr, options, precondition);
     guard.reset();
     return {x, report};
   }
@@ -111,13 +111,12 @@ class FisherKernels {
   template <class A>
   static Fisher<T> make(const PolicyKernels<T>& policy, const Array<T>& theta, const py::array& obs,
                         const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes) {
-    const auto [B, p, x] = policy.arguments(theta, obs, scaling);
-    positive("obs", {B});
-    std::optional<CheckedActions<T>> a;
-    if (actions) a = policy.view(*actions, B);
+    const auto [p, x] = policy.arguments(theta, obs, scaling);
+    positive("obs", {x.num_rows()});
+    std::optional<decltype(policy.view(*actions, 0))> a;
+    if (actions) a = policy.view(*actions, x.num_rows());
     const release_gil guard;
-    return Fisher<T>(policy.policy(), p, B, x, a ? Actions<T>(*a) : Actions<T>{nullptr, nullptr},
-                     max_cache_bytes);
+    return Fisher<T>(policy.policy(), p, x, a ? Actions<const T>(*a) : Actions<const T>{}, max_cache_bytes);
   }
 
   py::array obs_;

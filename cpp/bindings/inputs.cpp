@@ -11,10 +11,9 @@ template <class T>
 void normalize(const Scaling& statistics, const py::array& obs, Array<T>& out) {
   const Index width = static_cast<Index>(statistics.cast<const InputScaling&>().shift.size());
   const Inputs<T> x = inputs<T>("obs", obs, statistics, width);
-  const Index rows = obs.shape(0);
-  T* y = output("out", out, rows, width);
+  const Rows<T> y = output_rows("out", out, x.num_rows(), width);
   const release_gil guard;
-  x.read(0, rows, width, y);
+  x.read(0, y);
 }
 
 }  // namespace

@@ -17,9 +17,9 @@ void bind(py::module_& m) {
             check_ndim("inverse", inverse, 2);
             const Index out = inverse.shape(0), width = inverse.shape(1);
             positive("inverse", {out, width});
-            const T* q_inputs = input("inputs", inputs, width, width);
-            const T* q_outputs = input("outputs", outputs, out, out);
-            self.add_layer(out, width - 1, q_inputs, q_outputs, inverse.data());
+            const auto of_inputs = input_rows("inputs", inputs, width, width);
+            const auto of_outputs = input_rows("outputs", outputs, out, out);
+            self.add_layer(of_inputs, of_outputs, {inverse.data(), out, width});
           },
           py::arg("inputs").noconvert(), py::arg("outputs").noconvert(), py::arg("inverse").noconvert())
       .def(
@@ -27,7 +27,7 @@ void bind(py::module_& m) {
           [](K& self, const Array<T>& inverse) {
             check_ndim("inverse", inverse, 2);
             const Index n = inverse.shape(0);
-            self.set_rest(n, input("inverse", inverse, n, n));
+            self.set_rest(input_rows("inverse", inverse, n, n));
           },
           py::arg("inverse").noconvert());
 }

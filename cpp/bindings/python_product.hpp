@@ -8,15 +8,14 @@ namespace pgcore::bindings {
 
 // Calls a Python function on a vector; it must return an array of the same length and dtype.
 template <class T>
-void call(const py::object& function, const char* name, Index n, const T* v, T* out) {
-  const py::object result = function(py::array_t<T>(n, v));
+void call(const py::object& function, const char* name, Vec<const T> v, Vec<T> out) {
+  const py::object result = function(py::array_t<T>(v.size(), v.data()));
   if (!py::isinstance<Array<T>>(result)) {
     throw py::type_error(std::string(name) + ": expected an array of b's dtype, got " +
                          std::string(py::str(py::type::of(result))));
   }
   const auto array = py::reinterpret_borrow<Array<T>>(result);
-  const T* data = input(name, array, n);
-  std::copy(data, data + n, out);
+  std::copy_n(input(name, array, v.size()), v.size(), out.data());
 }
 
 // x, and how it was found.

@@ -12,12 +12,11 @@ void bind(py::module_& m) {
       "cumulative_log_ratios",
       [](const Array<T>& log_ratios, const Optional<bool>& ends, int direction, Array<T>& out) {
         const TimeShape shape = time_shape("log_ratios", log_ratios);
-        const Index rows = shape.rows, columns = shape.columns;
-        const bool* e = shape.input("ends", ends);
-        T* y = shape.output("out", out);
+        const auto l = shape.input("log_ratios", log_ratios);
+        const auto e = shape.ends(ends);
+        const Rows<T> y = shape.output("out", out);
         const release_gil guard;
-        ratios::cumulative_log_ratios<T>({log_ratios.data(), rows, columns}, e,
-                                         static_cast<ratios::Direction>(direction), {y, rows, columns});
+        ratios::cumulative_log_ratios(l, e, static_cast<ratios::Direction>(direction), y);
       },
       py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(), py::arg("direction"),
       py::arg("out").noconvert());
@@ -26,13 +25,11 @@ void bind(py::module_& m) {
       [](const Array<T>& rewards, const Array<T>& log_ratios, const Optional<bool>& ends,
          const Optional<T>& bootstrap, double gamma, Array<T>& out) {
         const TimeShape shape = time_shape("rewards", rewards);
-        const Index rows = shape.rows, columns = shape.columns;
-        const T* l = shape.input("log_ratios", log_ratios);
+        const auto r = shape.input("rewards", rewards), l = shape.input("log_ratios", log_ratios);
         const auto segments = segments_of<T>(ends, bootstrap, shape);
-        T* y = shape.output("out", out);
+        const Rows<T> y = shape.output("out", out);
         const release_gil guard;
-        ratios::weighted_reward_to_go<T>({rewards.data(), rows, columns}, {l, rows, columns}, segments, gamma,
-                                         {y, rows, columns});
+        ratios::weighted_reward_to_go(r, l, segments, gamma, y);
       },
       py::arg("rewards").noconvert(), py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(),
       py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("out").noconvert());
@@ -40,10 +37,10 @@ void bind(py::module_& m) {
       "effective_sample_size",
       [](const Array<T>& log_weights, Array<T>& out) {
         const TimeShape shape = time_shape("log_weights", log_weights);
-        const Index rows = shape.rows, columns = shape.columns;
-        T* y = output("out", out, columns);
+        const auto l = shape.input("log_weights", log_weights);
+        const Vec<T> y = output_vec("out", out, shape.columns);
         const release_gil guard;
-        ratios::effective_sample_size<T>({log_weights.data(), rows, columns}, {y, columns});
+        ratios::effective_sample_size(l, y);
       },
       py::arg("log_weights").noconvert(), py::arg("out").noconvert());
 }

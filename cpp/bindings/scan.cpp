@@ -17,11 +17,11 @@ void bind(py::module_& m) {
       [](const Array<T>& rewards, const Optional<bool>& ends, const Optional<T>& bootstrap, double gamma,
          Array<T>& out) {
         const TimeShape shape = time_shape("rewards", rewards);
-        const Index rows = shape.rows, columns = shape.columns;
+        const auto r = shape.input("rewards", rewards);
         const auto segments = segments_of<T>(ends, bootstrap, shape);
-        T* y = shape.output("out", out);
+        const Rows<T> y = shape.output("out", out);
         const release_gil guard;
-        scan::reward_to_go<T>({rewards.data(), rows, columns}, segments, gamma, {y, rows, columns});
+        scan::reward_to_go(r, segments, gamma, y);
       },
       py::arg("rewards").noconvert(), py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(),
       py::arg("gamma"), py::arg("out").noconvert());
@@ -31,14 +31,12 @@ void bind(py::module_& m) {
          const Optional<T>& bootstrap, double gamma, double lam, Array<T>& advantages,
          Array<T>& value_targets) {
         const TimeShape shape = time_shape("rewards", rewards);
-        const Index rows = shape.rows, columns = shape.columns;
-        const T* v = shape.input("values", values);
+        const auto r = shape.input("rewards", rewards), v = shape.input("values", values);
         const auto segments = segments_of<T>(ends, bootstrap, shape);
-        T* a = shape.output("advantages", advantages);
-        T* targets = shape.output("value_targets", value_targets);
+        const Rows<T> a = shape.output("advantages", advantages),
+                      targets = shape.output("value_targets", value_targets);
         const release_gil guard;
-        scan::gae<T>({rewards.data(), rows, columns}, {v, rows, columns}, segments, gamma, lam,
-                     {a, rows, columns}, {targets, rows, columns});
+        scan::gae(r, v, segments, gamma, lam, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("ends").noconvert(),
       py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("lam"), py::arg("advantages").noconvert(),
@@ -49,16 +47,13 @@ void bind(py::module_& m) {
          const Optional<bool>& ends, const Optional<T>& bootstrap, const VtraceOptions& options,
          Array<T>& advantages, Array<T>& value_targets) {
         const TimeShape shape = time_shape("rewards", rewards);
-        const Index rows = shape.rows, columns = shape.columns;
-        const T* v = shape.input("values", values);
-        const T* ratios = shape.input("log_ratios", log_ratios);
+        const auto r = shape.input("rewards", rewards), v = shape.input("values", values);
+        const auto ratios = shape.input("log_ratios", log_ratios);
         const auto segments = segments_of<T>(ends, bootstrap, shape);
-        T* targets = shape.output("value_targets", value_targets);
-        T* a = shape.output("advantages", advantages);
+        const Rows<T> targets = shape.output("value_targets", value_targets),
+                      a = shape.output("advantages", advantages);
         const release_gil guard;
-        scan::vtrace<T>({rewards.data(), rows, columns}, {v, rows, columns}, {ratios, rows, columns},
-                        segments, options.gamma, options.rho_clip, options.c_clip, {a, rows, columns},
-                        {targets, rows, columns});
+        scan::vtrace(r, v, ratios, segments, options.gamma, options.rho_clip, options.c_clip, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("log_ratios").noconvert(),
       py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(), py::arg("options"),

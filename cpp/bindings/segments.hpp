@@ -11,13 +11,14 @@ struct TimeShape {
   Index rows, columns;
   bool flat;
 
-  template <class A>
-  auto input(const char* name, const A& a) const {
-    return flat ? bindings::input(name, a, rows) : bindings::input(name, a, rows, columns);
-  }
   template <class T>
-  T* output(const char* name, Array<T>& a) const {
-    return flat ? bindings::output(name, a, rows) : bindings::output(name, a, rows, columns);
+  Rows<const T> input(const char* name, const Array<T>& a) const {
+    return {flat ? bindings::input(name, a, rows) : bindings::input(name, a, rows, columns), rows, columns};
+  }
+  Rows<const bool> ends(const Optional<bool>& a) const { return a ? input("ends", *a) : Rows<const bool>{}; }
+  template <class T>
+  Rows<T> output(const char* name, Array<T>& a) const {
+    return {flat ? bindings::output(name, a, rows) : bindings::output(name, a, rows, columns), rows, columns};
   }
 };
 
@@ -31,9 +32,9 @@ inline TimeShape time_shape(const char* name, const py::array& a) {
 template <class T>
 scan::Segments<T> segments_of(const Optional<bool>& ends, const Optional<T>& bootstrap,
                               const TimeShape& shape) {
-  scan::Segments<T> segments{shape.input("ends", ends), nullptr, nullptr};
-  if (!bootstrap) return segments;
   const auto rows = shape.rows, columns = shape.columns;
+  scan::Segments<T> segments{shape.ends(ends), {}, {}};
+  if (!bootstrap) return segments;
   const py::ssize_t ndim = bootstrap->ndim(), full = shape.flat ? 1 : 2;
   const bool last_only = ndim == full - 1 && (shape.flat || bootstrap->shape(0) == columns);
   if (!last_only &&
@@ -44,8 +45,9 @@ scan::Segments<T> segments_of(const Optional<bool>& ends, const Optional<T>& boo
                           shape_text(static_cast<const py::array&>(*bootstrap)));
   }
   if (rows > 0) {
-    segments.bootstrap = last_only ? nullptr : bootstrap->data();
-    segments.last_bootstrap = last_only ? bootstrap->data() : bootstrap->data() + (rows - 1) * columns;
+    const T* data = bootstrap->data();
+    if (!last_only) segments.bootstrap = {data, rows, columns};
+    segments.last_bootstrap = {last_only ? data : data + (rows - 1) * columns, columns};
   }
   return segments;
 }

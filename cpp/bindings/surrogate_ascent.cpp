@@ -7,33 +7,26 @@
 namespace pgcore::bindings {
 namespace {
 
-// The objective, and how the rows are cut.
-struct EpochOptions {
-  Index batch_size;
-  SurrogateOptions objective;
-};
-
 template <class T>
 class SurrogateAscentKernels {
  public:
   explicit SurrogateAscentKernels(const PolicyKernels<T>& policy) : policy_(policy), fit_(policy.policy()) {}
 
   template <class A>
-  SurrogateReport epoch(AdamState<T>& adam, const py::array& obs, const Scaling& scaling, const A& actions,
+  SurrogateReport epoch(AdamArrays<T>& adam, const py::array& obs, const Scaling& scaling, const A& actions,
                         const Array<double>& advantages, const Array<T>& log_probs_old,
-                        const Array<std::int64_t>& order, const EpochOptions& options) {
+                        const Array<std::int64_t>& order, const SurrogateOptions& options) {
     const Inputs<T> x = policy_.inputs(obs, scaling);
-    const Index rows = obs.shape(0), P = policy_.num_params();
-    T *p = output("theta", adam.theta, P), *m = output("m", adam.m, P), *v = output("v", adam.v, P);
-    const CheckedActions<T> a = policy_.view(actions, rows);
-    const double* advantage = input("advantages", advantages, rows);
-    const T* old = input("log_probs_old", log_probs_old, rows);
+    const Index rows = x.num_rows();
+    const AdamState<T> state = adam.state(policy_.num_params());
+    const auto a = policy_.view(actions, rows);
+    const auto advantage = input_vec("advantages", advantages, rows);
+    const auto old = input_vec("log_probs_old", log_probs_old, rows);
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
     const auto index = choices("order", order, count, rows);
     const release_gil guard;
-    return fit_.epoch(p, m, v, adam.step, x, a, advantage, old, count, index.data(), options.batch_size,
-                      options.objective, adam.options);
+    return fit_.epoch(state, {x, a, advantage, old}, {index.data(), count}, options, adam.options);
   }
 
  private:
@@ -59,12 +52,17 @@ void bind(py::module_& m) {
 }  // namespace
 
 void bind_surrogate_ascent(py::module_& m) {
-  py::class_<EpochOptions>(m, "SurrogateOptions")
+  py::class_<SurrogateOptions>(m, "SurrogateOptions")
       .def(py::init([](Index batch_size, double clip_range, double entropy_coef, double kl_coef,
                        double max_grad_norm, double max_kl, bool normalize_advantage, double rounding) {
-             return EpochOptions{
-                 checked_batch_size(batch_size),
-                 {clip_range, entropy_coef, kl_coef, max_grad_norm, max_kl, normalize_advantage, rounding}};
+             return SurrogateOptions{checked_batch_size(batch_size),
+                                     clip_range,
+                                     entropy_coef,
+                                     kl_coef,
+                                     max_grad_norm,
+                                     max_kl,
+                                     normalize_advantage,
+                                     rounding};
            }),
            py::arg("batch_size"), py::arg("clip_range"), py::arg("entropy_coef"), py::arg("kl_coef"),
            py::arg("max_grad_norm"), py::arg("max_kl"), py::arg("normalize_advantage"), py::arg("rounding"));

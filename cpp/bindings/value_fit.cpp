@@ -16,27 +16,25 @@ class ValueKernels {
 
   void predict(const Array<T>& theta, const py::array& x, const Scaling& scaling, Array<T>& out) {
     const Inputs<T> data = inputs<T>("x", x, scaling, fit_.num_inputs());
-    const Index rows = x.shape(0);
-    const T* p = input("theta", theta, num_params());
-    T* y = output("out", out, rows);
+    const auto p = input_vec("theta", theta, num_params());
+    const auto y = output_vec("out", out, data.num_rows());
     const release_gil guard;
-    fit_.predict(p, rows, data, y);
+    fit_.predict(p, data, y);
   }
 
   // Returns the mean loss.
-  double epoch(AdamState<T>& adam, const py::array& x, const Scaling& scaling, const Array<T>& targets,
+  double epoch(AdamArrays<T>& adam, const py::array& x, const Scaling& scaling, const Array<T>& targets,
                const Array<std::int64_t>& order, Index batch_size, double max_grad_norm) {
     const Inputs<T> data = inputs<T>("x", x, scaling, fit_.num_inputs());
-    const Index rows = x.shape(0), P = num_params();
-    T *p = output("theta", adam.theta, P), *m = output("m", adam.m, P), *v = output("v", adam.v, P);
-    const T* y = input("targets", targets, rows);
+    const Index rows = data.num_rows();
+    const AdamState<T> state = adam.state(num_params());
+    const auto y = input_vec("targets", targets, rows);
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
     const auto index = choices("order", order, count, rows);
     checked_batch_size(batch_size);
     const release_gil guard;
-    return fit_.epoch(p, m, v, adam.step, data, y, count, index.data(), batch_size, max_grad_norm,
-                      adam.options);
+    return fit_.epoch(state, data, y, {index.data(), count}, {batch_size, max_grad_norm, adam.options});
   }
 
  private:

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore::testing {
 
@@ -133,6 +134,24 @@ struct Split {
 };
 inline void check(const Outcome& outcome, const char* what, const char* file, int line) {
   report(outcome.ok, what, outcome.values, file, line);
+}
+
+// Vectors as views.
+template <class T>
+Vec<T> vec(std::vector<T>& x) {
+  return {x.data(), static_cast<Index>(x.size())};
+}
+template <class T>
+Vec<const T> vec(const std::vector<T>& x) {
+  return {x.data(), static_cast<Index>(x.size())};
+}
+template <class T>
+Rows<T> rows(std::vector<T>& x, Index width) {
+  return {x.data(), static_cast<Index>(x.size()) / width, width};
+}
+template <class T>
+Rows<const T> rows(const std::vector<T>& x, Index width) {
+  return {x.data(), static_cast<Index>(x.size()) / width, width};
 }
 
 template <class T>

@@ -11,7 +11,7 @@ namespace {
 // A = tridiag(−1, 4, −1), times `scale`.
 template <class T>
 Product<T> tridiagonal(Index n, T scale) {
-  return [=](const T* v, T* out) {
+  return [=](Vec<const T> v, Vec<T> out) {
     for (Index i = 0; i < n; ++i) {
       out[i] = scale * (4 * v[i] - (i > 0 ? v[i - 1] : T(0)) - (i + 1 < n ? v[i + 1] : T(0)));
     }
@@ -27,9 +27,10 @@ void test_solutions(Index n, T scale_of_matrix, T scale_of_rhs, bool warm) {
   for (T& entry : b) entry *= scale_of_rhs;
   std::vector<T> x(b.size(), scale_of_rhs / scale_of_matrix), product(b.size());
   const T rtol = std::is_same_v<T, float> ? T(1e-5) : T(1e-12);
-  const CgReport report = conjugate_gradient<T>(n, multiply, b.data(), x.data(), warm, {rtol, 10 * n, 0.0});
+  const CgReport report =
+      conjugate_gradient<T>(multiply, testing::vec(b), testing::vec(x), warm, {rtol, 10 * n, 0.0});
   CHECK(report.status == CgStatus::converged);
-  multiply(x.data(), product.data());
+  multiply(testing::vec(x), testing::vec(product));
   double worst = 0;
   for (std::size_t i = 0; i < b.size(); ++i) {
     worst = std::max(worst, static_cast<double>(std::abs(product[i] / scale_of_rhs - b[i] / scale_of_rhs)));
@@ -42,10 +43,10 @@ void test_not_finite(T bad) {
   const auto multiply = tridiagonal<T>(3, T(1));
   const std::vector<T> b{1, bad, 2}, good{1, 2, 3};
   std::vector<T> x(3);
-  CHECK(conjugate_gradient<T>(3, multiply, b.data(), x.data(), false, {1e-6, 30, 0.0}).status ==
+  CHECK(conjugate_gradient<T>(multiply, testing::vec(b), testing::vec(x), false, {1e-6, 30, 0.0}).status ==
         CgStatus::nonfinite);
   x = {T(0), bad, T(0)};
-  CHECK(conjugate_gradient<T>(3, multiply, good.data(), x.data(), true, {1e-6, 30, 0.0}).status ==
+  CHECK(conjugate_gradient<T>(multiply, testing::vec(good), testing::vec(x), true, {1e-6, 30, 0.0}).status ==
         CgStatus::nonfinite);
   CHECK(x == std::vector<T>(3));
 }
@@ -53,12 +54,12 @@ void test_not_finite(T bad) {
 // xᵀAx of a solution, where A and b are scaled: with b twice, with A once.
 template <class T>
 void test_curvature(double a, double b) {
-  const Product<T> multiply = [=](const T* v, T* out) {
+  const Product<T> multiply = [=](Vec<const T> v, Vec<T> out) {
     for (Index i = 0; i < 2; ++i) out[i] = static_cast<T>(a) * v[i];
   };
   const T rhs[] = {static_cast<T>(3 * b), static_cast<T>(4 * b)};
   T x[2];
-  const CgReport report = conjugate_gradient<T>(2, multiply, rhs, x, false, {1e-6, 9, 0.0});
+  const CgReport report = conjugate_gradient<T>(multiply, {rhs, 2}, {x, 2}, false, {1e-6, 9, 0.0});
   CHECK(report.status == CgStatus::converged);
   const double expected = 25 * (b / a) * b;
   CHECK(std::abs(report.curvature - expected) <= 1e-6 * expected);
@@ -71,7 +72,8 @@ void test_statuses() {
   const auto status = [&](T a00, T a01, T a11) {
     const T matrix[] = {a00, a01, a01, a11};
     T x[2];
-    return conjugate_gradient<T>(2, matrix_product(Index{2}, matrix), b, x, false, {0.0, 50, 0.0}).status;
+    return conjugate_gradient<T>(matrix_product<T>({matrix, 2, 2}), {b, 2}, {x, 2}, false, {0.0, 50, 0.0})
+        .status;
   };
   CHECK(status(1, 0, 1) == CgStatus::converged);
   CHECK(status(0, 0, 0) == CgStatus::negative_curvature);

@@ -17,10 +17,10 @@ void test_few_rows_give_what_many_give(Activation activation, double tolerance) 
   const auto theta = testing::normal<T>(net.num_params(), 1), x = testing::normal<T>(many * 17, 2);
   testing::Worst of_hidden, of_slope;
   const auto block = net.make_block(), few_block = net.make_block();
-  net.load(x.data(), 0, many, *block);
+  net.load(testing::rows(x, 17), 0, many, *block);
   net.forward(theta.data(), many, *block);
   for (const Index few : {1, 3, 4, 8, 11, 16, 17}) {
-    net.load(x.data(), 0, few, *few_block);
+    net.load(testing::rows(x, 17), 0, few, *few_block);
     net.forward(theta.data(), few, *few_block);
     for (std::size_t l = 1; l < 4; ++l) {
       for (Index i = 0; i < few * net.size(static_cast<Index>(l)); ++i) {

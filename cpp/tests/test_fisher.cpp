@@ -2,11 +2,13 @@
 // activations or not, against the matrix of all scores.
 #include <algorithm>
 
+#include "actions.hpp"
 #include "check.hpp"
 #include "pgcore/fisher.hpp"
 #include "pgcore/parallel.hpp"
 
 using namespace pgcore;
+using testing::vec;
 
 namespace {
 
@@ -19,24 +21,25 @@ void check_factors(const HeadOptions<T>& head, double tolerance) {
   auto theta = testing::normal<T>(policy.num_params(), 1);
   for (T& value : theta) value *= T(0.3);
   const auto obs = testing::normal<T>(rows * obs_dim, 3);
-  Fisher<T> fisher(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
+  Fisher<T> fisher(policy, vec(theta), testing::rows(obs, obs_dim), {}, 1e9);
   const auto sizes = fisher.layer_sizes();
   const std::size_t layers = sizes.size() - 1;
   const Index roots = fisher.num_roots();
 
   std::vector<std::vector<T>> hidden, delta, inputs, outputs;
-  std::vector<T*> to_hidden, to_delta, to_inputs, to_outputs;
-  const auto make = [](std::vector<std::vector<T>>& all, std::vector<T*>& to, Index size) {
-    all.emplace_back(static_cast<std::size_t>(size));
-    to.push_back(all.back().data());
+  std::vector<Rows<T>> to_hidden, to_delta, to_inputs, to_outputs;
+  const auto make = [](std::vector<std::vector<T>>& all, std::vector<Rows<T>>& to, Index num_rows,
+                       Index width) {
+    all.emplace_back(static_cast<std::size_t>(num_rows * width));
+    to.push_back(testing::rows(all.back(), width));
   };
   for (std::size_t l = 0; l < layers; ++l) {
-    make(hidden, to_hidden, rows * sizes[l]);
-    make(delta, to_delta, rows * roots * sizes[l + 1]);
-    make(inputs, to_inputs, (sizes[l] + 1) * (sizes[l] + 1));
-    make(outputs, to_outputs, sizes[l + 1] * sizes[l + 1]);
+    make(hidden, to_hidden, rows, sizes[l]);
+    make(delta, to_delta, rows * roots, sizes[l + 1]);
+    make(inputs, to_inputs, sizes[l] + 1, sizes[l] + 1);
+    make(outputs, to_outputs, sizes[l + 1], sizes[l + 1]);
   }
-  fisher.factors(to_hidden, to_delta, nullptr);
+  fisher.factors(to_hidden, to_delta, {});
   fisher.kronecker_factors(to_inputs, to_outputs);
   for (std::size_t l = 0; l < layers; ++l) {
     const auto in = static_cast<std::size_t>(sizes[l]), out = static_cast<std::size_t>(sizes[l + 1]);
@@ -65,12 +68,12 @@ void check_factors(const HeadOptions<T>& head, double tolerance) {
   const Index free_params = fisher.num_free(), P = fisher.num_params();
   std::vector<T> block(static_cast<std::size_t>(free_params * free_params)),
       unit(static_cast<std::size_t>(P)), column(unit.size());
-  fisher.free_block(block.data());
+  fisher.free_block({block.data(), free_params, free_params});
   testing::Worst of_block;
   for (Index k = 0; k < free_params; ++k) {
     std::fill(unit.begin(), unit.end(), T(0));
     unit[static_cast<std::size_t>(P - free_params + k)] = 1;
-    fisher.multiply(unit.data(), column.data());
+    fisher.multiply(vec(unit), vec(column));
     for (Index i = 0; i < free_params; ++i) {
       const double got = static_cast<double>(block[static_cast<std::size_t>(i * free_params + k)]);
       of_block.add(static_cast<double>(column[static_cast<std::size_t>(P - free_params + i)]), got);
@@ -88,14 +91,14 @@ void check_empirical(const HeadOptions<T>& head, double tolerance) {
   auto theta = testing::normal<T>(policy.num_params(), 1);
   for (T& value : theta) value *= T(0.3);
   const auto obs = testing::normal<T>(rows * obs_dim, 3);
-  const auto real = testing::normal<T>(rows * policy.action_width(), 4);
-  std::vector<std::int64_t> choice;
-  for (Index i = 0; i < rows * policy.action_width(); ++i) choice.push_back(i % 2);
-  const Actions<T> actions{policy.discrete() ? nullptr : real.data(),
-                           policy.discrete() ? choice.data() : nullptr};
+  testing::ActionBuffer<T> buffer(policy.discrete(), rows, policy.action_width());
+  buffer.real = testing::normal<T>(rows * policy.action_width(), 4);
+  for (std::size_t i = 0; i < buffer.choice.size(); ++i) buffer.choice[i] = i % 2;
+  const Actions<const T> actions = buffer.of();
+  const Inputs<T> inputs(testing::rows(obs, obs_dim));
   const Index P = policy.num_params();
   std::vector<T> scores(static_cast<std::size_t>(rows * P));
-  policy.scores(theta.data(), rows, obs.data(), actions, scores.data());
+  policy.scores(vec(theta), inputs, actions, testing::rows(scores, P));
   const auto v = testing::normal<T>(P, 5);
   std::vector<double> product(v.size()), squares(v.size());
   for (std::size_t r = 0; r < rows; ++r) {
@@ -109,17 +112,17 @@ void check_empirical(const HeadOptions<T>& head, double tolerance) {
   }
   std::vector<std::vector<T>> results;
   for (const double bytes : {1e9, 0.0}) {
-    Fisher<T> fisher(policy, theta.data(), rows, obs.data(), actions, bytes);
+    Fisher<T> fisher(policy, vec(theta), inputs, actions, bytes);
     CHECK(fisher.cached() == (bytes > 0));
     CHECK(fisher.num_rows() == rows);
     CHECK(fisher.num_roots() == 1);
     for (const int threads : {1, 2}) {
       parallel::set_num_threads(threads);
       results.emplace_back(v.size());
-      fisher.multiply(v.data(), results.back().data());
+      fisher.multiply(vec(v), vec(results.back()));
     }
     std::vector<T> diagonal(v.size());
-    fisher.diagonal(diagonal.data());
+    fisher.diagonal(vec(diagonal));
     CHECK(testing::relative_error(diagonal, squares) < tolerance);
   }
   CHECK(testing::relative_error(results[0], product) < tolerance);

@@ -2,6 +2,7 @@
 // matrix by its roots.
 #include <numeric>
 
+#include "actions.hpp"
 #include "check.hpp"
 #include "policy/heads.hpp"
 
@@ -17,23 +18,16 @@ std::vector<HeadOptions<double>> options() {
 }
 
 struct Problem {
-  explicit Problem(const HeadOptions<double>& options) : head(make_head(options)) {
+  explicit Problem(const HeadOptions<double>& options)
+      : head(make_head(options)), actions(head->discrete, rows, head->action_width) {
     outputs = testing::normal<double>(rows * head->num_outputs, 1);
     for (double& value : outputs) value *= 0.3;
     free_params = testing::normal<double>(head->num_free, 2);
     for (double& value : free_params) value *= 0.3;
-    real.resize(static_cast<std::size_t>(rows * head->action_width));
-    choice.resize(real.size());
-  }
-  ActionsOut<double> out() {
-    return {head->discrete ? nullptr : real.data(), head->discrete ? choice.data() : nullptr};
-  }
-  Actions<double> actions() const {
-    return {head->discrete ? nullptr : real.data(), head->discrete ? choice.data() : nullptr};
   }
   std::vector<double> log_probs() const {
     std::vector<double> result(rows);
-    head->log_prob(rows, outputs.data(), free_params.data(), actions(), result.data());
+    head->log_prob(rows, outputs.data(), free_params.data(), actions.of(), result.data());
     return result;
   }
   // Noise for `draws` samples of every row.
@@ -45,19 +39,19 @@ struct Problem {
   }
   void sample(const std::vector<double>& all, Index draw) {
     head->sample(rows, outputs.data(), free_params.data(), all.data() + draw * rows * head->action_width,
-                 out());
+                 actions.to());
   }
 
   std::unique_ptr<Head<double>> head;
-  std::vector<double> outputs, free_params, real;
-  std::vector<std::int64_t> choice;
+  testing::ActionBuffer<double> actions;
+  std::vector<double> outputs, free_params;
 };
 
 // No sample is more probable than the mode.
 void check_mode(const HeadOptions<double>& of) {
   const testing::Case here(of.kind);
   Problem problem(of);
-  problem.head->mode(rows, problem.outputs.data(), problem.free_params.data(), problem.out());
+  problem.head->mode(rows, problem.outputs.data(), problem.free_params.data(), problem.actions.to());
   const auto best = problem.log_probs();
   const auto noise = problem.noise(20);
   for (Index draw = 0; draw < 20; ++draw) {
@@ -82,7 +76,7 @@ void check_fisher(const HeadOptions<double>& of) {
   for (Index draw = 0; draw < samples; ++draw) {
     problem.sample(noise, draw);
     const auto log_probs = problem.log_probs();
-    head.score(rows, problem.outputs.data(), problem.free_params.data(), problem.actions(), score.data(),
+    head.score(rows, problem.outputs.data(), problem.free_params.data(), problem.actions.of(), score.data(),
                free_score.data());
     for (Index r = 0; r < rows; ++r) {
       mean[r] -= log_probs[r] / static_cast<double>(samples);
@@ -169,10 +163,10 @@ TEST("choices without probabilities are said to be undefined") {
   const double logits[] = {0, std::nan(""), 0, infinity, 0, 0, -infinity, -infinity, -infinity, 0, 1, 0};
   const double noise[] = {0.5, 0.5, 0.5, 0.5};
   std::int64_t choice[4];
-  head->sample(4, logits, nullptr, noise, {nullptr, choice});
+  head->sample(4, logits, nullptr, noise, Rows<std::int64_t>{choice, 4, 1});
   for (int r = 0; r < 3; ++r) CHECK(choice[r] == undefined_choice);
   CHECK(choice[3] == 1);
-  head->mode(4, logits, nullptr, {nullptr, choice});
+  head->mode(4, logits, nullptr, Rows<std::int64_t>{choice, 4, 1});
   for (int r = 0; r < 3; ++r) CHECK(choice[r] == undefined_choice);
   CHECK(choice[3] == 1);
 }

@@ -37,10 +37,10 @@ void check_reading(Index width, double offset) {
         if (scaling) z = std::clamp((z - scaling->shift[j]) * scaling->scale[j], -clip, clip);
         expected.push_back(static_cast<T>(z));
       }
-      const Inputs<T> inputs(x.data(), scaling);
-      inputs.read(0, rows, width, all.data());
+      const Inputs<T> inputs(testing::rows(x, width), scaling);
+      inputs.read(0, testing::rows(all, width));
       CHECK(all == expected);
-      for (Index r = 0; r < rows; ++r) inputs.from(r, width).read(0, 1, width, single.data() + r * width);
+      for (Index r = 0; r < rows; ++r) inputs.part(r, 1).read(0, testing::rows(single, width).part(r, 1));
       CHECK(single == expected);
     }
   }
@@ -50,7 +50,7 @@ void check_not_a_number() {
   const double nan = std::nan("");
   const std::vector<double> x{nan, 1.0, -std::numeric_limits<double>::infinity()};
   std::vector<float> out(3);
-  Inputs<float>(x.data(), far_scaling(3, 0.0, 2.0)).read(0, 1, 3, out.data());
+  Inputs<float>(testing::rows(x, 3), far_scaling(3, 0.0, 2.0)).read(0, testing::rows(out, 3));
   CHECK(std::isnan(out[0]));
   CHECK(out[1] == 1.125f);
   CHECK(out[2] == -2.0f);
@@ -62,17 +62,18 @@ void check_policy() {
   Policy<float> policy(D, {6}, Activation::tanh, {"categorical", {3}, 0, {}});
   const auto theta = testing::normal<float>(policy.num_params(), 2);
   const auto noise = testing::normal<double>(B * D, 3);
-  std::vector<double> stamps;
-  for (const double z : noise) stamps.push_back(1.7e9 + z);
+  std::vector<double> times;
+  for (const double z : noise) times.push_back(1.7e9 + z);
+  const Rows<const double> stamps{times.data(), B, D};
   const auto scaling = far_scaling(D, 1.7e9, 10.0);
-  std::vector<float> near(stamps.size());
-  Inputs<float>(stamps.data(), scaling).read(0, B, D, near.data());
+  std::vector<float> near(times.size());
+  Inputs<float>(stamps, scaling).read(0, testing::rows(near, D));
   std::vector<std::int64_t> choices(B);
   for (Index i = 0; i < B; ++i) choices[static_cast<std::size_t>(i)] = i % 3;
   std::vector<float> expected(B), got(B);
-  policy.log_prob(theta.data(), B, near.data(), {nullptr, choices.data()}, expected.data());
-  policy.log_prob(theta.data(), B, Inputs<float>(stamps.data(), scaling), {nullptr, choices.data()},
-                  got.data());
+  const Rows<const std::int64_t> actions{choices.data(), B, 1};
+  policy.log_prob(testing::vec(theta), Rows<const float>{near.data(), B, D}, actions, testing::vec(expected));
+  policy.log_prob(testing::vec(theta), Inputs<float>(stamps, scaling), actions, testing::vec(got));
   CHECK(got == expected);
   std::sort(got.begin(), got.end());
   CHECK(std::unique(got.begin(), got.end()) - got.begin() > 250);

@@ -15,12 +15,12 @@ void check_inverse() {
     for (int j = 0; j < 2; ++j) inverse[2 * i + j] = 1 / (g[i] * a[j] + damping);
   }
   KroneckerInverse<double> kronecker;
-  kronecker.add_layer(2, 1, of_inputs, of_outputs, inverse);
-  kronecker.set_rest(1, rest);
+  kronecker.add_layer({of_inputs, 2, 2}, {of_outputs, 2, 2}, {inverse, 2, 2});
+  kronecker.set_rest({rest, 1, 1});
   CHECK(kronecker.size() == 5);
   const double r[] = {1.0, -2.0, 0.5, 3.0, 4.0};  // (2, 1) weights, 2 biases, the rest
   double z[5];
-  kronecker.multiply(r, z);
+  kronecker.multiply({r, 5}, {z, 5});
   CHECK(z[4] == 8.0);
   const auto matrix = [](const double* q, const double* values, int i, int j) {
     return q[2 * i] * values[0] * q[2 * j] + q[2 * i + 1] * values[1] * q[2 * j + 1];

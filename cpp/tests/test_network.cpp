@@ -21,7 +21,7 @@ void test_derivatives(const std::vector<Index>& sizes, Activation activation, In
   const auto outputs_at = [&](double step) {
     std::vector<double> moved = theta;
     for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += step * direction[i];
-    net.load(x.data(), 0, rows, *block);
+    net.load(testing::rows(x, net.num_inputs()), 0, rows, *block);
     net.forward(moved.data(), rows, *block);
     return std::vector<double>(block->hidden.back(), block->hidden.back() + rows * O);
   };
@@ -67,7 +67,7 @@ void test_threads_do_not_change_bits() {
     std::vector<float> gradient(static_cast<std::size_t>(net.num_params()));
     pass.sum_rows(rows, net.flops(1), gradient.data(),
                   [&](Index first, Index count, auto& block, float* sum) {
-                    net.load(x.data(), first, count, block);
+                    net.load(testing::rows(x, 17), first, count, block);
                     net.forward(theta.data(), count, block);
                     std::fill_n(block.delta.back(), count * 6, 1.0f);
                     net.backward(theta.data(), count, block);

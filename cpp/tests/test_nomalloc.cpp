@@ -5,6 +5,7 @@
 #include <limits>
 #include <new>
 
+#include "actions.hpp"
 #include "check.hpp"
 #include "pgcore/adam.hpp"
 #include "pgcore/categorical.hpp"
@@ -48,6 +49,7 @@ void operator delete(void* p, std::align_val_t) noexcept {
 }
 
 using namespace pgcore;
+using testing::vec;
 
 namespace {
 
@@ -71,9 +73,10 @@ long allocations_of(F&& pass) {
 struct Observations {
   explicit Observations(Index width)
       : raw(testing::normal<double>(rows * width, 6)),
-        inputs(raw.data(), std::make_shared<const InputScaling>(InputScaling{
-                               std::vector<double>(static_cast<std::size_t>(width), 1.0),
-                               std::vector<double>(static_cast<std::size_t>(width), 2.0), 10.0})) {}
+        inputs(testing::rows(std::as_const(raw), width),
+               std::make_shared<const InputScaling>(
+                   InputScaling{std::vector<double>(static_cast<std::size_t>(width), 1.0),
+                                std::vector<double>(static_cast<std::size_t>(width), 2.0), 10.0})) {}
   std::vector<double> raw;
   Inputs<float> inputs;
 };
@@ -87,36 +90,37 @@ void check_policy(const HeadOptions<float>& head) {
   const auto obs = testing::normal<float>(rows * 17, 2), noise = testing::normal<float>(rows * A, 3),
              weights = testing::normal<float>(rows, 4);
   const Observations standardised(17);
-  std::vector<float> real(noise.size()), out(rows), vector(theta.size());
-  std::vector<std::int64_t> choice(noise.size(), 0);
-  const ActionsOut<float> sampled{policy.discrete() ? nullptr : real.data(),
-                                  policy.discrete() ? choice.data() : nullptr};
-  const Actions<float> actions{sampled.real, sampled.choice};
+  std::vector<float> out(rows), vector(theta.size());
+  testing::ActionBuffer<float> buffer(policy.discrete(), rows, A);
+  const Actions<float> sampled = buffer.to();
+  const Actions<const float> actions = buffer.of();
+  const Inputs<float> plain(testing::rows(obs, 17));
+  const Rows<const float> z{noise.data(), rows, A};
   const Index starts[] = {0, 10, 400};
   std::vector<float> episodes(2 * vector.size()), scores(20 * vector.size());
-  Fisher<float> exact(policy, theta.data(), rows, obs.data(), {nullptr, nullptr}, 1e9);
-  Fisher<float> empirical(policy, theta.data(), rows, obs.data(), actions, 1e9);
+  Fisher<float> exact(policy, vec(theta), plain, {}, 1e9);
+  Fisher<float> empirical(policy, vec(theta), plain, actions, 1e9);
   CHECK(allocations_of([&] {
-          policy.sample(theta.data(), rows, obs.data(), noise.data(), sampled, out.data());
-          policy.sample(theta.data(), 1, standardised.inputs, noise.data(), sampled, nullptr);
-          policy.mode(theta.data(), rows, obs.data(), sampled);
+          policy.sample(vec(theta), plain, z, sampled, vec(out));
+          policy.sample(vec(theta), standardised.inputs.part(0, 1), z.part(0, 1), sampled.part(0, 1));
+          policy.mode(vec(theta), plain, sampled);
         }) == 0);
   CHECK(allocations_of([&] {
-          policy.log_prob(theta.data(), rows, standardised.inputs, actions, out.data());
-          policy.entropy(theta.data(), rows, obs.data(), out.data());
-          policy.kl(theta.data(), theta.data(), rows, obs.data(), out.data());
+          policy.log_prob(vec(theta), standardised.inputs, actions, vec(out));
+          policy.entropy(vec(theta), plain, vec(out));
+          policy.kl(vec(theta), vec(theta), plain, vec(out));
         }) == 0);
-  CHECK(
-      allocations_of([&] {
-        policy.score_product(theta.data(), rows, standardised.inputs, actions, weights.data(), vector.data());
-        policy.score_sq_norms(theta.data(), rows, obs.data(), actions, out.data());
-        policy.scores(theta.data(), 20, obs.data(), actions, scores.data());
-        policy.episode_scores(theta.data(), obs.data(), actions, weights.data(), 2, starts, episodes.data());
-        policy.entropy_gradient(theta.data(), rows, obs.data(), vector.data());
-      }) == 0);
   CHECK(allocations_of([&] {
-          exact.multiply(theta.data(), vector.data());
-          empirical.multiply(theta.data(), vector.data());
+          policy.score_product(vec(theta), standardised.inputs, actions, vec(weights), vec(vector));
+          policy.score_sq_norms(vec(theta), plain, actions, vec(out));
+          policy.scores(vec(theta), plain.part(0, 20), actions.part(0, 20), testing::rows(scores, P));
+          policy.episode_scores(vec(theta), plain, actions, vec(weights), {starts, 3},
+                                testing::rows(episodes, P));
+          policy.entropy_gradient(vec(theta), plain, vec(vector));
+        }) == 0);
+  CHECK(allocations_of([&] {
+          exact.multiply(vec(theta), vec(vector));
+          empirical.multiply(vec(theta), vec(vector));
         }) == 0);
   SurrogateAscent<float> ascent(policy);
   const auto advantages = testing::normal<double>(rows, 7);
@@ -124,9 +128,9 @@ void check_policy(const HeadOptions<float>& head) {
   std::vector<std::int64_t> order(rows);
   Index step = 0;
   CHECK(allocations_of([&] {
-          ascent.epoch(theta.data(), m.data(), v.data(), step, standardised.inputs, actions,
-                       advantages.data(), out.data(), rows, order.data(), 64,
-                       {0.2, 0.01, 0.1, 0.5, std::numeric_limits<double>::infinity(), true, 1e-6}, {});
+          ascent.epoch({vec(theta), vec(m), vec(v), step},
+                       {standardised.inputs, actions, vec(advantages), vec(out)}, vec(order),
+                       {64, 0.2, 0.01, 0.1, 0.5, std::numeric_limits<double>::infinity(), true, 1e-6}, {});
         }) == 0);
 }
 
@@ -149,12 +153,12 @@ TEST("a critic's passes do not allocate") {
   std::vector<float> m(phi.size()), v(phi.size()), out(rows);
   std::vector<std::int64_t> order(rows);
   Index step = 0;
+  const AdamState<float> state{vec(phi), vec(m), vec(v), step};
+  const Inputs<float> plain(testing::rows(obs, 17));
   CHECK(allocations_of([&] {
-          critic.predict(phi.data(), rows, standardised.inputs, out.data());
-          critic.epoch(phi.data(), m.data(), v.data(), step, obs.data(), targets.data(), rows, order.data(),
-                       64, 1e9, {});
-          critic.epoch(phi.data(), m.data(), v.data(), step, standardised.inputs, targets.data(), rows,
-                       order.data(), 64, 1e9, {});
+          critic.predict(vec(phi), standardised.inputs, vec(out));
+          critic.epoch(state, plain, vec(targets), vec(order), {64, 1e9, {}});
+          critic.epoch(state, standardised.inputs, vec(targets), vec(order), {64, 1e9, {}});
         }) == 0);
 }
 
@@ -205,7 +209,7 @@ TEST("kernels do not allocate") {
           categorical::kl(X, Y, each);
           categorical::entropy(X, each);
         }) == 0);
-  const scan::Segments<float> none{nullptr, nullptr, nullptr};
+  const scan::Segments<float> none{};
   CHECK(allocations_of([&] {
           for (const Index columns : {Index{1}, A}) {
             const Rows<const float> r{x.data(), rows, columns}, values{y.data(), rows, columns};
@@ -214,7 +218,7 @@ TEST("kernels do not allocate") {
             scan::gae(r, values, none, 0.99, 0.95, first, second);
             scan::vtrace(r, values, r, none, 0.99, 1.0, 1.0, first, second);
             ratios::weighted_reward_to_go(r, values, none, 0.99, first);
-            ratios::cumulative_log_ratios(r, nullptr, ratios::Direction::trajectory, first);
+            ratios::cumulative_log_ratios(r, {}, ratios::Direction::trajectory, first);
             ratios::effective_sample_size(r, Vec<float>{out.data(), columns});
           }
         }) == 0);

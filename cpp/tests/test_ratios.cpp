@@ -20,8 +20,9 @@ void test_cumulative(Index rows, Index columns, ratios::Direction direction, boo
   const std::unique_ptr<bool[]> ends(new bool[size]);
   for (std::size_t i = 0; i < size; ++i) ends[i] = draw(engine);
   std::vector<T> out(size);
-  ratios::cumulative_log_ratios<T>({x.data(), rows, columns}, with_ends ? ends.get() : nullptr, direction,
-                                   {out.data(), rows, columns});
+  ratios::cumulative_log_ratios<T>(
+      {x.data(), rows, columns}, with_ends ? Rows<const bool>{ends.get(), rows, columns} : Rows<const bool>{},
+      direction, {out.data(), rows, columns});
   std::vector<double> expected(size);
   for (Index n = 0; n < columns; ++n) {
     for (Index first = 0; first < rows;) {

@@ -23,8 +23,10 @@ void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, doub
   for (std::size_t i = 0; i < size; ++i) ends[i] = draw(engine);
   std::vector<T> out(size);
   scan::reward_to_go<T>({rewards.data(), rows, columns},
-                        {ends.get(), bootstrap.data(), bootstrap.data() + (rows - 1) * columns}, gamma,
-                        {out.data(), rows, columns});
+                        {{ends.get(), rows, columns},
+                         testing::rows(bootstrap, columns),
+                         {bootstrap.data() + (rows - 1) * columns, columns}},
+                        gamma, {out.data(), rows, columns});
   std::vector<double> expected(size);
   for (Index n = 0; n < columns; ++n) {
     double next = 0;
@@ -45,7 +47,7 @@ void test_nan_stays_in_its_segment() {
   rewards[2000] = std::numeric_limits<T>::quiet_NaN();
   const std::unique_ptr<bool[]> ends(new bool[rows]());
   ends[1500] = ends[2500] = true;
-  scan::reward_to_go<T>({rewards.data(), rows, 1}, {ends.get(), nullptr, nullptr}, T(0.9),
+  scan::reward_to_go<T>({rewards.data(), rows, 1}, {{ends.get(), rows, 1}, {}, {}}, T(0.9),
                         {out.data(), rows, 1});
   for (Index t = 0; t < rows; ++t) {
     CHECK(std::isnan(out[static_cast<std::size_t>(t)]) == (t > 1500 && t <= 2000));
@@ -66,13 +68,13 @@ void test_extreme_ratios(Index rows, Index columns) {
   x[at(1)] = T(-800);
   r[at(2)] = T(5);
   bytes[at(2)] = 255;
-  scan::vtrace<T>(of(r), of(v), of(x), {reinterpret_cast<const bool*>(bytes.data()), nullptr, nullptr}, 1.0,
-                  std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(),
+  scan::vtrace<T>(of(r), of(v), of(x), {{reinterpret_cast<const bool*>(bytes.data()), rows, columns}, {}, {}},
+                  1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(),
                   to(advantages), to(targets));
   CHECK(std::abs(static_cast<double>(targets[at(0)]) - 5) < 1e-5);
   for (Index n = 1; n < columns; ++n) CHECK(targets[static_cast<std::size_t>(n)] == T(0));
   std::fill(r.begin(), r.end(), T(0.1));
-  scan::gae<T>(of(r), of(v), {nullptr, nullptr, nullptr}, 1.0, 1.0, to(advantages), to(targets));
+  scan::gae<T>(of(r), of(v), {}, 1.0, 1.0, to(advantages), to(targets));
   const double exact = static_cast<double>(T(0.1)) * static_cast<double>(rows);
   CHECK(std::abs(static_cast<double>(advantages[0]) / exact - 1) < 1e-6);
 }

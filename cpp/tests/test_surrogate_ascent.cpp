@@ -4,17 +4,19 @@
 #include <numeric>
 #include <thread>
 
+#include "actions.hpp"
 #include "check.hpp"
 #include "pgcore/parallel.hpp"
 #include "pgcore/surrogate_ascent.hpp"
 
 using namespace pgcore;
+using testing::vec;
 
 namespace {
 
 constexpr Index obs_dim = 3, rows = 300;  // more than a block
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr SurrogateOptions plain{infinity, 0, 0, infinity, infinity, false, 0};
+constexpr SurrogateOptions plain{rows, infinity, 0, 0, infinity, infinity, false, 0};
 // Adam whose ε is beyond every gradient steps by rate/ε times the gradient.
 constexpr AdamOptions along_the_gradient{1e8 * 1e-3, 0.9, 0.999, 1e8};
 
@@ -25,6 +27,7 @@ struct Problem {
         theta(testing::normal<T>(policy.num_params(), 1)),
         obs(testing::normal<T>(rows * obs_dim, 3)),
         old_log_probs(static_cast<std::size_t>(rows)),
+        actions(policy.discrete(), rows, policy.action_width()),
         m(theta.size()),
         v(theta.size()),
         advantages(testing::normal<double>(rows, 6)) {
@@ -34,24 +37,18 @@ struct Problem {
     if (policy.discrete()) {
       for (T& value : noise) value = T(0.5) + T(0.5) * std::tanh(value);
     }
-    real.resize(static_cast<std::size_t>(rows * A));
-    choice.resize(real.size());
-    policy.sample(theta.data(), rows, obs.data(), noise.data(),
-                  {policy.discrete() ? nullptr : real.data(), policy.discrete() ? choice.data() : nullptr},
-                  old_log_probs.data());
+    policy.sample(vec(theta), inputs(), testing::rows(noise, A), actions.to(), vec(old_log_probs));
     const auto away = testing::normal<T>(policy.num_params(), 8);
     for (std::size_t i = 0; i < theta.size(); ++i) theta[i] += static_cast<T>(distance) * away[i];
     for (Index i = 0; i < rows; ++i) order.push_back((i * 7) % rows);
   }
 
-  Actions<T> actions() const {
-    return {policy.discrete() ? nullptr : real.data(), policy.discrete() ? choice.data() : nullptr};
-  }
+  Inputs<T> inputs() const { return testing::rows(obs, obs_dim); }
 
   double objective(const std::vector<T>& at, const SurrogateOptions& options) {
     std::vector<T> log_probs(static_cast<std::size_t>(rows)), entropy(log_probs.size());
-    policy.log_prob(at.data(), rows, obs.data(), actions(), log_probs.data());
-    policy.entropy(at.data(), rows, obs.data(), entropy.data());
+    policy.log_prob(vec(at), inputs(), actions.of(), vec(log_probs));
+    policy.entropy(vec(at), inputs(), vec(entropy));
     double sum = 0;
     for (std::size_t i = 0; i < log_probs.size(); ++i) {
       const double log_ratio = static_cast<double>(log_probs[i]) - static_cast<double>(old_log_probs[i]);
@@ -63,16 +60,20 @@ struct Problem {
     return sum / rows;
   }
 
-  SurrogateReport pass(SurrogateAscent<T>& fit, Index batch_size, const SurrogateOptions& options,
+  SurrogateReport pass(SurrogateAscent<T>& fit, Index batch_size, SurrogateOptions options,
                        const AdamOptions& adam) {
-    return fit.epoch(theta.data(), m.data(), v.data(), step, obs.data(), actions(), advantages.data(),
-                     old_log_probs.data(), rows, order.data(), batch_size, options, adam);
+    options.batch_size = batch_size;
+    return fit.epoch({vec(theta), vec(m), vec(v), step},
+                     {inputs(), actions.of(), vec(advantages), vec(old_log_probs)}, vec(order), options,
+                     adam);
   }
 
   Policy<T> policy;
-  std::vector<T> theta, obs, old_log_probs, m, v, real;
+  std::vector<T> theta, obs, old_log_probs;
+  testing::ActionBuffer<T> actions;
+  std::vector<T> m, v;
   std::vector<double> advantages;
-  std::vector<std::int64_t> choice, order;
+  std::vector<std::int64_t> order;
   Index step = 0;
 };
 
@@ -138,24 +139,23 @@ void check_standardised(const HeadOptions<T>& head, Index count) {
   SurrogateAscent<T> fit(policy);
   const auto P = static_cast<std::size_t>(policy.num_params());
   const auto theta = testing::normal<T>(policy.num_params(), 1);
-  const auto obs = testing::normal<T>(count * 3, 2), real = testing::normal<T>(count * 2, 3);
-  std::vector<std::int64_t> choice(static_cast<std::size_t>(count) * 2),
-      order(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < choice.size(); ++i) choice[i] = real[i] > 0;
+  const auto obs = testing::normal<T>(count * 3, 2);
+  testing::ActionBuffer<T> actions(policy.discrete(), count, 2);
+  actions.real = testing::normal<T>(count * 2, 3);
+  for (std::size_t i = 0; i < actions.real.size(); ++i) actions.choice[i] = actions.real[i] > 0;
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), 0);
-  const Actions<T> actions =
-      policy.discrete() ? Actions<T>{nullptr, choice.data()} : Actions<T>{real.data(), nullptr};
+  const Inputs<T> inputs(testing::rows(obs, 3));
   std::vector<T> old(static_cast<std::size_t>(count));
-  policy.log_prob(theta.data(), count, obs.data(), actions, old.data());
+  policy.log_prob(vec(theta), inputs, actions.of(), vec(old));
 
   SurrogateReport report;
   const auto moved = [&](const std::vector<double>& advantages, Index batch_size) {
     auto t = theta;
     std::vector<T> m(P), v(P);
     Index step = 0;
-    report = fit.epoch(t.data(), m.data(), v.data(), step, obs.data(), actions, advantages.data(), old.data(),
-                       count, order.data(), batch_size, {0.2, 0, 0, 1e9, 1e9, true, 1e-14},
-                       {1e-3, 0.9, 0.999, 1e-5});
+    report = fit.epoch({vec(t), vec(m), vec(v), step}, {inputs, actions.of(), vec(advantages), vec(old)},
+                       vec(order), {batch_size, 0.2, 0, 0, 1e9, 1e9, true, 1e-14}, {1e-3, 0.9, 0.999, 1e-5});
     CHECK(step == report.minibatches);
     return t;
   };
@@ -190,7 +190,7 @@ TEST("a step is the gradient of the surrogate, and the report its parts") {
   parallel::set_num_threads(2);
   for (const auto& head : heads<double>()) {
     check_step(head, plain);
-    check_step(head, {0.1, 0.3, 0.7, infinity, infinity, false, 0});
+    check_step(head, {rows, 0.1, 0.3, 0.7, infinity, infinity, false, 0});
   }
 }
 TEST("an epoch ends where it is told to") {

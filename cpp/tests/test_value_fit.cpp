@@ -20,9 +20,12 @@ struct Problem {
     std::iota(order.begin(), order.end(), 0);
   }
   double epoch(Index batch_size, double max_grad_norm, const AdamOptions& adam) {
-    return fit.epoch(theta.data(), m.data(), v.data(), step, x.data(), targets.data(), rows, order.data(),
-                     batch_size, max_grad_norm, adam);
+    using testing::vec;
+    return fit.epoch({vec(theta), vec(m), vec(v), step}, inputs(), vec(targets), vec(order),
+                     {batch_size, max_grad_norm, adam});
   }
+
+  Inputs<float> inputs() const { return testing::rows(x, 1); }
 
   ValueFit<float> fit{{1, 32, 1}, Activation::tanh};
   std::vector<float> theta, x, m, v, targets;
@@ -42,7 +45,7 @@ TEST("minibatch regression learns a function") {
   CHECK(problem.step == 800);  // 1000 rows in minibatches of 300: four a pass
   CHECK(last < 0.02 * first);
   std::vector<float> predicted(rows);
-  problem.fit.predict(problem.theta.data(), rows, problem.x.data(), predicted.data());
+  problem.fit.predict(testing::vec(problem.theta), problem.inputs(), testing::vec(predicted));
   double square_error = 0;
   for (std::size_t i = 0; i < predicted.size(); ++i) {
     square_error += std::pow(predicted[i] - problem.targets[i], 2);

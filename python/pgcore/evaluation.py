@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, Literal, Protocol, TypeAlias, overload
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 
-from pgcore._arguments import integer
+from pgcore._arguments import BoolArray, integer
 from pgcore._stacklevel import user_stacklevel
 from pgcore.rollout import autoreset_mode, close_vector_env, make_vector_env
 from pgcore.rollout.calls import reset_vector, step_vector
@@ -21,6 +20,7 @@ from pgcore.rollout.faults import FaultyEnvironmentError
 from pgcore.rollout.limits import episode_limit
 from pgcore.rollout.outcomes import not_finite
 from pgcore.rollout.seeds import checked_seed
+from pgcore.rollout.types import AnyVectorEnv, EnvLike, Observation
 
 __all__ = ["Predicts", "evaluate_policy"]
 
@@ -30,7 +30,7 @@ _MAX_ENVS = (
 
 _PROGRESS_SECONDS = 10.0
 
-Progress: TypeAlias = Callable[[int, int, int], Any]
+Progress: TypeAlias = Callable[[int, int, int], object]
 ProgressLike: TypeAlias = Progress | bool | None
 
 
@@ -38,15 +38,19 @@ class Predicts(Protocol):
     """Anything that acts as Stable-Baselines3's models do."""
 
     def predict(
-        self, obs: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[Any, Any]:
-        """Return actions for a batch of observations, and a state to be handed back with the next ones."""
+        self,
+        obs: Any,  # of the environment; models annotate it, and their state, each in their own way
+        state: Any = None,
+        episode_start: BoolArray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[object, Any]:
+        """Return actions for a batch of observations, and a state to be passed with the next ones."""
 
 
 @overload
 def evaluate_policy(
     model: Predicts,
-    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    env: EnvLike,
     n_eval_episodes: int = 10,
     deterministic: bool = True,
     *,
@@ -60,7 +64,7 @@ def evaluate_policy(
 @overload
 def evaluate_policy(
     model: Predicts,
-    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    env: EnvLike,
     n_eval_episodes: int = 10,
     deterministic: bool = True,
     *,
@@ -73,7 +77,7 @@ def evaluate_policy(
 
 def evaluate_policy(
     model: Predicts,
-    env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    env: EnvLike,
     n_eval_episodes: int = 10,
     deterministic: bool = True,
     *,
@@ -142,7 +146,7 @@ def evaluate_policy(
         vector_env = make_vector_env(env)
     try:
         limit = episode_limit(vector_env, max_steps)
-        tell = _teller(progress)
+        report = _reporter(progress)
         returns, lengths, num_cut = _play(
             model,
             vector_env,
@@ -150,7 +154,7 @@ def evaluate_policy(
             deterministic=deterministic,
             seed=seed,
             limit=limit,
-            tell=tell,
+            report=report,
         )
     finally:
         if isinstance(env, str):  # the caller's own environments stay open
@@ -168,7 +172,7 @@ def evaluate_policy(
     return float(np.mean(returns)), float(np.std(returns))
 
 
-def _teller(progress: ProgressLike) -> Progress | None:
+def _reporter(progress: ProgressLike) -> Progress | None:
     if progress is None:
         progress = sys.stderr is not None and sys.stderr.isatty()
     if isinstance(progress, bool):
@@ -184,13 +188,13 @@ def _print_progress(num_played: int, num_episodes: int, num_steps: int) -> None:
 
 def _play(
     model: Predicts,
-    env: VectorEnv[Any, Any, Any],
+    env: AnyVectorEnv,
     num_episodes: int,
     *,
     deterministic: bool,
     seed: int | None,
     limit: int,
-    tell: Progress | None,
+    report: Progress | None,
 ) -> tuple[list[float], list[int], int]:
     """Returns and lengths of the episodes, and how many of them were cut."""
     mode = autoreset_mode(env)
@@ -205,7 +209,7 @@ def _play(
     # Those that were cut wait until none plays any more: not every vector can reset one environment alone.
     waiting = np.zeros(env.num_envs, np.bool_)
     state = None
-    told = time.monotonic()
+    reported = time.monotonic()
     obs = reset_vector(env, seed=seed)
     step = 0
     while num_left.any():
@@ -236,13 +240,13 @@ def _play(
         elif mode is AutoresetMode.DISABLED and done.any():
             fresh = reset_vector(env, options={"reset_mask": done.copy()})
             obs = _replaced(obs, fresh, done)
-        if tell is not None and time.monotonic() - told >= _PROGRESS_SECONDS:
-            told = time.monotonic()
-            tell(num_episodes - int(num_left.sum()), num_episodes, num_steps)
+        if report is not None and time.monotonic() - reported >= _PROGRESS_SECONDS:
+            reported = time.monotonic()
+            report(num_episodes - int(num_left.sum()), num_episodes, num_steps)
     return [*chain.from_iterable(returns)], [*chain.from_iterable(lengths)], num_cut
 
 
-def _require_finite(name: str, values: Any, step: int) -> None:
+def _require_finite(name: str, values: object, step: int) -> None:
     """Refuse what would make a return that means nothing, and say where it is."""
     if (lost := not_finite(values, name)) is not None:
         component, row, value = lost
@@ -252,12 +256,12 @@ def _require_finite(name: str, values: Any, step: int) -> None:
         )
 
 
-def _replaced(obs: Any, fresh: Any, where: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
-    """``obs`` with the marked rows from ``fresh``, through dictionaries and tuples of arrays."""
+def _replaced(obs: Observation, fresh: Any, where: BoolArray) -> Observation:
+    """``obs`` with the marked rows from ``fresh``, which has the same dictionaries and tuples of arrays."""
     if isinstance(obs, Mapping):
         return {key: _replaced(part, fresh[key], where) for key, part in obs.items()}
     if isinstance(obs, tuple):
         return tuple(_replaced(*parts, where) for parts in zip(obs, fresh, strict=True))
-    obs = np.array(obs)
-    obs[where] = fresh[where]
-    return obs
+    replaced = np.array(obs)
+    replaced[where] = fresh[where]
+    return replaced

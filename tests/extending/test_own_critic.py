@@ -12,7 +12,7 @@ import pgcore
 from pgcore import NPG, PPO, REINFORCE, Batch, estimators
 from pgcore.baselines import ValueBaseline
 from pgcore.policies import CategoricalPolicy
-from pgcore.values import ValueFunction, ValueNetwork
+from pgcore.values import ValueFunction, ValueNetwork, from_config
 
 
 class NearestNeighbours(ValueFunction):
@@ -53,6 +53,22 @@ def two_segments():
         terminated=[0, 0, 1, 0, 0],
         bootstrap_obs=[[0.0], [9.0]],
     )
+
+
+class Described(NearestNeighbours):
+    """Says its arguments alone, instead of a whole `config`."""
+
+    config = ValueFunction.config
+
+    def arguments(self):
+        return {"k": self.k}
+
+
+def test_a_critic_that_says_its_arguments_is_described_and_made_again():
+    critic = Described(3)
+    assert critic.config() == {"kind": f"{__name__}:Described", "k": 3}
+    assert repr(critic) == "Described(k=3)"
+    assert repr(from_config(critic.config())) == "Described(k=3)"
 
 
 class Tripled(ValueFunction):

@@ -105,7 +105,7 @@ def test_dtypes_are_the_policys_but_for_observations(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rewards_are_those_that_the_environment_paid(dtype):
+def test_rewards_are_those_that_the_environment_returned(dtype):
     class Rich(ToyVectorEnv):
         def step(self, actions):
             obs, rewards, *rest = super().step(actions)

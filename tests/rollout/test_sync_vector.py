@@ -60,7 +60,7 @@ def test_it_steps_as_gymnasiums_does(space):
             assert info == {}
             np.testing.assert_equal(fresh, theirs.reset(options={"reset_mask": done.copy()})[0])
     assert num_resets > 3
-    for got, expected in kept:  # nothing that was handed over has been written to since
+    for got, expected in kept:  # nothing that was returned has been written to since
         np.testing.assert_equal(got, expected)
 
 

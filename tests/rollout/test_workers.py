@@ -221,7 +221,7 @@ def test_gymnasiums_own_vector(how, mode):
     assert str(caught.value).startswith(
         "environment 1, step(): expected a running worker process, got one that ended "
     )
-    assert str(caught.value).endswith("; make the vector environment anew to go on")
+    assert str(caught.value).endswith("; make the vector environment again")
     with pytest.raises(WorkerError):
         step_vector(env, ZEROS)
     workers = list(env.processes)

@@ -1,4 +1,4 @@
-"""What a Python source imports, and which private names of other modules it uses."""
+"""What Python sources import, and which private names of other modules they use, inherited ones too."""
 
 from __future__ import annotations
 
@@ -164,6 +164,116 @@ def private_uses(source: str, module: str, *, is_package: bool = False) -> list[
         ):
             found.append((node.lineno, ast.unparse(node)))
     return sorted(found)
+
+
+# ---- inherited private names ----
+
+
+class _Class(NamedTuple):
+    bases: list[tuple[str, str]]
+    """Module and name of each base whose source is known."""
+    private: set[str]
+    """Private names that its body defines or sets on ``self``."""
+    uses: list[tuple[int, str]]
+    """Private names of ``self``, ``cls`` and ``super()`` that it defines, sets or reads."""
+
+
+def inherited_private_uses(sources: Mapping[str, str], modules: Iterable[str]) -> list[tuple[str, int, str]]:
+    """Module, line and text of each use, in a class of ``modules``, of a base class's private name.
+
+    To read ``self._x`` is a use, and to set or define it again, where a base class of another module defines
+    it. ``sources`` are the texts by dotted name (``a.b`` for ``a/b/__init__.py``), those of other libraries
+    too where their classes count.
+    """
+    tables = {module: _table(module, ast.parse(source), sources) for module, source in sources.items()}
+    classes = {
+        (module, name): _class(node, module, tables)
+        for module, table in tables.items()
+        for name, node in table.items()
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def ancestors(key: tuple[str, str]) -> Iterator[tuple[str, str]]:
+        for base in classes[key].bases if key in classes else ():
+            yield base
+            yield from ancestors(base)
+
+    found = set()
+    wanted = set(modules)
+    for key, one in classes.items():
+        if key[0] not in wanted:
+            continue
+        for base in ancestors(key):
+            if base[0] != key[0] and base in classes:
+                text = f"{key[1]}: {{}}, of {base[0]}.{base[1]}"
+                found |= {
+                    (key[0], line, text.format(name))
+                    for line, name in one.uses
+                    if name in classes[base].private
+                }
+    return sorted(found)
+
+
+def _table(module: str, tree: ast.Module, sources: Mapping[str, str]) -> dict[str, ast.ClassDef | str]:
+    """A module's names: its classes, and for what it imports or renames the dotted name."""
+    is_package = any(other.startswith(f"{module}.") for other in sources)
+    table: dict[str, ast.ClassDef | str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            table.setdefault(node.name, node)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                table[name] = alias.name if alias.asname else name
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(node, module, is_package)
+            table.update({alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names})
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            value = node.value.value if isinstance(node.value, ast.Subscript) else node.value
+            if isinstance(target, ast.Name) and isinstance(value, ast.Name | ast.Attribute):
+                table.setdefault(target.id, f"{module}.{ast.unparse(value)}")
+    return table
+
+
+def _resolved(
+    dotted: str, tables: Mapping[str, Mapping[str, ast.ClassDef | str]], depth: int = 9
+) -> tuple[str, str] | None:
+    """Module and name of the class that a dotted name means, through imports; None if it is not known."""
+    parts = dotted.split(".")
+    for i in range(len(parts) - 1, 0, -1):
+        module, rest = ".".join(parts[:i]), parts[i:]
+        if module in tables and depth:
+            target = tables[module].get(rest[0])
+            if isinstance(target, ast.ClassDef):
+                return module, rest[0]
+            if target is not None:
+                return _resolved(".".join([target, *rest[1:]]), tables, depth - 1)
+    return None
+
+
+def _class(node: ast.ClassDef, module: str, tables: Mapping[str, Mapping[str, ast.ClassDef | str]]) -> _Class:
+    private: set[str] = set()
+    uses = []
+    for statement in node.body:
+        names: list[str] = []
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = [statement.name]
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+        for name in filter(is_private, names):
+            private.add(name)
+            uses.append((statement.lineno, name))
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and is_private(part.attr) and is_own(part.value):
+            uses.append((part.lineno, part.attr))
+            if isinstance(part.ctx, ast.Store):
+                private.add(part.attr)
+    names_of_bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+    bases = [_resolved(f"{module}.{ast.unparse(base)}", tables) for base in names_of_bases]
+    return _Class([base for base in bases if base is not None], private, uses)
 
 
 # ---- tests ----

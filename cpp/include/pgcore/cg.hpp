@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -26,16 +27,16 @@ struct CgOptions {
 
 // out ← A v, for vectors of the operator's length.
 template <class T>
-using Product = std::function<void(const T* v, T* out)>;
+using Product = std::function<void(Vec<const T> v, Vec<T> out)>;
 
 // A v for a dense row-major matrix (n, n), which must outlive the product.
 template <class T>
-Product<T> matrix_product(Index n, const T* matrix);
+Product<T> matrix_product(Rows<const T> matrix);
 
 // `precondition(r, z)` writes z = M⁻¹ r; an empty one means none. `x` holds the start when `warm`, and the
 // solution afterwards. Dot products are in double. b and x must not alias.
 template <class T>
-CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* x, bool warm,
+CgReport conjugate_gradient(const Product<T>& multiply, Vec<const T> b, Vec<T> x, bool warm,
                             const CgOptions& options, const Product<T>& precondition = nullptr);
 
 }  // namespace pgcore

@@ -18,6 +18,7 @@
 #include "pgcore/inputs.hpp"
 #include "pgcore/policy.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -25,8 +26,8 @@ template <class T>
 class Fisher {
  public:
   // Keeps copies of θ and, for the empirical form, of the scores in output space; the policy must outlive it,
-  // and so must `obs` where the activations are not kept. Null actions make the exact form. B is at least 1.
-  Fisher(const Policy<T>& policy, const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions,
+  // and so must `obs` where the activations are not kept. No actions make the exact form. B is at least 1.
+  Fisher(const Policy<T>& policy, Vec<const T> theta, const Inputs<T>& obs, Actions<const T> actions,
          double max_cache_bytes);
   ~Fisher();
 
@@ -39,18 +40,19 @@ class Fisher {
   bool cached() const;
 
   // out (P,) ← F v.
-  void multiply(const T* v, T* out) const;
+  void multiply(Vec<const T> v, Vec<T> out) const;
   // out (P,) ← the diagonal of F.
-  void diagonal(T* out) const;
+  void diagonal(Vec<T> out) const;
   // out (E, E) ← the block of the parameters that do not belong to the network.
-  void free_block(T* out) const;
+  void free_block(Rows<T> out) const;
 
   // For every layer: hidden[l] (B, in) ← h, delta[l] (B·num_roots, out) ← δ, roots of a row side by side. For
   // the empirical form free_params (B, E) ← the scores of the free parameters.
-  void factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) const;
+  void factors(const std::vector<Rows<T>>& hidden, const std::vector<Rows<T>>& delta,
+               Rows<T> free_params) const;
   // For every layer: inputs[l] (in + 1, in + 1) ← mean of (h, 1)(h, 1)ᵀ, outputs[l] (out, out) ← (1/B) Σ δ
   // δᵀ.
-  void kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) const;
+  void kronecker_factors(const std::vector<Rows<T>>& inputs, const std::vector<Rows<T>>& outputs) const;
 
  private:
   struct Passes;

@@ -1,11 +1,13 @@
 // What a pass reads: rows of raw inputs, and how they are standardised on the way in.
 #pragma once
 
+#include <cassert>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -16,28 +18,50 @@ struct InputScaling {
   double clip;
 };
 
-// Row-major inputs, float or double whatever a pass computes in. A pass holds its own reference to the
-// scaling, so that replacing it does not affect passes that other threads are running.
+// Inputs, float or double whatever a pass computes in. A pass holds its own reference to the scaling, so that
+// replacing it does not affect passes that other threads are running.
 template <class T>
-struct Inputs {
+class Inputs {
+ public:
   using Scaling = std::shared_ptr<const InputScaling>;
 
-  Inputs(const float* rows, Scaling standardised_by = nullptr)
-      : narrow(rows), scaling(std::move(standardised_by)) {}
-  Inputs(const double* rows, Scaling standardised_by = nullptr)
-      : wide(rows), scaling(std::move(standardised_by)) {}
+  Inputs(Rows<const float> rows, Scaling standardised_by = nullptr)
+      : Inputs(rows.data(), nullptr, rows.num_rows(), rows.width(), std::move(standardised_by)) {}
+  Inputs(Rows<const double> rows, Scaling standardised_by = nullptr)
+      : Inputs(nullptr, rows.data(), rows.num_rows(), rows.width(), std::move(standardised_by)) {}
 
-  // The same without the rows before `first`.
-  Inputs from(Index first, Index width) const {
-    return narrow ? Inputs(narrow + first * width, scaling) : Inputs(wide + first * width, scaling);
+  Index num_rows() const { return num_rows_; }
+  Index width() const { return width_; }
+  Inputs part(Index first, Index count) const {
+    assert(0 <= first && 0 <= count && first + count <= num_rows_);
+    const Index skipped = first * width_;
+    return {float_ ? float_ + skipped : nullptr, double_ ? double_ + skipped : nullptr, count, width_,
+            scaling_};
+  }
+  // Component j of row i as it came.
+  double raw(Index i, Index j) const {
+    const Index k = i * width_ + j;
+    return float_ ? static_cast<double>(float_[k]) : double_[k];
   }
 
-  // out (count, width) ← rows first … first + count − 1: standardised, then cast.
-  void read(Index first, Index count, Index width, T* out) const;
+  // out ← as many rows from `first` on: standardised, then cast.
+  void read(Index first, Rows<T> out) const;
 
-  const float* narrow = nullptr;  // one of the two is null
-  const double* wide = nullptr;
-  Scaling scaling;  // null: inputs as they are
+ private:
+  Inputs(const float* of_float, const double* of_double, Index num_rows, Index width, Scaling scaling)
+      : float_(of_float),
+        double_(of_double),
+        num_rows_(num_rows),
+        width_(width),
+        scaling_(std::move(scaling)) {
+    assert(!scaling_ || (static_cast<Index>(scaling_->shift.size()) == width &&
+                         static_cast<Index>(scaling_->scale.size()) == width));
+  }
+
+  const float* float_;  // one of the two is null, both where there are no rows
+  const double* double_;
+  Index num_rows_, width_;
+  Scaling scaling_;  // null: inputs as they are
 };
 
 }  // namespace pgcore

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -14,13 +15,13 @@ class KroneckerInverse {
   // A block for the weight (out, in) and bias of the layer that comes next: (G ⊗ A + λI)⁻¹ with the columns
   // of `inputs` (in + 1, in + 1) the eigenvectors of A, those of `outputs` (out, out) of G, and inverse (out,
   // in + 1) the 1/(g_i a_j + λ). Everything is copied.
-  void add_layer(Index out, Index in, const T* inputs, const T* outputs, const T* inverse);
+  void add_layer(Rows<const T> inputs, Rows<const T> outputs, Rows<const T> inverse);
   // What follows the layers: a dense inverse (n, n).
-  void set_rest(Index n, const T* inverse);
+  void set_rest(Rows<const T> inverse);
 
   Index size() const;
   // z ← block by block · r.
-  void multiply(const T* r, T* z) const;
+  void multiply(Vec<const T> r, Vec<T> z) const;
 
  private:
   struct Layer {

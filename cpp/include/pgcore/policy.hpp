@@ -4,30 +4,47 @@
 // row-major. Any number of threads may call at once.
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "pgcore/activation.hpp"
 #include "pgcore/inputs.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
-// Actions of a batch: real vectors, or integer choices. One of the two is null.
+// Actions of a batch, (B, width): real vectors or integer choices, never both; `const T` for those that are
+// only read.
 template <class T>
 struct Actions {
-  const T* real;
-  const std::int64_t* choice;
+  using Choice = std::conditional_t<std::is_const_v<T>, const std::int64_t, std::int64_t>;
+
+  Actions() = default;  // none at all
+  Actions(Rows<T> rows) : real(rows.data()), num_rows(rows.num_rows()), width(rows.width()) {}
+  Actions(Rows<Choice> rows) : choice(rows.data()), num_rows(rows.num_rows()), width(rows.width()) {}
+  template <class U, class = std::enable_if_t<!std::is_same_v<U, T> && std::is_same_v<const U, T>>>
+  Actions(Actions<U> other)
+      : real(other.real), choice(other.choice), num_rows(other.num_rows), width(other.width) {}
+
+  bool has_shape(Index rows, Index columns) const { return num_rows == rows && width == columns; }
+  Actions part(Index first, Index count) const {
+    assert(0 <= first && 0 <= count && first + count <= num_rows);
+    if (real) return Rows<T>{real, num_rows, width}.part(first, count);
+    return Rows<Choice>{choice, num_rows, width}.part(first, count);
+  }
+
+  T* real = nullptr;  // one of the two is null
+  Choice* choice = nullptr;
+  Index num_rows = 0, width = 0;
 };
+
 // What a choice is where its logits define no probabilities: NaN among them, or infinity, or nothing but −∞.
 inline constexpr std::int64_t undefined_choice = -1;
-template <class T>
-struct ActionsOut {
-  T* real;
-  std::int64_t* choice;
-};
 
 // The distribution that a network's outputs define.
 template <class T>
@@ -51,29 +68,29 @@ class Policy {
   bool discrete() const;
 
   // log π(a_i|o_i).
-  void log_prob(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const;
-  // Samples, and with `log_probs` also evaluates them on the same outputs. `noise` is (B, action_width):
-  // standard normal for real actions, uniform on [0, 1) for choices.
-  void sample(const T* theta, Index B, const Inputs<T>& obs, const T* noise, ActionsOut<T> actions,
-              T* log_probs) const;
-  void mode(const T* theta, Index B, const Inputs<T>& obs, ActionsOut<T> actions) const;
-  void entropy(const T* theta, Index B, const Inputs<T>& obs, T* out) const;
+  void log_prob(Vec<const T> theta, const Inputs<T>& obs, Actions<const T> actions, Vec<T> out) const;
+  // Samples; where `log_probs` is not empty also evaluates them on the same outputs. `noise` is (B,
+  // action_width): standard normal for real actions, uniform on [0, 1) for choices.
+  void sample(Vec<const T> theta, const Inputs<T>& obs, Rows<const T> noise, Actions<T> actions,
+              Vec<T> log_probs = {}) const;
+  void mode(Vec<const T> theta, const Inputs<T>& obs, Actions<T> actions) const;
+  void entropy(Vec<const T> theta, const Inputs<T>& obs, Vec<T> out) const;
   // (P,): Σ_i ∇ H(π(·|o_i)).
-  void entropy_gradient(const T* theta, Index B, const Inputs<T>& obs, T* out) const;
+  void entropy_gradient(Vec<const T> theta, const Inputs<T>& obs, Vec<T> out) const;
   // KL(π_old‖π) at every observation.
-  void kl(const T* theta_old, const T* theta, Index B, const Inputs<T>& obs, T* out) const;
+  void kl(Vec<const T> theta_old, Vec<const T> theta, const Inputs<T>& obs, Vec<T> out) const;
 
   // (P,): Σ_i w_i ∇ log π(a_i|o_i).
-  void score_product(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, const T* weights,
-                     T* out) const;
+  void score_product(Vec<const T> theta, const Inputs<T>& obs, Actions<const T> actions, Vec<const T> weights,
+                     Vec<T> out) const;
   // (B, P): one score a row.
-  void scores(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const;
+  void scores(Vec<const T> theta, const Inputs<T>& obs, Actions<const T> actions, Rows<T> out) const;
   // (E, P): Σ w_i ∇ log π_i inside each episode, whose first rows are starts[0 … E − 1] and whose end is
   // starts[E]; no weights are ones.
-  void episode_scores(const T* theta, const Inputs<T>& obs, Actions<T> actions, const T* weights,
-                      Index num_episodes, const Index* starts, T* out) const;
+  void episode_scores(Vec<const T> theta, const Inputs<T>& obs, Actions<const T> actions,
+                      Vec<const T> weights, Vec<const Index> starts, Rows<T> out) const;
   // (B,): ‖∇ log π‖², never forming the rows.
-  void score_sq_norms(const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions, T* out) const;
+  void score_sq_norms(Vec<const T> theta, const Inputs<T>& obs, Actions<const T> actions, Vec<T> out) const;
 
   struct Passes;  // how it works: src/policy/policy_passes.hpp
   const Passes& passes() const { return *passes_; }

@@ -8,10 +8,10 @@ namespace pgcore::ratios {
 
 enum class Direction { past = 0, future = 1, trajectory = 2 };
 
-// Arrays are (T, N), time first; `ends` (T, N) may be null: only the last row ends. Per segment: past Σ_{t' ≤
-// t}, future Σ_{t' > t}, trajectory Σ over the segment.
+// Arrays are (T, N), time first; `ends` (T, N) may be empty: only the last row ends. Per segment: past Σ_{t'
+// ≤ t}, future Σ_{t' > t}, trajectory Σ over the segment.
 template <class T>
-void cumulative_log_ratios(Rows<const T> log_ratios, const bool* ends, Direction direction, Rows<T> out);
+void cumulative_log_ratios(Rows<const T> log_ratios, Rows<const bool> ends, Direction direction, Rows<T> out);
 
 // G_t = r_t + γ·(bootstrap_t if end else ρ_{t+1} G_{t+1}),  ρ = exp(log ratio).
 template <class T>

@@ -2,6 +2,7 @@
 // first.
 #pragma once
 
+#include "pgcore/types.hpp"
 #include "pgcore/views.hpp"
 
 namespace pgcore::scan {
@@ -9,9 +10,15 @@ namespace pgcore::scan {
 // Where segments end, and the values of what follows truncated ones.
 template <class T>
 struct Segments {
-  const bool* ends;         // (T, N), or null: only the last row ends
-  const T* bootstrap;       // (T, N), or null: zero
-  const T* last_bootstrap;  // (N,), the bootstrap values of the last row, or null: zero
+  Rows<const bool> ends;        // (T, N), or empty: only the last row ends
+  Rows<const T> bootstrap;      // (T, N), or empty: zero
+  Vec<const T> last_bootstrap;  // (N,), the bootstrap values of the last row, or empty: zero
+
+  bool serves(Index num_rows, Index num_columns) const {
+    return (ends.empty() || ends.has_shape(num_rows, num_columns)) &&
+           (bootstrap.empty() || bootstrap.has_shape(num_rows, num_columns)) &&
+           (last_bootstrap.empty() || last_bootstrap.size() == num_columns);
+  }
 };
 
 // G_t = r_t + γ·(bootstrap_t if end else G_{t+1}).

@@ -9,6 +9,7 @@
 #include "pgcore/inputs.hpp"
 #include "pgcore/policy.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -16,6 +17,7 @@ namespace pgcore {
 //   min(ρ A, clamp(ρ, 1 ± clip_range) A) + entropy_coef · H(π(·|o)) − kl_coef · (ρ − 1 − log ρ)
 // is ascended; the last term estimates KL(π_old‖π).
 struct SurrogateOptions {
+  Index batch_size;
   double clip_range;  // infinity for none
   double entropy_coef;
   double kl_coef;
@@ -23,6 +25,15 @@ struct SurrogateOptions {
   double max_kl;             // a minibatch whose mean ρ − 1 − log ρ is larger ends the epoch before its step
   bool normalize_advantage;  // standardise the advantages of each minibatch
   double rounding;           // spread, relative to the advantages' size, that rounding alone may have made
+};
+
+// Advantages are double: their mean may be far larger than their differences.
+template <class T>
+struct SurrogateBatch {
+  Inputs<T> obs;
+  Actions<const T> actions;
+  Vec<const double> advantages;
+  Vec<const T> log_probs_old;
 };
 
 // Means over the rows that steps were taken on.
@@ -40,11 +51,9 @@ class SurrogateAscent {
   explicit SurrogateAscent(const Policy<T>& policy);
   ~SurrogateAscent();
 
-  // One pass over the `order` of `count` rows; θ takes an Adam step for each minibatch. Advantages are
-  // double: their mean may be far larger than their differences.
-  SurrogateReport epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs, Actions<T> actions,
-                        const double* advantages, const T* log_probs_old, Index count,
-                        const std::int64_t* order, Index batch_size, const SurrogateOptions& options,
+  // One pass over the rows that `order` names; θ takes an Adam step for each minibatch.
+  SurrogateReport epoch(const AdamState<T>& state, const SurrogateBatch<T>& batch,
+                        Vec<const std::int64_t> order, const SurrogateOptions& options,
                         const AdamOptions& adam);
 
  private:

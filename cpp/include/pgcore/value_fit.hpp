@@ -9,8 +9,15 @@
 #include "pgcore/adam.hpp"
 #include "pgcore/inputs.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
+
+struct ValueFitOptions {
+  Index batch_size;
+  double max_grad_norm;  // longer gradients are scaled down to it; infinity for none
+  AdamOptions adam;
+};
 
 template <class T>
 class ValueFit {
@@ -22,13 +29,13 @@ class ValueFit {
   Index num_inputs() const;
 
   // Any number of threads may predict at once. During an epoch no other call may run.
-  void predict(const T* theta, Index B, const Inputs<T>& x, T* out) const;
+  void predict(Vec<const T> theta, const Inputs<T>& x, Vec<T> out) const;
 
-  // One pass over `order` in minibatches: θ takes an Adam step on the mean of (v(x) − target)² of each, its
-  // gradient scaled down to norm `max_grad_norm` where it is longer. Returns the mean loss over the pass. A
-  // gradient that is not finite ends the pass before its step, and the loss is not-a-number.
-  double epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& x, const T* targets, Index B,
-               const std::int64_t* order, Index batch_size, double max_grad_norm, const AdamOptions& adam);
+  // One pass over the rows that `order` names, in minibatches: θ takes an Adam step on the mean of (v(x) −
+  // target)² of each. Returns the mean loss over the pass. A gradient that is not finite ends the pass before
+  // its step, and the loss is not-a-number.
+  double epoch(const AdamState<T>& state, const Inputs<T>& x, Vec<const T> targets,
+               Vec<const std::int64_t> order, const ValueFitOptions& options);
 
  private:
   struct Passes;

@@ -1,6 +1,7 @@
 #include "pgcore/cg.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -14,9 +15,11 @@
 namespace pgcore {
 
 template <class T>
-Product<T> matrix_product(Index n, const T* matrix) {
-  return [=](const T* v, T* out) {
-    VectorMap<T>(out, n).noalias() = ConstMatrixMap<T>(matrix, n, n) * ConstVectorMap<T>(v, n);
+Product<T> matrix_product(Rows<const T> matrix) {
+  assert(matrix.num_rows() == matrix.width());
+  return [=, n = matrix.width()](Vec<const T> v, Vec<T> out) {
+    VectorMap<T>(out.data(), n).noalias() =
+        ConstMatrixMap<T>(matrix.data(), n, n) * ConstVectorMap<T>(v.data(), n);
   };
 }
 
@@ -95,12 +98,12 @@ class ScaledProduct {
  private:
   void run(const T* v, T* out) {
     if (exponent_ == 0) {
-      multiply_(v, out);
+      multiply_({v, n_}, {out, n_});
     } else {
       operand_.resize(n_);
       std::copy(v, v + n_, operand_.data());
       scale(operand_.data(), n_, -(exponent_ / 2));
-      multiply_(operand_.data(), out);
+      multiply_({operand_.data(), n_}, {out, n_});
       scale(out, n_, exponent_ / 2 - exponent_);
     }
     const T damping = static_cast<T>(std::ldexp(damping_, -exponent_));
@@ -164,20 +167,21 @@ struct StepSums {
 template <class T>
 class Solver {
  public:
-  Solver(Index n, const Product<T>& multiply, const T* b, T* x, const CgOptions& options,
+  Solver(const Product<T>& multiply, Vec<const T> b, Vec<T> x, const CgOptions& options,
          const Product<T>& precondition)
-      : n_(n),
-        result_(x),
+      : n_(b.size()),
+        result_(x.data()),
         options_(options),
-        A_(n, multiply, options.damping),
-        M_(n, precondition),
+        A_(n_, multiply, options.damping),
+        M_(n_, precondition),
         preconditioned_(precondition),
-        memory_((precondition ? 7 : 6) * padded<T>(n)) {
+        memory_((precondition ? 7 : 6) * padded<T>(n_)) {
+    assert(x.size() == n_);
     T** parts[] = {&b_, &x_, &next_x_, &r_, &p_, &product_, &z_};
     T* next = memory_.data();
-    for (T** part : parts) *part = std::exchange(next, next + padded<T>(n));
+    for (T** part : parts) *part = std::exchange(next, next + padded<T>(n_));
     if (!precondition) z_ = nullptr;
-    std::copy(b, b + n, b_);
+    std::copy_n(b.data(), n_, b_);
   }
 
   CgReport solve(bool warm) {
@@ -339,14 +343,14 @@ class Solver {
 }  // namespace
 
 template <class T>
-CgReport conjugate_gradient(Index n, const Product<T>& multiply, const T* b, T* x, bool warm,
+CgReport conjugate_gradient(const Product<T>& multiply, Vec<const T> b, Vec<T> x, bool warm,
                             const CgOptions& options, const Product<T>& precondition) {
-  return Solver<T>(n, multiply, b, x, options, precondition).solve(warm);
+  return Solver<T>(multiply, b, x, options, precondition).solve(warm);
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                          \
-  template Product<T> matrix_product(Index, const T*);                                                 \
-  template CgReport conjugate_gradient(Index, const Product<T>&, const T*, T*, bool, const CgOptions&, \
+#define PGCORE_INSTANTIATE(T)                                                                           \
+  template Product<T> matrix_product(Rows<const T>);                                                    \
+  template CgReport conjugate_gradient(const Product<T>&, Vec<const T>, Vec<T>, bool, const CgOptions&, \
                                        const Product<T>&);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)

@@ -1,6 +1,7 @@
 #include "pgcore/fisher.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 
 #include "curvature/fisher_passes.hpp"
@@ -11,9 +12,9 @@
 namespace pgcore {
 
 template <class T>
-Fisher<T>::Fisher(const Policy<T>& policy, const T* theta, Index B, const Inputs<T>& obs, Actions<T> actions,
+Fisher<T>::Fisher(const Policy<T>& policy, Vec<const T> theta, const Inputs<T>& obs, Actions<const T> actions,
                   double max_cache_bytes)
-    : passes_(std::make_unique<Passes>(policy, theta, B, obs, actions, max_cache_bytes)) {}
+    : passes_(std::make_unique<Passes>(policy, theta, obs, actions, max_cache_bytes)) {}
 template <class T>
 Fisher<T>::~Fisher() = default;
 
@@ -45,23 +46,25 @@ bool Fisher<T>::cached() const {
 }
 
 template <class T>
-void Fisher<T>::multiply(const T* v, T* out) const {
+void Fisher<T>::multiply(Vec<const T> v, Vec<T> out) const {
   const auto& p = *passes_;
+  assert(v.size() == p.num_params && out.size() == p.num_params);
   const Index N = p.net.num_params();
-  p.sum_rows(4, out, [&](Index first, Index rows, auto& block, T* sum) {
-    p.net.tangent(p.theta.data(), v, rows, block);
-    p.multiply_outputs(first, rows, v + N, block, sum + N);
+  p.sum_rows(4, out.data(), [&](Index first, Index rows, auto& block, T* sum) {
+    p.net.tangent(p.theta.data(), v.data(), rows, block);
+    p.multiply_outputs(first, rows, v.data() + N, block, sum + N);
     p.net.backward(p.theta.data(), rows, block);
     p.net.add_gradient(rows, block, sum);
   });
-  if (!p.empirical) p.head.fisher_free(p.free_params(), v + N, out + N);
+  if (!p.empirical) p.head.fisher_free(p.free_params(), v.data() + N, out.data() + N);
 }
 
 template <class T>
-void Fisher<T>::diagonal(T* out) const {
+void Fisher<T>::diagonal(Vec<T> out) const {
   const auto& p = *passes_;
+  assert(out.size() == p.num_params);
   const Index N = p.net.num_params(), E = p.num_free();
-  p.sum_rows(2.0 * static_cast<double>(p.num_roots()), out,
+  p.sum_rows(2.0 * static_cast<double>(p.num_roots()), out.data(),
              [&](Index first, Index rows, auto& block, T* sum) {
                for (Index k = 0; k < p.num_roots(); ++k) {
                  p.load_root(first, rows, k, block);
@@ -70,61 +73,69 @@ void Fisher<T>::diagonal(T* out) const {
              });
   for (Index i = 0; i < N; ++i) out[i] /= static_cast<T>(p.B);
   std::vector<T> block(static_cast<std::size_t>(E * E));
-  free_block(block.data());
+  free_block({block.data(), E, E});
   for (Index k = 0; k < E; ++k) out[N + k] = block[static_cast<std::size_t>(k * E + k)];
 }
 
 template <class T>
-void Fisher<T>::free_block(T* out) const {
+void Fisher<T>::free_block(Rows<T> out) const {
   const auto& p = *passes_;
   const Index E = p.num_free();
   if (!p.empirical) {  // symmetric: rows are columns
     std::vector<T> unit(static_cast<std::size_t>(E), T(0));
     for (Index k = 0; k < E; ++k) {
       unit[static_cast<std::size_t>(k)] = T(1);
-      p.head.fisher_free(p.free_params(), unit.data(), out + k * E);
+      p.head.fisher_free(p.free_params(), unit.data(), out.row(k));
       unit[static_cast<std::size_t>(k)] = T(0);
     }
     return;
   }
-  std::fill_n(out, E * E, T(0));
+  std::fill_n(out.data(), E * E, T(0));
   for (Index first = 0; first < p.B; first += Passes::block_rows) {
     const Index rows = std::min(Passes::block_rows, p.B - first);
     const T* e = p.free_scores(first, rows);
-    add_transposed_product(E, rows, E, e, e, out);
+    add_transposed_product(E, rows, E, e, e, out.data());
   }
-  for (Index i = 0; i < E * E; ++i) out[i] /= static_cast<T>(p.B);
+  for (Index i = 0; i < E * E; ++i) out.data()[i] /= static_cast<T>(p.B);
 }
 
 template <class T>
-void Fisher<T>::factors(const std::vector<T*>& hidden, const std::vector<T*>& delta, T* free_params) const {
+void Fisher<T>::factors(const std::vector<Rows<T>>& hidden, const std::vector<Rows<T>>& delta,
+                        Rows<T> free_params) const {
   const auto& p = *passes_;
   const Index K = p.num_roots(), E = p.num_free();
+  assert(hidden.size() == delta.size() && static_cast<Index>(hidden.size()) == p.net.num_layers() &&
+         (!p.empirical || free_params.has_shape(p.B, E)));
   p.for_rows(2.0 * static_cast<double>(K), [&](Index first, Index rows, auto& block) {
     for (std::size_t l = 0; l < hidden.size(); ++l) {
       const Index width = p.net.size(static_cast<Index>(l));
-      std::copy_n(block.hidden[l], rows * width, hidden[l] + first * width);
+      assert(hidden[l].has_shape(p.B, width));
+      std::copy_n(block.hidden[l], rows * width, hidden[l].row(first));
     }
     for (Index k = 0; k < K; ++k) {
       p.load_root(first, rows, k, block);
       for (std::size_t l = 0; l < delta.size(); ++l) {
         const Index width = p.net.size(static_cast<Index>(l) + 1);
+        assert(delta[l].has_shape(p.B * K, width));
         for (Index r = 0; r < rows; ++r) {
-          std::copy_n(block.delta[l + 1] + r * width, width, delta[l] + ((first + r) * K + k) * width);
+          std::copy_n(block.delta[l + 1] + r * width, width, delta[l].row((first + r) * K + k));
         }
       }
     }
-    if (p.empirical) std::copy_n(p.free_scores(first, rows), rows * E, free_params + first * E);
+    if (p.empirical) std::copy_n(p.free_scores(first, rows), rows * E, free_params.row(first));
   });
 }
 
 template <class T>
-void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vector<T*>& outputs) const {
+void Fisher<T>::kronecker_factors(const std::vector<Rows<T>>& inputs,
+                                  const std::vector<Rows<T>>& outputs) const {
   const auto& p = *passes_;
-  const auto square = [](Index width) { return width * width; };
+  assert(inputs.size() == outputs.size() && static_cast<Index>(inputs.size()) == p.net.num_layers());
   for (std::size_t l = 0; l < inputs.size(); ++l) {
-    std::fill_n(inputs[l], square(p.net.size(static_cast<Index>(l)) + 1), T(0));
-    std::fill_n(outputs[l], square(p.net.size(static_cast<Index>(l) + 1)), T(0));
+    const Index in = p.net.size(static_cast<Index>(l)) + 1, out = p.net.size(static_cast<Index>(l) + 1);
+    assert(inputs[l].has_shape(in, in) && outputs[l].has_shape(out, out));
+    std::fill_n(inputs[l].data(), in * in, T(0));
+    std::fill_n(outputs[l].data(), out * out, T(0));
   }
   AlignedBuffer<T> with_one;
   p.in_order([&](Index first, Index rows, auto& block) {
@@ -134,20 +145,21 @@ void Fisher<T>::kronecker_factors(const std::vector<T*>& inputs, const std::vect
       MatrixMap<T> h(with_one.data(), rows, width);
       h.leftCols(width - 1) = ConstMatrixMap<T>(block.hidden[l], rows, width - 1);
       h.col(width - 1).setOnes();
-      add_transposed_product(width, rows, width, with_one.data(), with_one.data(), inputs[l]);
+      add_transposed_product(width, rows, width, with_one.data(), with_one.data(), inputs[l].data());
     }
     for (Index k = 0; k < p.num_roots(); ++k) {
       p.load_root(first, rows, k, block);
       for (std::size_t l = 0; l < outputs.size(); ++l) {
         const Index width = p.net.size(static_cast<Index>(l) + 1);
-        add_transposed_product(width, rows, width, block.delta[l + 1], block.delta[l + 1], outputs[l]);
+        add_transposed_product(width, rows, width, block.delta[l + 1], block.delta[l + 1], outputs[l].data());
       }
     }
   });
   const T mean = T(1) / static_cast<T>(p.B);
   for (std::size_t l = 0; l < inputs.size(); ++l) {
-    VectorMap<T>(inputs[l], square(p.net.size(static_cast<Index>(l)) + 1)) *= mean;
-    VectorMap<T>(outputs[l], square(p.net.size(static_cast<Index>(l) + 1))) *= mean;
+    for (const Rows<T>& matrix : {inputs[l], outputs[l]}) {
+      VectorMap<T>(matrix.data(), matrix.num_rows() * matrix.width()) *= mean;
+    }
   }
 }
 

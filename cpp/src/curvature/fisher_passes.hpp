@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "pgcore/inputs.hpp"
 #include "pgcore/policy.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 #include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
 
@@ -23,17 +25,19 @@ struct Fisher<T>::Passes {
   using Block = typename Network<T>::Block;
   static constexpr Index block_rows = Network<T>::block_rows;
 
-  Passes(const Policy<T>& policy, const T* parameters, Index num_rows, const Inputs<T>& obs,
-         Actions<T> actions, double max_cache_bytes)
+  Passes(const Policy<T>& policy, Vec<const T> parameters, const Inputs<T>& obs, Actions<const T> actions,
+         double max_cache_bytes)
       : net(policy.passes().net),
         head(*policy.passes().head),
         num_params(policy.num_params()),
-        B(num_rows),
+        B(obs.num_rows()),
         inputs(obs),
         empirical(actions.real || actions.choice),
-        theta(parameters, parameters + num_params),
+        theta(parameters.data(), parameters.data() + num_params),
         pass(net, num_params),
         state(B * state_width()) {
+    assert(policy.passes().fits(parameters, obs) && B > 0 &&
+           (!empirical || actions.has_shape(B, head.action_width)));
     const Index num_blocks = (B + block_rows - 1) / block_rows;
     const double kept = static_cast<double>(sizeof(T) * block_rows) * static_cast<double>(net.block_width());
     if (kept * static_cast<double>(num_blocks) <= max_cache_bytes) {
@@ -46,7 +50,7 @@ struct Fisher<T>::Passes {
       net.forward(theta.data(), rows, block);
       T* s = state_of(first);
       if (empirical) {
-        head.score(rows, block.hidden.back(), free_params(), policy.passes().at(actions, first), s,
+        head.score(rows, block.hidden.back(), free_params(), actions.part(first, rows), s,
                    s + rows * net.num_outputs());
       } else {
         head.fisher_state(rows, block.hidden.back(), s);
@@ -91,7 +95,7 @@ struct Fisher<T>::Passes {
     }
   }
 
-  // block.delta.back() ← M_r x_r / B for the tangents x there; free_sum += their share of the free ones
+  // block.delta.back() ← M_r x_r / B for the tangents x there; free_sum += their share of the free
   // parameters.
   void multiply_outputs(Index first, Index rows, const T* v_free, Block& block, T* free_sum) const {
     const Index O = net.num_outputs(), E = num_free();

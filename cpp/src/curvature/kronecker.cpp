@@ -1,5 +1,6 @@
 #include "pgcore/kronecker.hpp"
 
+#include <cassert>
 #include <cstddef>
 
 #include "math/matmul.hpp"
@@ -10,31 +11,33 @@ namespace pgcore {
 namespace {
 
 template <class T>
-std::vector<T> transposed(Index n, const T* matrix) {
-  std::vector<T> out(static_cast<std::size_t>(n * n));
-  MatrixMap<T>(out.data(), n, n) = ConstMatrixMap<T>(matrix, n, n).transpose();
+std::vector<T> copied(Rows<const T> matrix) {
+  return {matrix.data(), matrix.data() + matrix.num_rows() * matrix.width()};
+}
+
+template <class T>
+std::vector<T> transposed(Rows<const T> matrix) {
+  const Index rows = matrix.num_rows(), width = matrix.width();
+  std::vector<T> out(static_cast<std::size_t>(rows * width));
+  MatrixMap<T>(out.data(), width, rows) = ConstMatrixMap<T>(matrix.data(), rows, width).transpose();
   return out;
 }
 
 }  // namespace
 
 template <class T>
-void KroneckerInverse<T>::add_layer(Index out, Index in, const T* inputs, const T* outputs,
-                                    const T* inverse) {
-  const Index width = in + 1;
-  layers_.push_back({out,
-                     in,
-                     {inputs, inputs + width * width},
-                     transposed(width, inputs),
-                     {outputs, outputs + out * out},
-                     transposed(out, outputs),
-                     {inverse, inverse + out * width}});
+void KroneckerInverse<T>::add_layer(Rows<const T> inputs, Rows<const T> outputs, Rows<const T> inverse) {
+  const Index out = inverse.num_rows(), width = inverse.width();
+  assert(width > 0 && inputs.has_shape(width, width) && outputs.has_shape(out, out));
+  layers_.push_back({out, width - 1, copied(inputs), transposed(inputs), copied(outputs), transposed(outputs),
+                     copied(inverse)});
 }
 
 template <class T>
-void KroneckerInverse<T>::set_rest(Index n, const T* inverse) {
-  num_rest_ = n;
-  rest_.assign(inverse, inverse + n * n);
+void KroneckerInverse<T>::set_rest(Rows<const T> inverse) {
+  assert(inverse.num_rows() == inverse.width());
+  num_rest_ = inverse.num_rows();
+  rest_ = copied(inverse);
 }
 
 template <class T>
@@ -46,7 +49,10 @@ Index KroneckerInverse<T>::size() const {
 
 // With V the layer's part of r as a matrix (out, in + 1): Q_G ((Q_Gᵀ V Q_A) ∘ inverse) Q_Aᵀ.
 template <class T>
-void KroneckerInverse<T>::multiply(const T* r, T* z) const {
+void KroneckerInverse<T>::multiply(Vec<const T> operand, Vec<T> product) const {
+  assert(operand.size() == size() && product.size() == size());
+  const T* r = operand.data();
+  T* z = product.data();
   for (const Layer& layer : layers_) {
     const Index out = layer.out, in = layer.in, width = in + 1;
     AlignedBuffer<T> v(out * width), w(out * width);

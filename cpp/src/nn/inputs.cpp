@@ -30,15 +30,17 @@ void read_rows(const InputScaling* by, const X* x, Index count, Index width, T* 
 }  // namespace
 
 template <class T>
-void Inputs<T>::read(Index first, Index count, Index width, T* out) const {
-  if (narrow) {
-    read_rows(scaling.get(), narrow + first * width, count, width, out);
+void Inputs<T>::read(Index first, Rows<T> out) const {
+  const Index count = out.num_rows(), width = width_;
+  assert(out.width() == width && first + count <= num_rows_);
+  if (float_) {
+    read_rows(scaling_.get(), float_ + first * width, count, width, out.data());
   } else {
-    read_rows(scaling.get(), wide + first * width, count, width, out);
+    read_rows(scaling_.get(), double_ + first * width, count, width, out.data());
   }
 }
 
-template struct Inputs<float>;
-template struct Inputs<double>;
+template class Inputs<float>;
+template class Inputs<double>;
 
 }  // namespace pgcore

@@ -17,7 +17,7 @@ struct Mlp<T>::Passes {
       : net(std::move(sizes), activation), pass(net, net.num_params()) {}
 
   void run(Vec<const T> theta, Rows<const T> x, Index first, Index rows, Block& block) const {
-    net.load(x.data(), first, rows, block);
+    net.load(x, first, rows, block);
     net.forward(theta.data(), rows, block);
   }
   void run_back(Vec<const T> theta, Rows<const T> x, Rows<const T> cotangent, Index first, Index rows,

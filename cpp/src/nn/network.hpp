@@ -52,11 +52,11 @@ class Network {
 
   // hidden[0] ← rows first … first + rows − 1 of the inputs.
   void load(const Inputs<T>& inputs, Index first, Index rows, Block& block) const {
-    inputs.read(first, rows, num_inputs(), block.hidden[0]);
+    inputs.read(first, {block.hidden[0], rows, num_inputs()});
   }
   // The same for single rows, in any order.
   void load_row(const Inputs<T>& inputs, Index from, Index to, Block& block) const {
-    inputs.read(from, 1, num_inputs(), block.hidden[0] + to * num_inputs());
+    inputs.read(from, {block.hidden[0] + to * num_inputs(), 1, num_inputs()});
   }
 
   // hidden[1 … L] from hidden[0]; the network's output is hidden[L].

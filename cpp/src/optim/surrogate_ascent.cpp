@@ -1,6 +1,7 @@
 #include "pgcore/surrogate_ascent.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 #include "math/memory.hpp"
@@ -16,8 +17,9 @@ struct SurrogateAscent<T>::Passes {
   static constexpr Index block_rows = Network<T>::block_rows;
 
   explicit Passes(const Policy<T>& policy)
-      : net(policy.passes().net),
-        head(*policy.passes().head),
+      : passes(policy.passes()),
+        net(passes.net),
+        head(*passes.head),
         num_params(policy.num_params()),
         block(net.make_block()),
         gradient(num_params),
@@ -27,31 +29,35 @@ struct SurrogateAscent<T>::Passes {
         log_probs(block_rows),
         entropies(block_rows) {}
 
-  Actions<T> gather(Actions<T> actions, const std::int64_t* index, Index rows) {
-    const Index A = head.action_width;
+  Actions<const T> gather(Actions<const T> actions, Vec<const std::int64_t> index) {
+    const Index A = head.action_width, rows = index.size();
     for (Index r = 0; r < rows; ++r) {
       if (actions.real) std::copy_n(actions.real + index[r] * A, A, real.data() + r * A);
       if (actions.choice) std::copy_n(actions.choice + index[r] * A, A, choice.data() + r * A);
     }
-    return {actions.real ? real.data() : nullptr, actions.choice ? choice.data() : nullptr};
+    if (actions.real) return Rows<const T>{real.data(), rows, A};
+    return Rows<const std::int64_t>{choice.data(), rows, A};
   }
 
-  // gradient ← that of the mean objective over `count` rows; their sums are added to the report.
-  void minibatch(const T* theta, const Inputs<T>& obs, Actions<T> actions, const double* advantages,
-                 const T* log_probs_old, const std::int64_t* order, Index count,
+  // gradient ← that of the mean objective over the rows that `order` names; their sums are added to the
+  // report.
+  void minibatch(const T* theta, const SurrogateBatch<T>& batch, Vec<const std::int64_t> order,
                  const SurrogateOptions& options, SurrogateReport& sums) {
+    const Index count = order.size();
+    const Vec<const double> advantages = batch.advantages;
+    const Vec<const T> log_probs_old = batch.log_probs_old;
     double mean = 0, scale = 1;
-    if (options.normalize_advantage) standardise(advantages, order, count, options.rounding, mean, scale);
+    if (options.normalize_advantage) standardise(advantages, order, options.rounding, mean, scale);
     std::fill_n(gradient.data(), num_params, T(0));
     const Index O = net.num_outputs(), E = head.num_free;
     const double share = 1 / static_cast<double>(count);
     for (Index first = 0; first < count; first += block_rows) {
       const Index rows = std::min(block_rows, count - first);
-      const std::int64_t* index = order + first;
-      for (Index r = 0; r < rows; ++r) net.load_row(obs, index[r], r, *block);
+      const Vec<const std::int64_t> index = order.part(first, rows);
+      for (Index r = 0; r < rows; ++r) net.load_row(batch.obs, index[r], r, *block);
       net.forward(theta, rows, *block);
       const T *outputs = block->hidden.back(), *free_params = theta + net.num_params();
-      const Actions<T> a = gather(actions, index, rows);
+      const Actions<const T> a = gather(batch.actions, index);
       T* d_outputs = block->delta.back();
       head.log_prob(rows, outputs, free_params, a, log_probs.data());
       head.entropy(rows, outputs, free_params, entropies.data());
@@ -80,17 +86,15 @@ struct SurrogateAscent<T>::Passes {
       }
       net.backward(theta, rows, *block);
       net.add_gradient(rows, *block, gradient.data());
-      T* free_sum = gradient.data() + net.num_params();
-      for (Index r = 0; r < rows; ++r) {
-        for (Index k = 0; k < E; ++k) free_sum[k] += d_free.data()[r * E + k];
-      }
+      passes.add_free(rows, d_free.data(), gradient.data());
     }
   }
 
   // (A − mean)·scale has mean 0 and deviation 1, that with count − 1; a row alone stays as it is. Advantages
   // that rounding alone may have set apart become 0.
-  static void standardise(const double* advantages, const std::int64_t* order, Index count, double rounding,
+  static void standardise(Vec<const double> advantages, Vec<const std::int64_t> order, double rounding,
                           double& mean, double& scale) {
+    const Index count = order.size();
     if (count < 2) return;
     // Relative to the first: differences of nearly equal numbers are exact, and those of equal ones 0.
     const double first = advantages[order[0]];
@@ -113,6 +117,7 @@ struct SurrogateAscent<T>::Passes {
     if (!(deviation <= rounding * size)) scale = 1 / (deviation + 1e-8);
   }
 
+  const typename Policy<T>::Passes& passes;
   const Network<T>& net;
   const Head<T>& head;
   const Index num_params;
@@ -128,32 +133,33 @@ template <class T>
 SurrogateAscent<T>::~SurrogateAscent() = default;
 
 template <class T>
-SurrogateReport SurrogateAscent<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& obs,
-                                          Actions<T> actions, const double* advantages,
-                                          const T* log_probs_old, Index count, const std::int64_t* order,
-                                          Index batch_size, const SurrogateOptions& options,
+SurrogateReport SurrogateAscent<T>::epoch(const AdamState<T>& state, const SurrogateBatch<T>& batch,
+                                          Vec<const std::int64_t> order, const SurrogateOptions& options,
                                           const AdamOptions& adam) {
   auto& p = *passes_;
+  const Index P = p.num_params, count = order.size();
+  assert(p.passes.fits(state.theta, batch.obs, batch.actions) &&
+         batch.advantages.size() == batch.obs.num_rows() &&
+         batch.log_probs_old.size() == batch.obs.num_rows());
   T* gradient = p.gradient.data();
   SurrogateReport total;
   double rows_done = 0;
-  for (Index begin = 0; begin < count; begin += batch_size) {
-    const Index rows = std::min(batch_size, count - begin);
+  for (Index begin = 0; begin < count; begin += options.batch_size) {
+    const Index rows = std::min(options.batch_size, count - begin);
     SurrogateReport sums;
-    p.minibatch(theta, obs, actions, advantages, log_probs_old, order + begin, rows, options, sums);
+    p.minibatch(state.theta.data(), batch, order.part(begin, rows), options, sums);
     if (sums.approx_kl > options.max_kl * static_cast<double>(rows)) {
       total.stopped = true;
       break;
     }
-    const double length = norm(gradient, p.num_params);
+    const double length = norm(gradient, P);
     if (!std::isfinite(length)) {
       total.finite = false;
       break;
     }
     const T scale = static_cast<T>(length > options.max_grad_norm ? -options.max_grad_norm / length : -1.0);
-    for (Index i = 0; i < p.num_params; ++i) gradient[i] *= scale;  // Adam goes downhill
-    const Index P = p.num_params;
-    adam_step<T>({theta, P}, {gradient, P}, {m, P}, {v, P}, ++step, adam);
+    for (Index i = 0; i < P; ++i) gradient[i] *= scale;  // Adam goes downhill
+    adam_step<T>(state.theta, {gradient, P}, state.m, state.v, ++state.step, adam);
     ++total.minibatches;
     rows_done += static_cast<double>(rows);
     total.surrogate += sums.surrogate;

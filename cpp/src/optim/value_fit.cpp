@@ -1,6 +1,7 @@
 #include "pgcore/value_fit.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -18,15 +19,16 @@ struct ValueFit<T>::Passes {
       : net(std::move(sizes), activation), pass(net, net.num_params()), gradient(net.num_params()) {}
 
   // gradient ← ∇ of the minibatch's mean loss; returns its summed loss.
-  double minibatch_gradient(const T* theta, const Inputs<T>& x, const T* targets, const std::int64_t* rows_of,
-                            Index count) {
+  double minibatch_gradient(const T* theta, const Inputs<T>& x, Vec<const T> targets,
+                            Vec<const std::int64_t> order) {
+    const Index count = order.size();
     const auto block = pass.borrow_block();
     std::fill_n(gradient.data(), net.num_params(), T(0));
     const T weight = T(2) / static_cast<T>(count);
     double loss = 0;
     for (Index first = 0; first < count; first += Network<T>::block_rows) {
       const Index rows = std::min(Network<T>::block_rows, count - first);
-      const std::int64_t* index = rows_of + first;
+      const Vec<const std::int64_t> index = order.part(first, rows);
       for (Index r = 0; r < rows; ++r) net.load_row(x, index[r], r, *block);
       net.forward(theta, rows, *block);
       T *value = block->hidden.back(), *delta = block->delta.back();
@@ -60,32 +62,33 @@ Index ValueFit<T>::num_inputs() const {
 }
 
 template <class T>
-void ValueFit<T>::predict(const T* theta, Index B, const Inputs<T>& x, T* out) const {
+void ValueFit<T>::predict(Vec<const T> theta, const Inputs<T>& x, Vec<T> out) const {
   const auto& net = passes_->net;
-  passes_->pass.for_rows(B, net.flops(1), [&](Index first, Index rows, auto& block) {
+  assert(theta.size() == num_params() && x.width() == num_inputs() && out.size() == x.num_rows());
+  passes_->pass.for_rows(x.num_rows(), net.flops(1), [&](Index first, Index rows, auto& block) {
     net.load(x, first, rows, block);
-    net.forward(theta, rows, block);
-    std::copy_n(block.hidden.back(), rows, out + first);
+    net.forward(theta.data(), rows, block);
+    std::copy_n(block.hidden.back(), rows, out.part(first, rows).data());
   });
 }
 
 template <class T>
-double ValueFit<T>::epoch(T* theta, T* m, T* v, Index& step, const Inputs<T>& x, const T* targets, Index B,
-                          const std::int64_t* order, Index batch_size, double max_grad_norm,
-                          const AdamOptions& adam) {
-  const Index P = num_params();
+double ValueFit<T>::epoch(const AdamState<T>& state, const Inputs<T>& x, Vec<const T> targets,
+                          Vec<const std::int64_t> order, const ValueFitOptions& options) {
+  const Index P = num_params(), B = order.size();
+  assert(state.theta.size() == P && x.width() == num_inputs() && targets.size() == x.num_rows());
   T* gradient = passes_->gradient.data();
   double loss = 0;
-  for (Index begin = 0; begin < B; begin += batch_size) {
-    const Index count = std::min(batch_size, B - begin);
-    loss += passes_->minibatch_gradient(theta, x, targets, order + begin, count);
+  for (Index begin = 0; begin < B; begin += options.batch_size) {
+    const Index count = std::min(options.batch_size, B - begin);
+    loss += passes_->minibatch_gradient(state.theta.data(), x, targets, order.part(begin, count));
     const double length = norm(gradient, P);
     if (!std::isfinite(length)) return std::numeric_limits<double>::quiet_NaN();
-    if (length > max_grad_norm) {
-      const T shrink = static_cast<T>(max_grad_norm / length);
+    if (length > options.max_grad_norm) {
+      const T shrink = static_cast<T>(options.max_grad_norm / length);
       for (Index i = 0; i < P; ++i) gradient[i] *= shrink;
     }
-    adam_step<T>({theta, P}, {gradient, P}, {m, P}, {v, P}, ++step, adam);
+    adam_step<T>(state.theta, {gradient, P}, state.m, state.v, ++state.step, options.adam);
   }
   return B ? loss / static_cast<double>(B) : 0.0;
 }

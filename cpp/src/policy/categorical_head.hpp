@@ -29,7 +29,7 @@ class CategoricalHead final : public Head<T> {
 
   const std::vector<Index>& sizes() const { return sizes_; }
 
-  void log_prob(Index rows, const T* logits, const T*, Actions<T> a, T* out) const override {
+  void log_prob(Index rows, const T* logits, const T*, Actions<const T> a, T* out) const override {
     Totals totals(rows, out);
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
       T of_choice[group];
@@ -38,7 +38,7 @@ class CategoricalHead final : public Head<T> {
       for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
     });
   }
-  void score(Index rows, const T* logits, const T*, Actions<T> a, T* d_logits, T*) const override {
+  void score(Index rows, const T* logits, const T*, Actions<const T> a, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index, Index d, Index offset) {
       T* out = d_logits + first * this->num_outputs + offset;
       p.score([&](Index r) { return choice(a, first + r, d); }, out, this->num_outputs);
@@ -46,7 +46,7 @@ class CategoricalHead final : public Head<T> {
   }
   // The first k whose cumulative probability exceeds the noise; undefined_choice where there are no
   // probabilities.
-  void sample(Index rows, const T* logits, const T*, const T* noise, ActionsOut<T> a) const override {
+  void sample(Index rows, const T* logits, const T*, const T* noise, Actions<T> a) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
       for (Index r = 0; r < count; ++r) {
         const Index i = (first + r) * this->action_width + d;
@@ -62,7 +62,7 @@ class CategoricalHead final : public Head<T> {
       }
     });
   }
-  void mode(Index rows, const T* logits, const T*, ActionsOut<T> a) const override {
+  void mode(Index rows, const T* logits, const T*, Actions<T> a) const override {
     Index offset = 0;
     for (Index d = 0; d < this->action_width; offset += size(d++)) {
       for (Index r = 0; r < rows; ++r) {
@@ -179,7 +179,7 @@ class CategoricalHead final : public Head<T> {
     return sum;
   }
   Index size(Index d) const { return sizes_[static_cast<std::size_t>(d)]; }
-  std::int64_t choice(Actions<T> a, Index row, Index d) const {
+  std::int64_t choice(Actions<const T> a, Index row, Index d) const {
     return a.choice[row * this->action_width + d];
   }
 

@@ -30,17 +30,17 @@ class DiagonalGaussianHead final : public Head<T> {
  public:
   explicit DiagonalGaussianHead(Index A) : Head<T>(A, A, A, false) {}
 
-  void log_prob(Index rows, const T* mean, const T* log_std, Actions<T> a, T* out) const override {
+  void log_prob(Index rows, const T* mean, const T* log_std, Actions<const T> a, T* out) const override {
     const Index A = this->action_width;
     gaussian::log_prob<T>({a.real, rows, A}, {mean, rows, A}, shared(log_std), {out, rows});
   }
-  void score(Index rows, const T* mean, const T* log_std, Actions<T> a, T* d_mean,
+  void score(Index rows, const T* mean, const T* log_std, Actions<const T> a, T* d_mean,
              T* d_log_std) const override {
     const Index A = this->action_width;
     gaussian::score<T>({a.real, rows, A}, {mean, rows, A}, shared(log_std), {d_mean, rows, A},
                        {d_log_std, rows, A});
   }
-  void sample(Index rows, const T* mean, const T* log_std, const T* noise, ActionsOut<T> a) const override {
+  void sample(Index rows, const T* mean, const T* log_std, const T* noise, Actions<T> a) const override {
     const Index A = this->action_width;
     SmallBuffer<T, 64> std(A);
     for (Index j = 0; j < A; ++j) std[j] = vecmath::exp(log_std[j]);
@@ -48,7 +48,7 @@ class DiagonalGaussianHead final : public Head<T> {
       for (Index j = 0; j < A; ++j) a.real[r * A + j] = mean[r * A + j] + std[j] * noise[r * A + j];
     }
   }
-  void mode(Index rows, const T* mean, const T*, ActionsOut<T> a) const override {
+  void mode(Index rows, const T* mean, const T*, Actions<T> a) const override {
     std::copy_n(mean, rows * this->action_width, a.real);
   }
   void entropy(Index rows, const T*, const T* log_std, T* out) const override {
@@ -92,11 +92,11 @@ class StateGaussianHead final : public Head<T> {
  public:
   StateGaussianHead(Index A, T init_log_std) : Head<T>(2 * A, 0, A, false), init_log_std_(init_log_std) {}
 
-  void log_prob(Index rows, const T* outputs, const T*, Actions<T> a, T* out) const override {
+  void log_prob(Index rows, const T* outputs, const T*, Actions<const T> a, T* out) const override {
     const Split s(*this, rows, outputs);
     gaussian::log_prob<T>({a.real, rows, this->action_width}, s.mean(), s.log_std(), {out, rows});
   }
-  void score(Index rows, const T* outputs, const T*, Actions<T> a, T* d_outputs, T*) const override {
+  void score(Index rows, const T* outputs, const T*, Actions<const T> a, T* d_outputs, T*) const override {
     const Index A = this->action_width;
     const Split s(*this, rows, outputs);
     SmallBuffer<T, 4096> d(2 * rows * A);
@@ -107,7 +107,7 @@ class StateGaussianHead final : public Head<T> {
       std::copy_n(d.data() + (rows + r) * A, A, d_outputs + r * 2 * A + A);
     }
   }
-  void sample(Index rows, const T* outputs, const T*, const T* noise, ActionsOut<T> a) const override {
+  void sample(Index rows, const T* outputs, const T*, const T* noise, Actions<T> a) const override {
     const Index A = this->action_width;
     for (Index r = 0; r < rows; ++r) {
       for (Index j = 0; j < A; ++j) {
@@ -116,7 +116,7 @@ class StateGaussianHead final : public Head<T> {
       }
     }
   }
-  void mode(Index rows, const T* outputs, const T*, ActionsOut<T> a) const override {
+  void mode(Index rows, const T* outputs, const T*, Actions<T> a) const override {
     const Index A = this->action_width;
     for (Index r = 0; r < rows; ++r) std::copy_n(outputs + r * 2 * A, A, a.real + r * A);
   }
@@ -188,12 +188,12 @@ class FullGaussianHead final : public Head<T> {
   FullGaussianHead(Index A, std::vector<double> fixed_tril)
       : Head<T>(A, 0, A, false), fixed_(std::move(fixed_tril)) {}
 
-  void log_prob(Index rows, const T* mean, const T* free_params, Actions<T> a, T* out) const override {
+  void log_prob(Index rows, const T* mean, const T* free_params, Actions<const T> a, T* out) const override {
     const Index A = this->action_width;
     gaussian::log_prob_tril<T, double>({a.real, rows, A}, {mean, rows, A}, Factor(*this, free_params).view(),
                                        {out, rows});
   }
-  void score(Index rows, const T* mean, const T* free_params, Actions<T> a, T* d_mean,
+  void score(Index rows, const T* mean, const T* free_params, Actions<const T> a, T* d_mean,
              T* d_free) const override {
     const Index A = this->action_width, E = this->num_free;
     Factor L(*this, free_params);
@@ -209,8 +209,7 @@ class FullGaussianHead final : public Head<T> {
       }
     }
   }
-  void sample(Index rows, const T* mean, const T* free_params, const T* noise,
-              ActionsOut<T> a) const override {
+  void sample(Index rows, const T* mean, const T* free_params, const T* noise, Actions<T> a) const override {
     const Index A = this->action_width;
     const Factor L(*this, free_params);
     for (Index r = 0; r < rows; ++r) {
@@ -221,7 +220,7 @@ class FullGaussianHead final : public Head<T> {
       }
     }
   }
-  void mode(Index rows, const T* mean, const T*, ActionsOut<T> a) const override {
+  void mode(Index rows, const T* mean, const T*, Actions<T> a) const override {
     std::copy_n(mean, rows * this->action_width, a.real);
   }
   void entropy(Index rows, const T*, const T* free_params, T* out) const override {

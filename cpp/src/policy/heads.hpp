@@ -21,15 +21,15 @@ class Head {
   const Index num_outputs, num_free, action_width;
   const bool discrete;
 
-  virtual void log_prob(Index rows, const T* outputs, const T* free_params, Actions<T> actions,
+  virtual void log_prob(Index rows, const T* outputs, const T* free_params, Actions<const T> actions,
                         T* out) const = 0;
   // Derivatives of log π: d_outputs (rows, num_outputs), d_free (rows, num_free).
-  virtual void score(Index rows, const T* outputs, const T* free_params, Actions<T> actions, T* d_outputs,
-                     T* d_free) const = 0;
+  virtual void score(Index rows, const T* outputs, const T* free_params, Actions<const T> actions,
+                     T* d_outputs, T* d_free) const = 0;
   // `noise` is (rows, action_width): standard normal for real actions, uniform on [0, 1) for choices.
   virtual void sample(Index rows, const T* outputs, const T* free_params, const T* noise,
-                      ActionsOut<T> actions) const = 0;
-  virtual void mode(Index rows, const T* outputs, const T* free_params, ActionsOut<T> actions) const = 0;
+                      Actions<T> actions) const = 0;
+  virtual void mode(Index rows, const T* outputs, const T* free_params, Actions<T> actions) const = 0;
   virtual void entropy(Index rows, const T* outputs, const T* free_params, T* out) const = 0;
   // Adds scale · ∂ entropy to d_outputs and d_free, row by row.
   virtual void add_entropy_gradient(Index rows, const T* outputs, T scale, T* d_outputs, T* d_free) const = 0;

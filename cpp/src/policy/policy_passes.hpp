@@ -12,6 +12,7 @@
 #include "pgcore/inputs.hpp"
 #include "pgcore/policy.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 #include "policy/heads.hpp"
 
 namespace pgcore {
@@ -33,38 +34,39 @@ struct Policy<T>::Passes {
         pass(net, num_params()) {}
 
   Index num_params() const { return net.num_params() + head->num_free; }
-  const T* free_params(const T* theta) const { return theta + net.num_params(); }
-  Actions<T> at(Actions<T> a, Index row) const {
-    const Index i = row * head->action_width;
-    return {a.real ? a.real + i : nullptr, a.choice ? a.choice + i : nullptr};
+  const T* free_params(Vec<const T> theta) const { return theta.data() + net.num_params(); }
+  // Whether parameters and a batch belong together.
+  bool fits(Vec<const T> theta, const Inputs<T>& obs) const {
+    return theta.size() == num_params() && obs.width() == net.num_inputs();
   }
-  ActionsOut<T> at(ActionsOut<T> a, Index row) const {
-    const Index i = row * head->action_width;
-    return {a.real ? a.real + i : nullptr, a.choice ? a.choice + i : nullptr};
+  template <class A>
+  bool fits(Vec<const T> theta, const Inputs<T>& obs, const Actions<A>& actions) const {
+    return fits(theta, obs) && actions.has_shape(obs.num_rows(), head->action_width);
   }
 
   // f(first, rows, outputs, block) with the network's outputs (rows, num_outputs).
   template <class F>
-  void for_outputs(const T* theta, Index B, const Inputs<T>& obs, F&& f) const {
-    pass.for_rows(B, net.flops(1), [&](Index first, Index rows, Block& block) {
+  void for_outputs(Vec<const T> theta, const Inputs<T>& obs, F&& f) const {
+    pass.for_rows(obs.num_rows(), net.flops(1), [&](Index first, Index rows, Block& block) {
       net.load(obs, first, rows, block);
-      net.forward(theta, rows, block);
+      net.forward(theta.data(), rows, block);
       f(first, rows, block.hidden.back(), block);
     });
   }
 
   // Cotangents of w_i log π_i in block.delta and d_free (rows, num_free); no weights are ones.
-  void back(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
-            const T* weights, Block& block, T* d_free) const {
+  void back(Vec<const T> theta, Index first, Index rows, const Inputs<T>& obs, Actions<const T> actions,
+            Vec<const T> weights, Block& block, T* d_free) const {
     net.load(obs, first, rows, block);
-    net.forward(theta, rows, block);
-    head->score(rows, block.hidden.back(), free_params(theta), at(actions, first), block.delta.back(),
+    net.forward(theta.data(), rows, block);
+    head->score(rows, block.hidden.back(), free_params(theta), actions.part(first, rows), block.delta.back(),
                 d_free);
-    if (weights) {
-      weigh(rows, net.num_outputs(), weights + first, block.delta.back());
-      weigh(rows, head->num_free, weights + first, d_free);
+    if (!weights.empty()) {
+      const T* w = weights.part(first, rows).data();
+      weigh(rows, net.num_outputs(), w, block.delta.back());
+      weigh(rows, head->num_free, w, d_free);
     }
-    net.backward(theta, rows, block);
+    net.backward(theta.data(), rows, block);
   }
   static void weigh(Index rows, Index width, const T* weights, T* x) {
     for (Index r = 0; r < rows; ++r) {
@@ -73,8 +75,8 @@ struct Policy<T>::Passes {
   }
 
   // sum (P,) += Σ_i w_i ∇ log π_i over rows first … first + rows − 1.
-  void add_scores(const T* theta, Index first, Index rows, const Inputs<T>& obs, Actions<T> actions,
-                  const T* weights, Block& block, T* sum) const {
+  void add_scores(Vec<const T> theta, Index first, Index rows, const Inputs<T>& obs, Actions<const T> actions,
+                  Vec<const T> weights, Block& block, T* sum) const {
     const Index E = head->num_free;
     SmallBuffer<T, 4096> d_free(rows * E);
     back(theta, first, rows, obs, actions, weights, block, d_free.data());

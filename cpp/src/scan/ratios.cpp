@@ -153,13 +153,14 @@ double sample_size(double sum, double squares) {
 }  // namespace
 
 template <class T>
-void cumulative_log_ratios(Rows<const T> log_ratios, const bool* ends, Direction direction, Rows<T> out) {
+void cumulative_log_ratios(Rows<const T> log_ratios, Rows<const bool> ends, Direction direction,
+                           Rows<T> out) {
   const Index num_rows = log_ratios.num_rows(), num_columns = log_ratios.width();
-  assert(out.has_shape(num_rows, num_columns));
+  assert((ends.empty() || ends.has_shape(num_rows, num_columns)) && out.has_shape(num_rows, num_columns));
   const Index num_blocks = (num_columns + columns_per_block - 1) / columns_per_block;
   parallel::for_blocks(num_blocks, num_rows * num_columns >= parallel::min_scalars, [&](Index block) {
     const Index first = block * columns_per_block, count = std::min(columns_per_block, num_columns - first);
-    scan::detail::with_segments(scan::Segments<double>{ends, nullptr, nullptr}, [&](auto cut) {
+    scan::detail::with_segments(scan::Segments<double>{ends, {}, {}}, [&](auto cut) {
       if (num_columns == 1) {
         constexpr std::integral_constant<Index, 1> one;
         cumulate(num_rows, one, 0, one, log_ratios.data(), cut, direction, out.data());
@@ -174,10 +175,12 @@ template <class T>
 void weighted_reward_to_go(Rows<const T> rewards, Rows<const T> log_ratios, const scan::Segments<T>& segments,
                            double gamma, Rows<T> out) {
   const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(log_ratios.has_shape(num_rows, num_columns) && out.has_shape(num_rows, num_columns));
+  assert(segments.serves(num_rows, num_columns) && log_ratios.has_shape(num_rows, num_columns) &&
+         out.has_shape(num_rows, num_columns));
   scan::detail::with_segments(segments, [&](auto cut) {
     const WeightedRewardToGo<T, decltype(cut)> step{
-        cut, rewards.data(), log_ratios.data(), segments.last_bootstrap, num_columns, gamma, out.data()};
+        cut,         rewards.data(), log_ratios.data(), segments.last_bootstrap.data(),
+        num_columns, gamma,          out.data()};
     scan::detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
@@ -215,7 +218,7 @@ void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
 }
 
 #define PGCORE_INSTANTIATE(T)                                                                         \
-  template void cumulative_log_ratios(Rows<const T>, const bool*, Direction, Rows<T>);                \
+  template void cumulative_log_ratios(Rows<const T>, Rows<const bool>, Direction, Rows<T>);           \
   template void weighted_reward_to_go(Rows<const T>, Rows<const T>, const scan::Segments<T>&, double, \
                                       Rows<T>);                                                       \
   template void effective_sample_size(Rows<const T>, Vec<T>);

@@ -70,12 +70,13 @@ struct SegmentView {
 
 template <class T, class F>
 void with_segments(const Segments<T>& segments, F&& f) {
-  if (!segments.ends) {
+  if (segments.ends.empty()) {
     f(SegmentView<T, false, false>{nullptr, nullptr});
-  } else if (!segments.bootstrap) {
-    f(SegmentView<T, true, false>{reinterpret_cast<const std::uint8_t*>(segments.ends), nullptr});
+  } else if (segments.bootstrap.empty()) {
+    f(SegmentView<T, true, false>{reinterpret_cast<const std::uint8_t*>(segments.ends.data()), nullptr});
   } else {
-    f(SegmentView<T, true, true>{reinterpret_cast<const std::uint8_t*>(segments.ends), segments.bootstrap});
+    f(SegmentView<T, true, true>{reinterpret_cast<const std::uint8_t*>(segments.ends.data()),
+                                 segments.bootstrap.data()});
   }
 }
 

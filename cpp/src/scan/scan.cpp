@@ -179,9 +179,10 @@ struct Vtrace {
 template <class T>
 void reward_to_go(Rows<const T> rewards, const Segments<T>& segments, double gamma, Rows<T> out) {
   const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(out.has_shape(num_rows, num_columns));
+  assert(segments.serves(num_rows, num_columns) && out.has_shape(num_rows, num_columns));
   detail::with_segments(segments, [&](auto cut) {
-    const RewardToGo<T, decltype(cut)> step{cut, rewards.data(), segments.last_bootstrap, gamma, out.data()};
+    const RewardToGo<T, decltype(cut)> step{cut, rewards.data(), segments.last_bootstrap.data(), gamma,
+                                            out.data()};
     detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }
@@ -190,12 +191,18 @@ template <class T>
 void gae(Rows<const T> rewards, Rows<const T> values, const Segments<T>& segments, double gamma, double lam,
          Rows<T> advantages, Rows<T> value_targets) {
   const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(values.has_shape(num_rows, num_columns) && advantages.has_shape(num_rows, num_columns) &&
-         value_targets.has_shape(num_rows, num_columns));
+  assert(segments.serves(num_rows, num_columns) && values.has_shape(num_rows, num_columns) &&
+         advantages.has_shape(num_rows, num_columns) && value_targets.has_shape(num_rows, num_columns));
   detail::with_segments(segments, [&](auto cut) {
-    const Gae<T, decltype(cut)> step{
-        cut,   rewards.data(), values.data(),     segments.last_bootstrap, num_columns,
-        gamma, gamma * lam,    advantages.data(), value_targets.data()};
+    const Gae<T, decltype(cut)> step{cut,
+                                     rewards.data(),
+                                     values.data(),
+                                     segments.last_bootstrap.data(),
+                                     num_columns,
+                                     gamma,
+                                     gamma * lam,
+                                     advantages.data(),
+                                     value_targets.data()};
     detail::solve<T>(num_rows, num_columns, step, gamma * lam);
   });
 }
@@ -205,12 +212,21 @@ void vtrace(Rows<const T> rewards, Rows<const T> values, Rows<const T> log_ratio
             const Segments<T>& segments, double gamma, double rho_clip, double c_clip, Rows<T> advantages,
             Rows<T> value_targets) {
   const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(values.has_shape(num_rows, num_columns) && log_ratios.has_shape(num_rows, num_columns) &&
-         advantages.has_shape(num_rows, num_columns) && value_targets.has_shape(num_rows, num_columns));
+  assert(segments.serves(num_rows, num_columns) && values.has_shape(num_rows, num_columns) &&
+         log_ratios.has_shape(num_rows, num_columns) && advantages.has_shape(num_rows, num_columns) &&
+         value_targets.has_shape(num_rows, num_columns));
   detail::with_segments(segments, [&](auto cut) {
-    const Vtrace<T, decltype(cut)> step{
-        cut,   rewards.data(), values.data(), log_ratios.data(),    segments.last_bootstrap, num_columns,
-        gamma, rho_clip,       c_clip,        value_targets.data(), advantages.data()};
+    const Vtrace<T, decltype(cut)> step{cut,
+                                        rewards.data(),
+                                        values.data(),
+                                        log_ratios.data(),
+                                        segments.last_bootstrap.data(),
+                                        num_columns,
+                                        gamma,
+                                        rho_clip,
+                                        c_clip,
+                                        value_targets.data(),
+                                        advantages.data()};
     detail::solve<T>(num_rows, num_columns, step, gamma);
   });
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pgcore._kinds import make
 from pgcore.baselines.averages import AverageReturn, Constant, TimeDependent
@@ -42,7 +41,7 @@ _KINDS: dict[str, type[Baseline]] = {
 }
 
 
-def from_config(config: Mapping[str, Any]) -> Baseline:
+def from_config(config: Mapping[str, object]) -> Baseline:
     """Make a baseline of the kind that `Baseline.config` described, without what it had learned.
 
     Raises

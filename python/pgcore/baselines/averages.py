@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pgcore._arguments import FloatArray, real
+from pgcore._arguments import AnyArray, FloatArray, real
 from pgcore.baselines.base import Baseline
 
 if TYPE_CHECKING:
@@ -40,12 +39,13 @@ class Constant(Baseline):
         """Return c for every step."""
         return np.full(batch.num_steps, self.c, returns.dtype)
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return what the constructor was given, by name."""
         return {"c": self.c}
 
 
 class _Average(Baseline):
-    """An average over the batch's episodes, each left out of its own baseline unless told otherwise.
+    """An average over the batch's episodes, each left out of its own baseline by default.
 
     The plain average contains the episode's own return and shrinks the expected gradient by 1 − 1/N.
     """
@@ -53,10 +53,11 @@ class _Average(Baseline):
     def __init__(self, *, leave_one_out: bool = True) -> None:
         self.leave_one_out = bool(leave_one_out)
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return what the constructor was given, by name."""
         return {"leave_one_out": self.leave_one_out}
 
-    def _averages(self, totals: NDArray[Any], counts: NDArray[Any], own: FloatArray) -> FloatArray:
+    def _averages(self, totals: AnyArray, counts: AnyArray, own: FloatArray) -> FloatArray:
         """The averages, without ``own`` where that is left out; zero where there is nothing to average."""
         if self.leave_one_out:
             with np.errstate(invalid="ignore"):  # without an infinite one, what is left is not known

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pgcore._arguments import FloatArray, real, state_entries
+from pgcore._arguments import AnyArray, Arrays, Float64Array, FloatArray, IntArray, real, state_entries
 from pgcore._rounding import rounding
 from pgcore.baselines.base import (
     Baseline,
@@ -60,7 +59,7 @@ class LinearFeatures(Baseline):
 
     def __init__(self, *, ridge: float = 1e-5) -> None:
         self.ridge = real("ridge", ridge, minimum=0.0)
-        self._weights: NDArray[np.float64] | None = None
+        self._weights: Float64Array | None = None
 
     def values(self, batch: Batch, returns: FloatArray) -> FloatArray:
         """Return the fitted value at every step, (B,)."""
@@ -98,7 +97,7 @@ class LinearFeatures(Baseline):
             _warn_of_clipped_columns(batch.obs, centre)
         centre[-1] = 0.0  # the constant stays
         features -= centre
-        size = float(np.abs(y).max()) or 1.0  # so that nothing overflows on the way
+        size = float(np.abs(y).max()) or 1.0  # so that no intermediate result overflows
         y /= size
         weights = self._solve(features, centre, y)
         loss = float(np.mean(np.square(features @ weights - y))) * size * size
@@ -108,9 +107,7 @@ class LinearFeatures(Baseline):
         self._weights = size * weights
         return {"value_loss": loss}
 
-    def _solve(
-        self, features: NDArray[np.float64], centre: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _solve(self, features: Float64Array, centre: Float64Array, y: Float64Array) -> Float64Array:
         """Return the weights of ``features`` less their ``centre``, for which the system is well conditioned.
 
         The penalty is still on the weights of the features as they are: w, and b − centre·w for the constant.
@@ -123,10 +120,10 @@ class LinearFeatures(Baseline):
         sizes[sizes <= rounding(sizes.dtype) * np.abs(centre)] = np.inf  # constant: there is nothing to learn
         scaled = system / np.outer(sizes, sizes)
         # Features may still depend on each other: lstsq takes the shortest of all solutions.
-        weights: NDArray[Any] = np.linalg.lstsq(scaled, features.T @ y / len(y) / sizes, rcond=None)[0]
+        weights: Float64Array = np.linalg.lstsq(scaled, features.T @ y / len(y) / sizes, rcond=None)[0]
         return weights / sizes
 
-    def _features(self, obs: NDArray[Any], time: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _features(self, obs: AnyArray, time: IntArray) -> Float64Array:
         flat = np.asarray(obs, np.float64).reshape(len(obs), math.prod(obs.shape[1:]))
         if self.normalizer is not None:
             flat = self.normalizer.normalize(flat)
@@ -134,25 +131,26 @@ class LinearFeatures(Baseline):
         t = (time / 100.0)[:, None]
         return np.concatenate([flat, flat**2, t, t**2, t**3, np.ones_like(t)], axis=1)
 
-    def _predict(self, obs: NDArray[Any], time: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _predict(self, obs: AnyArray, time: IntArray) -> Float64Array:
         if self._weights is None:
             return np.zeros(len(obs))
         features = self._features(obs, time)
         if features.shape[1] != len(self._weights):
             fitted, got = ((width - 4) // 2 for width in (len(self._weights), features.shape[1]))
             raise ValueError(f"obs: expected {fitted} numbers in each, as when fitted, got {got}")
-        values: NDArray[np.float64] = features @ self._weights
+        values: Float64Array = features @ self._weights
         return values
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return what the constructor was given, by name."""
         return {"ridge": self.ridge}
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> Arrays:
         """Return the weights, if it was ever fitted."""
         return {} if self._weights is None else {"weights": self._weights.copy()}
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over the weights; a wrong state raises and changes nothing."""
+    def load_state(self, state: Mapping[str, AnyArray]) -> None:
+        """Load the weights; a wrong state raises and changes nothing."""
         if "weights" not in state:
             self._weights = None
             return
@@ -162,7 +160,7 @@ class LinearFeatures(Baseline):
         self._weights = state_entries(state, shapes)["weights"].astype(np.float64)
 
 
-def _warn_of_clipped_columns(obs: NDArray[Any], means: NDArray[np.float64]) -> None:
+def _warn_of_clipped_columns(obs: AnyArray, means: Float64Array) -> None:
     """Warn of components of which clipping leaves nothing."""
     flat = obs.reshape(len(obs), math.prod(obs.shape[1:]))
     clipped = np.flatnonzero(np.abs(means[: flat.shape[1]]) == _CLIP)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,8 @@ class OptimalBaseline(Baseline):
         above[nothing] -= centre
         return above
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return what the constructor was given, by name."""
         return {"leave_one_out": self.leave_one_out}
 
 

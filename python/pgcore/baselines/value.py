@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -54,7 +54,7 @@ class ValueBaseline(Baseline):
 
     needs_whole_episodes = False
 
-    def __init__(self, function: ValueFunction | Mapping[str, Any]) -> None:
+    def __init__(self, function: ValueFunction | Mapping[str, object]) -> None:
         if isinstance(function, Mapping):
             function = values.from_config(function)
         if not isinstance(function, ValueFunction):
@@ -99,7 +99,8 @@ class ValueBaseline(Baseline):
         returns = checked_targets(batch.num_steps, targets)
         return self.function.fit(_rows(batch.obs), returns) if batch.num_steps else {}
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return what the constructor was given, by name."""
         return {"function": self.function.config()}
 
     def state(self) -> Arrays:
@@ -178,7 +179,8 @@ max_grad_norm=None, seed=0, dtype='float32')
         )
         super().__init__(network)
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return what the constructor was given, by name."""
         return {name: value for name, value in self.function.config().items() if name != "kind"}
 
     def __repr__(self) -> str:

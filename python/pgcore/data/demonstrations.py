@@ -13,7 +13,7 @@ __all__ = ["Demonstrations"]
 class Demonstrations:
     """Recorded steps to learn from, shuffled anew in every epoch, and some to validate with.
 
-    Epochs follow each other without end, and any stretch of them can be had at any time. There is no state to
+    Epochs follow each other without end, and any range of them can be taken at any time. There is no state to
     save: a run that is resumed asks for what comes next.
 
     Parameters
@@ -65,12 +65,12 @@ class Demonstrations:
 
     def take(self, start: int, stop: int) -> Batch:
         """Return steps number ``start`` to ``stop`` − 1 of all epochs, each as a segment of its own."""
-        stretches = []
+        ranges = []
         while start < stop:
             epoch, first = divmod(start, len(self.rows))
-            stretches.append(self._epoch(epoch)[first : first + stop - start])
-            start += len(stretches[-1])
-        return self._steps(np.concatenate(stretches))
+            ranges.append(self._epoch(epoch)[first : first + stop - start])
+            start += len(ranges[-1])
+        return self._steps(np.concatenate(ranges))
 
     def validation(self, most: int) -> Batch | None:
         """Return the steps that are held out, at most the first ``most`` of them; None if there are none."""

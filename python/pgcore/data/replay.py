@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
 
-import numpy as np
-
+from pgcore._arguments import AnyArray, Arrays
 from pgcore.data.batch import FIELDS, Batch
 
 __all__ = ["Replay"]
@@ -30,19 +28,19 @@ class Replay:
         self.batches: deque[Batch] = deque(maxlen=capacity)
 
     def add(self, batch: Batch) -> None:
-        """Take in a batch, and forget the oldest if there are too many."""
+        """Add a batch, and forget the oldest if there are too many."""
         self.batches.append(batch)
 
     def __copy__(self) -> Replay:
         return deepcopy(self)
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state(self) -> Arrays:
         """Return the batches' arrays, which nobody can change, by number and name."""
         fields = ((i, name, getattr(batch, name)) for i, batch in enumerate(self.batches) for name in FIELDS)
         return {f"{i}.{name}": array for i, name, array in fields if array is not None}
 
-    def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take over batches that `state` returned."""
+    def load_state(self, state: Mapping[str, AnyArray]) -> None:
+        """Load batches that `state` returned."""
         self.batches.clear()
         for i in range(len({name.partition(".")[0] for name in state})):
             fields = {name: state[f"{i}.{name}"] for name in FIELDS if f"{i}.{name}" in state}

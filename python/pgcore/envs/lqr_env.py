@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 import gymnasium as gym
 import numpy as np
@@ -11,14 +11,14 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
 
-from pgcore._arguments import FLOAT64, bool_array, check_shape, float_array, integer
+from pgcore._arguments import FLOAT64, AnyArray, BoolArray, bool_array, check_shape, float_array, integer
 from pgcore.envs.checks import Array, generator_for, problem
 
-__all__ = ["LQR", "LQRVector"]
+if TYPE_CHECKING:
+    from pgcore.rollout.types import Info, Keywords
 
-Flags = NDArray[np.bool_]
+__all__ = ["LQR", "LQRVector"]
 
 
 class LQR(gym.Env[Array, Array]):
@@ -76,9 +76,7 @@ class LQR(gym.Env[Array, Array]):
         self._state = 0.0
         self._step = self.horizon
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Array, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Keywords | None = None) -> tuple[Array, Info]:
         """Draw s_0.
 
         Parameters
@@ -95,12 +93,12 @@ class LQR(gym.Env[Array, Array]):
         """
         super().reset(seed=seed)
         if seed is not None:
-            self._np_random = generator_for(seed)
+            self.np_random = generator_for(seed)
         self._state = math.sqrt(self.initial_second_moment) * self.np_random.standard_normal()
         self._step = 0
         return np.array([self._state]), {}
 
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, Info]:
         """Move the state by the action.
 
         Parameters
@@ -136,7 +134,7 @@ class LQR(gym.Env[Array, Array]):
         )
 
 
-class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
+class LQRVector(VectorEnv[Array, Array, AnyArray]):
     """Many copies of `LQR` in one array.
 
     Copies that have ended wait for ``reset(options={"reset_mask": ...})``: autoreset is ``DISABLED``, the
@@ -187,9 +185,7 @@ class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
         self._steps = np.zeros(self.num_envs, np.int64)
         self._over = np.ones(self.num_envs, np.bool_)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Array, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Keywords | None = None) -> tuple[Array, Info]:
         """Draw s_0 in all copies, or in some.
 
         Parameters
@@ -197,7 +193,8 @@ class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
         seed
             Seeds the generator that all copies share.
         options
-            ``"reset_mask"``, a boolean array of shape (N,), says which copies begin anew; without it all do.
+            ``"reset_mask"``, a boolean array of shape (N,), says which copies begin a new episode; without it
+            all do.
 
         Returns
         -------
@@ -211,8 +208,8 @@ class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
         """
         super().reset(seed=seed)
         if seed is not None:
-            self._np_random = generator_for(seed)
-        mask: Flags | slice = slice(None)
+            self.np_random = generator_for(seed)
+        mask: BoolArray | slice = slice(None)
         count = self.num_envs
         if options is not None and "reset_mask" in options:
             mask = bool_array("options['reset_mask']", options["reset_mask"], (self.num_envs,))
@@ -223,7 +220,7 @@ class LQRVector(VectorEnv[Array, Array, NDArray[Any]]):
         self._over[mask] = False
         return self._states[:, None].copy(), {}
 
-    def step(self, actions: Array) -> tuple[Array, Array, Flags, Flags, dict[str, Any]]:
+    def step(self, actions: Array) -> tuple[Array, Array, BoolArray, BoolArray, Info]:
         """Move all states by their actions.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +11,9 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from pgcore._arguments import integer
+
+if TYPE_CHECKING:
+    from pgcore.rollout.types import Info, Keywords
 
 __all__ = ["Recall"]
 
@@ -75,9 +78,7 @@ class Recall(gym.Env[Array, np.int64]):
         self._answer = 0
         self._step = self.delay + 1
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Array, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Keywords | None = None) -> tuple[Array, Info]:
         """Draw the cue and show it.
 
         Parameters
@@ -97,7 +98,7 @@ class Recall(gym.Env[Array, np.int64]):
         self._step = 0
         return np.array([2 * self._answer - 1, 0], np.float32), {}
 
-    def step(self, action: np.int64 | int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | int) -> tuple[Array, float, bool, bool, Info]:
         """Make one step; the action of the last step is the answer.
 
         Parameters

@@ -3,7 +3,7 @@
 A policy may act on a window of the last H observations instead of the last one alone.
 ``gymnasium.wrappers.FrameStackObservation(env, H, padding_type="zero")`` makes them one observation of shape
 (H, …), oldest first, which ``FlattenObservation`` (or pgcore, automatically) flattens to a vector. A reset
-fills the window anew, so that nothing remains of the episode before: with zeros, or by default with the
+fills the whole window, so that nothing remains of the episode before: with zeros, or by default with the
 first observation repeated, which then looks like one that was seen H times.
 
 >>> import gymnasium as gym
@@ -21,20 +21,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING
 
-import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from gymnasium.wrappers import TransformObservation
-from numpy.typing import NDArray
 
-from pgcore._arguments import integers
+from pgcore._arguments import AnyArray, integers
+
+if TYPE_CHECKING:
+    from pgcore.rollout.types import AnyEnv
 
 __all__ = ["HideObservations"]
 
 
-class HideObservations(TransformObservation[NDArray[Any], Any, NDArray[Any]], RecordConstructorArgs):
+class HideObservations(TransformObservation[AnyArray, object, AnyArray], RecordConstructorArgs):
     """Keeps only some components of a vector of observations: the policy sees o = (s_j for j in ``keep``).
 
     Parameters
@@ -57,12 +58,13 @@ class HideObservations(TransformObservation[NDArray[Any], Any, NDArray[Any]], Re
 
     Examples
     --------
+    >>> import gymnasium as gym
     >>> env = HideObservations(gym.make("CartPole-v1"), keep=[0, 2])
     >>> env.observation_space.shape
     (2,)
     """
 
-    def __init__(self, env: gym.Env[Any, Any], keep: Sequence[int]) -> None:
+    def __init__(self, env: AnyEnv, keep: Sequence[int]) -> None:
         space = env.observation_space
         if not isinstance(space, spaces.Box):
             raise TypeError(f"env: expected Box observations, got {space}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pgcore._arguments import real
+from pgcore._arguments import AnyArray, Float64Array, real
 from pgcore._rounding import rounding
 
 if TYPE_CHECKING:
@@ -27,10 +26,10 @@ __all__ = [
     "signal_to_noise",
 ]
 
-Array = NDArray[np.float64]
+Array = Float64Array
 
 MAX_BYTES = 2**26
-"""Memory that an estimator takes for gradients of single episodes, unless it is told otherwise."""
+"""Memory that an estimator takes for gradients of single episodes, by default."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,16 @@ class GradientEstimate:
     """‖g‖² / (variance_trace / N)."""
     num_episodes: int
     """N."""
+
+
+class Statistics(TypedDict):
+    """The fields of a `GradientEstimate`, by name."""
+
+    gradient: Array
+    standard_error: Array
+    variance_trace: float
+    signal_to_noise: float
+    num_episodes: int
 
 
 class Moments:
@@ -67,7 +76,7 @@ class Moments:
         self._squares = np.zeros(size)  # of deviations from the mean
 
     def add(self, rows: Array) -> None:
-        """Take in rows, shape (n, size)."""
+        """Add rows, shape (n, size)."""
         if not len(rows):
             return
         mean = rows.mean(axis=0)
@@ -84,7 +93,7 @@ class Moments:
             return np.full_like(self._squares, np.nan)
         return self._squares / (self.count - 1)
 
-    def statistics(self) -> dict[str, Any]:
+    def statistics(self) -> Statistics:
         """Return the fields of a `GradientEstimate`."""
         variance = self.variance()
         trace = float(variance.sum())
@@ -121,13 +130,13 @@ def chunks(
         first, spent = last, float(cost[last - 1])
 
 
-def flat_obs(batch: Batch) -> NDArray[Any]:
+def flat_obs(batch: Batch) -> AnyArray:
     """Return the observations as rows, (B, D), whatever their shape."""
-    rows: NDArray[Any] = batch.obs.reshape(batch.num_steps, -1) if batch.num_steps else batch.obs
+    rows: AnyArray = batch.obs.reshape(batch.num_steps, -1) if batch.num_steps else batch.obs
     return rows
 
 
-def gradient_rows(policy: Policy, batch: Batch, episodes: slice, *weights: NDArray[Any]) -> list[Array]:
+def gradient_rows(policy: Policy, batch: Batch, episodes: slice, *weights: AnyArray) -> list[Array]:
     """Return Σ_t w_t ∇log π(a_t∣o_t) of some episodes for each of several weights (B,), as (n, P) doubles.
 
     Weights may be far beyond the range of the policy's dtype: its kernels get them divided by their largest.

@@ -26,8 +26,9 @@ def gpomdp_moments(scores: RunningScores, baseline: OptimalBaseline, max_bytes: 
     r"""Return the moments of :math:`\sum_h z_h (r_h - b_h)` over episodes.
 
     b_h minimises the variance of the term that it stands in, E[z_h² r_h]/E[z_h²]; that the terms of different
-    h are correlated is left out of account, as by Peters & Schaal (2008). An episode that has ended goes on
-    with its running score and no reward: E[z_h] is zero over all episodes, not over those that survive.
+    h are correlated is ignored, as by Peters & Schaal (2008). An episode that has ended
+    continues with its running score and no reward: E[z_h] is zero over all episodes, not over those that
+    survive.
     """
     batch, num_params = scores.batch, scores.policy.num_params
     horizon = int(batch.segment_lengths.max())

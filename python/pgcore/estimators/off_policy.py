@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore._arguments import check_shape, float_array, real
+from pgcore._arguments import FloatArray, check_shape, float_array, real
 from pgcore.data.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate
 from pgcore.estimators.on_policy import check_batch, moments_of
@@ -45,7 +45,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-FloatArray = NDArray[np.floating[Any]]
 OffPolicyForm = Literal["trajectory", "per_decision", "past_only", "action_only", "marginal"]
 
 OFF_POLICY_FORMS = ("trajectory", "per_decision", "past_only", "action_only", "marginal")
@@ -262,13 +261,15 @@ def off_policy_terms(
         weights = np.exp(log_weights)
     products = None
     if logs.form == "per_decision":
-        cut: dict[str, Any] = {"ends": batch.ends}
-        returns = weighted_reward_to_go(batch.rewards, logs.ratios, gamma, bootstrap_values=bootstrap, **cut)
+        ends = batch.ends
+        returns = weighted_reward_to_go(
+            batch.rewards, logs.ratios, gamma, bootstrap_values=bootstrap, ends=ends
+        )
         returns = np.clip(returns, -_MAX_RETURN, _MAX_RETURN)
         terms = StepTerms(state_discounts(batch, gamma if discount_states else 1.0), returns)
         # W_t G_t is Σ_u γ^(u−t) W_u r_u with the weights W_u of whole pasts. Where those that count are not
         # (limited, or over their mean), what each lacks is made up for by the ratio of one step to the next.
-        past = finite_log_weights(cumulative_log_ratios(logs.ratios, **cut))
+        past = finite_log_weights(cumulative_log_ratios(logs.ratios, ends=ends))
         with np.errstate(invalid="ignore"):  # −∞ + ∞ where nothing has any weight
             lacks = log_weights - (bounded_log_weights(past) if log_mean is None else past)
             later = np.zeros_like(lacks)
@@ -278,7 +279,7 @@ def off_policy_terms(
             np.multiply(weights, x, out=np.zeros_like(x), where=weights > 0)
             for x in (batch.rewards, bootstrap)
         ]
-        products = weighted_reward_to_go(weighed[0], later, gamma, bootstrap_values=weighed[1], **cut)
+        products = weighted_reward_to_go(weighed[0], later, gamma, bootstrap_values=weighed[1], ends=ends)
         products = terms.factors * np.clip(products, -_MAX_PRODUCT, _MAX_PRODUCT)
     else:
         counterpart = "trajectory" if logs.form == "trajectory" else "reward_to_go"
@@ -376,7 +377,7 @@ def importance_weighted_return(
 def _deviations(batch: Batch, rewards: Array, weights: Array, log_last: FloatArray, log_mean: Array) -> Array:
     """What each episode adds to a sum of ratios, to first order: Σ_t W_t (r_t − J_t), shape (E,).
 
-    J_t is the weighted mean at t; an episode that has ended goes on with its last weight and no reward.
+    J_t is the weighted mean at t; an episode that has ended continues with its last weight and no reward.
     """
     time = batch.step_in_segment
     means = np.bincount(time, weights=weights * rewards) / batch.num_segments

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore._arguments import check_shape, float_array, real
+from pgcore._arguments import FloatArray, check_shape, float_array, real
 from pgcore.baselines import Baseline, Constant, OptimalBaseline, as_baseline
 from pgcore.data.batch import double_rewards
 from pgcore.estimators.estimate import MAX_BYTES, GradientEstimate, Moments, chunks, gradient_rows
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pgcore.policies import Policy
 
 Array = NDArray[np.float64]
-FloatArray = NDArray[np.floating[Any]]
 
 __all__ = ["check_batch", "maximum_likelihood_gradient", "moments_of", "policy_gradient"]
 

@@ -1,24 +1,22 @@
 """What the forms of the policy gradient make of a batch: a factor and a return for every step.
 
-Algorithms and estimators both begin here, so that there is one truth about time limits, discounts and
+Algorithms and estimators both begin here, so that one place decides about time limits, discounts and
 bootstrap values.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pgcore._arguments import FloatArray
 from pgcore.kernels import reward_to_go
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
 
 __all__ = ["ON_POLICY_FORMS", "StepTerms", "check_form", "on_policy_terms", "state_discounts"]
-
-FloatArray = NDArray[np.floating[Any]]
 
 ON_POLICY_FORMS = ("trajectory", "reward_to_go", "gpomdp")
 

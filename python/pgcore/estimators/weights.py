@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore._arguments import check_shape, float_array, real
+from pgcore._arguments import FloatArray, check_shape, float_array, real
 from pgcore.estimators.estimate import flat_obs
 from pgcore.kernels import cumulative_log_ratios
 from pgcore.policies import segments_of
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-FloatArray = NDArray[np.floating[Any]]
 OnLowESS = Literal["warn", "raise", "ignore"]
 
 _MAX_LOG_WEIGHT = 170.0  # the square of such a weight times a return of up to 1e70 is still finite

@@ -1,4 +1,4 @@
-"""`AsyncVectorEnv`: gymnasium's, which says what became of a worker and can begin anew."""
+"""`AsyncVectorEnv`: gymnasium's, which says why a worker ended and can start new ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from multiprocessing.connection import Connection
+from typing import NoReturn
 
 import gymnasium as gym
 import numpy as np
@@ -27,24 +28,34 @@ from pgcore.rollout.faults import (
     is_from_environment,
     mark,
     place,
-    raise_told,
+    raise_located,
 )
 from pgcore.rollout.outcomes import StepCheck, check_first_outcomes, check_reset
+from pgcore.rollout.types import AnyEnv, AnyWrapper, Float64Outcome, Keywords, ResetOutcome, StepOutcome
 
-__all__ = ["LOST", "PATIENCE", "AsyncVectorEnv", "end_workers", "worker_error"]
+__all__ = [
+    "LOST",
+    "PATIENCE",
+    "AsyncVectorEnv",
+    "awaits_answers",
+    "end_workers",
+    "note_step_sent",
+    "set_idle",
+    "worker_error",
+]
 
-MakeEnv = Callable[[], gym.Env[Any, Any]]
+MakeEnv = Callable[[], AnyEnv]
 Base = gym.vector.AsyncVectorEnv
 
 LOST = (EOFError, OSError, multiprocessing.TimeoutError, pickle.UnpicklingError)
-"""What reading from and writing to a worker that is no more, or does not answer, raises."""
+"""What reading from and writing to a worker raises that has ended or does not answer."""
 
 PATIENCE = 10.0
 """Seconds that a worker has for closing its environment."""
 
 
 class AsyncVectorEnv(Base):
-    """Environments in a process each, which nobody resets but the caller.
+    """Environments in a process each, which only the caller resets.
 
     It differs from gymnasium's of that name in what happens when something goes wrong. Workers check what
     their environments return, as `SyncVectorEnv` does. An exception of an environment keeps its type and
@@ -69,7 +80,7 @@ class AsyncVectorEnv(Base):
     def _start(self) -> None:
         self.processes, self.parent_pipes, self._failure = [], [], ""
         self._polls: list[Callable[[float], bool]] = []
-        self._state = AsyncState.DEFAULT
+        set_idle(self)
         try:
             super().__init__(self._make, autoreset_mode=AutoresetMode.DISABLED)
         except LOST as error:
@@ -78,10 +89,12 @@ class AsyncVectorEnv(Base):
             end_workers(self, 0.0)
             raise
 
-    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Begin new episodes, as in `SyncVectorEnv`; one in all environments mends what was broken."""
+    def reset(
+        self, *, seed: int | np.int64 | list[int | None] | None = None, options: Keywords | None = None
+    ) -> ResetOutcome:
+        """Begin new episodes, as in `SyncVectorEnv`; one of all environments replaces workers that ended."""
         options = None if options is None else dict(options)
-        if self._failure or self._state is not AsyncState.DEFAULT:
+        if self._failure or awaits_answers(self):
             if options is not None and "reset_mask" in options:
                 self._refuse("a reset of some environments")
             end_workers(self, 0.0)
@@ -93,7 +106,7 @@ class AsyncVectorEnv(Base):
         except LOST as error:
             self._fail(error, "reset()")
 
-    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    def step(self, actions: object) -> Float64Outcome:
         """Take one step everywhere.
 
         Raises
@@ -108,17 +121,20 @@ class AsyncVectorEnv(Base):
         except LOST as error:
             self._fail(error, "step()")
 
-    def reset_wait(self, timeout: float | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset_wait(self, timeout: float | None = None) -> ResetOutcome:
         """Wait for the answers to a reset, `worker_timeout` at most."""
         return super().reset_wait(self.worker_timeout if timeout is None else timeout)
 
-    def step_wait(self, timeout: float | None = None) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    def step_wait(self, timeout: float | None = None) -> Float64Outcome:
         """Wait for the answers to a step, `worker_timeout` at most."""
         return super().step_wait(self.worker_timeout if timeout is None else timeout)
 
     def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
         """End all workers, whatever state they are in."""
         end_workers(self, 0.0 if terminate or self._failure else PATIENCE)
+
+    # The next two replace private methods of gymnasium, which has no public ones for either: how it waits for
+    # answers, and what it raises for the exceptions among them.
 
     def _poll_pipe_envs(self, timeout: float | None = None) -> bool:
         """Whether all answers are there in time; several times faster than gymnasium's."""
@@ -171,6 +187,26 @@ class AsyncVectorEnv(Base):
         )
 
 
+# What gymnasium's vector waits for is private to it (`_state`), but there is no other way to learn whether an
+# answer is still to come, or to note that after an interrupt. These functions alone use it.
+
+
+def awaits_answers(env: Base) -> bool:
+    """Return whether workers still have to answer a call."""
+    return env._state is not AsyncState.DEFAULT
+
+
+def set_idle(env: Base) -> None:
+    """Note that no answer is to come, whatever was sent before."""
+    env._state = AsyncState.DEFAULT
+
+
+def note_step_sent(env: Base) -> None:
+    """Note that a step was sent at least to some workers, unless another call is noted already."""
+    if not awaits_answers(env):
+        env._state = AsyncState.WAITING_STEP
+
+
 def worker_error(env: Base, error: BaseException, call: str) -> WorkerError:
     """Say which worker of a vector environment ended or does not answer, and what ended it."""
     if isinstance(error, multiprocessing.TimeoutError):
@@ -179,35 +215,34 @@ def worker_error(env: Base, error: BaseException, call: str) -> WorkerError:
         within = "in time" if limit is None else f"within {limit:g} seconds (worker_timeout)"
         who = f"environments {silent}" if len(silent) > 1 else f"environment {silent[0] if silent else '?'}"
         return WorkerError(
-            f"{who}, {call}: expected an answer of the worker process {within}, got none; "
-            f"{_how_to_go_on(env)}"
+            f"{who}, {call}: expected an answer of the worker process {within}, got none; {_remedy(env)}"
         )
-    index, process = _ended(env)
-    if process is None:
+    index, exitcode = _ended(env)
+    if index is None:
         return WorkerError(
             f"env, {call}: expected answers of all worker processes, got {type(error).__name__}; "
-            f"{_how_to_go_on(env)}"
+            f"{_remedy(env)}"
         )
     return WorkerError(
         f"{place(index, call)}: expected a running worker process, got one that ended "
-        f"{_what_ended(process.exitcode)}; {_how_to_go_on(env)}"
+        f"{_what_ended(exitcode)}; {_remedy(env)}"
     )
 
 
-def _how_to_go_on(env: Base) -> str:
+def _remedy(env: Base) -> str:
     if isinstance(env, AsyncVectorEnv):
         return "the next reset, and so the next learn, starts new workers"
-    return "make the vector environment anew to go on"
+    return "make the vector environment again"
 
 
-def _ended(env: Base) -> tuple[int | None, Any]:
-    """The first worker that is no more; it may take a moment until the system knows."""
+def _ended(env: Base) -> tuple[int | None, int]:
+    """Number and exit code of the first worker that has ended; the system may report it a moment later."""
     for _ in range(100):
         for i, process in enumerate(env.processes):
             if process.exitcode is not None:
-                return i, process
+                return i, process.exitcode
         time.sleep(0.02)
-    return None, None
+    return None, 0
 
 
 def _what_ended(exitcode: int) -> str:
@@ -238,10 +273,10 @@ def end_workers(env: Base, patience: float) -> None:
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
-    env._state = AsyncState.DEFAULT  # there is nothing left to wait for, or to warn of
+    set_idle(env)  # there is nothing left to wait for, or to warn of
 
 
-def _poll(pipe: Any) -> Callable[[float], bool]:
+def _poll(pipe: Connection | None) -> Callable[[float], bool]:
     """A function that waits some seconds at most for something to read, if only the end."""
     if pipe is None or pipe.closed:
         return lambda timeout: False
@@ -263,7 +298,7 @@ class _RemoteTracebackError(Exception):
         return f'\n"""\n{self.args[0]}"""'
 
 
-class _Reporting(gym.Wrapper[Any, Any, Any, Any]):
+class _Reporting(AnyWrapper):
     """In a worker: checks what an environment returns, and reports what it raises with its traceback."""
 
     def __init__(self, make: MakeEnv, index: int) -> None:
@@ -272,23 +307,23 @@ class _Reporting(gym.Wrapper[Any, Any, Any, Any]):
         self._check_step = StepCheck(self.env.observation_space, place(index, "step()"))
         check_first_outcomes(self.env, index)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Keywords | None = None) -> ResetOutcome:
         where = place(self._index, "reset()")
         try:
             try:
                 outcome = self.env.reset(seed=seed, options=options)
             except Exception as error:
-                raise_told(error, self._index, "reset()", self.env.reset)
+                raise_located(error, self._index, "reset()", self.env.reset)
             return check_reset(self.env.observation_space, outcome, where)
         except Exception as error:
             raise _report(error, where) from None
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> StepOutcome:
         try:
             try:
-                outcome: Any = self.env.step(action)
+                outcome = self.env.step(action)
             except Exception as error:
-                raise_told(error, self._index, "step()")
+                raise_located(error, self._index, "step()")
             return self._check_step(outcome)
         except Exception as error:
             raise _report(error, place(self._index, "step()")) from None

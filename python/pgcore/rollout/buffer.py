@@ -1,15 +1,13 @@
-"""Storage of a rollout while it happens, and the books about its episodes."""
+"""Storage of a rollout while it is made, and the running sums of its episodes."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EpisodeTracker", "StepBuffer"]
+from pgcore._arguments import AnyArray, AnyDType, BoolArray, Float64Array, IntArray
 
-Array = NDArray[Any]
+__all__ = ["EpisodeTracker", "StepBuffer"]
 
 
 class StepBuffer:
@@ -34,19 +32,18 @@ class StepBuffer:
         num_envs: int,
         obs_dim: int,
         action_shape: tuple[int, ...],
-        obs_dtype: np.dtype[Any],
-        action_dtype: np.dtype[Any],
+        obs_dtype: AnyDType,
+        action_dtype: AnyDType,
     ) -> None:
         self.capacity = 0
         self.obs = np.empty((1, num_envs, obs_dim), obs_dtype)
         self.actions = np.empty((0, num_envs, *action_shape), action_dtype)
-        # In double, whatever the policy computes in: episode returns are reported as the environment paid
-        # them.
+        # In double, whatever the policy computes in: episode returns are sums of the rewards as they came.
         self.rewards = np.empty((0, num_envs))
         self.terminated = np.empty((0, num_envs), np.bool_)
         self.done = np.empty((0, num_envs), np.bool_)
         self.recorded = np.empty((0, num_envs), np.bool_)
-        """Which steps belong into the batch: all, unless it is said otherwise."""
+        """Which steps belong into the batch; all by default."""
 
     def reserve(self, num_steps: int) -> None:
         """Make room for ``num_steps`` steps, keeping what is there."""
@@ -61,10 +58,10 @@ class StepBuffer:
             self.recorded = _grown(self.recorded, num_steps)
             self.recorded[num_kept:] = True
 
-    def hand_over(self, name: str, length: int, rows: NDArray[np.intp] | None) -> Array:
-        """Return an array's first ``length`` steps, environment by environment, and forget it.
+    def pop_rows(self, name: str, length: int, rows: NDArray[np.intp] | None) -> AnyArray:
+        """Return an array's first ``length`` steps, environment by environment, and delete it here.
 
-        Forgetting one by one keeps a rollout from being in memory twice.
+        Deleting one by one keeps a rollout from being in memory twice.
 
         Parameters
         ----------
@@ -75,20 +72,20 @@ class StepBuffer:
         rows
             Of the (N·length, …) result, those to return; None for all.
         """
-        array: Array = getattr(self, name)
+        array: AnyArray = getattr(self, name)
         delattr(self, name)
         flat = array[:length].swapaxes(0, 1).reshape(length * array.shape[1], *array.shape[2:])
         return flat if rows is None else flat.take(rows, axis=0)
 
 
-def _grown(array: Array, num_rows: int) -> Array:
+def _grown(array: AnyArray, num_rows: int) -> AnyArray:
     grown = np.empty((num_rows, *array.shape[1:]), array.dtype)
     grown[: len(array)] = array
     return grown
 
 
 class EpisodeTracker:
-    """Sums rewards and counts steps of whole episodes, which may stretch over several batches.
+    """Sums rewards and counts steps of whole episodes, which may begin and end in different batches.
 
     Parameters
     ----------
@@ -97,7 +94,7 @@ class EpisodeTracker:
 
     Examples
     --------
-    One environment; an episode of three steps falls into two batches:
+    One environment; an episode of three steps in two batches:
 
     >>> from numpy import array
     >>> tracker = EpisodeTracker(1)
@@ -121,14 +118,14 @@ class EpisodeTracker:
 
     def add(
         self,
-        rewards: NDArray[np.float64],
+        rewards: Float64Array,
         *,
-        starts: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        envs: NDArray[np.int64],
-        done: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Enter a batch's segments, which lie environment by environment and in time order.
+        starts: IntArray,
+        ends: IntArray,
+        envs: IntArray,
+        done: BoolArray,
+    ) -> tuple[Float64Array, IntArray]:
+        """Add a batch's segments, which lie environment by environment and in time order.
 
         Parameters
         ----------
@@ -139,7 +136,7 @@ class EpisodeTracker:
         envs
             Each segment's environment.
         done
-            Whether the episode ended with the segment; if not, the environment's next batch goes on with it.
+            Whether the episode ended with the segment; if not, the environment's next batch continues it.
 
         Returns
         -------

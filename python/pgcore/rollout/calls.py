@@ -1,18 +1,17 @@
-"""Calls of vector environments of any origin: what they return is checked, what they raise is told."""
+"""Calls of vector environments of any origin: what they return is checked, what they raise says where."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn, Unpack
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import iterate
-from numpy.typing import NDArray
 
+from pgcore._arguments import BOOL
 from pgcore.rollout.async_vector import LOST, AsyncVectorEnv, worker_error
 from pgcore.rollout.faults import (
     FaultyEnvironmentError,
@@ -22,21 +21,19 @@ from pgcore.rollout.faults import (
     is_from_environment,
     mark,
     place,
-    raise_told,
+    raise_located,
 )
-from pgcore.rollout.outcomes import BOOL, check_obs, flag_array, reward_array
+from pgcore.rollout.outcomes import check_obs, flag_array, reward_array
 from pgcore.rollout.spaces import ObservationAdapter
 from pgcore.rollout.sync_vector import SyncVectorEnv
+from pgcore.rollout.types import AnyVectorEnv, Observation, ResetArguments, VectorOutcome
 
 __all__ = ["raise_unfit", "reset_vector", "step_vector"]
-
-Array = NDArray[Any]
-AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 _CHECKED = (SyncVectorEnv, AsyncVectorEnv)  # what they return, they have checked
 
 
-def reset_vector(env: AnyVectorEnv, **arguments: Any) -> Any:
+def reset_vector(env: AnyVectorEnv, **arguments: Unpack[ResetArguments]) -> Observation:
     """Reset a vector environment and return its observations.
 
     Raises
@@ -47,20 +44,19 @@ def reset_vector(env: AnyVectorEnv, **arguments: Any) -> Any:
         If it has worker processes, and one of them ended.
     """
     try:
-        outcome: Any = env.reset(**arguments)
+        outcome: object = env.reset(**arguments)
     except Exception as error:
-        _raise_told(env, error, "reset()", env.reset)
+        _raise_located(env, error, "reset()", env.reset)
     if not isinstance(outcome, tuple | list) or len(outcome) != 2:
         got = len(outcome) if isinstance(outcome, tuple | list) else describe(outcome)
         raise FaultyEnvironmentError(f"env, reset(): expected two values (obs, info), got {got}")
     if not isinstance(outcome[1], dict):
         raise FaultyEnvironmentError(f"env, reset(), info: expected a dictionary, got {describe(outcome[1])}")
-    return outcome[0]
+    obs: Observation = outcome[0]
+    return obs
 
 
-def step_vector(
-    env: AnyVectorEnv, actions: Any
-) -> tuple[Any, Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+def step_vector(env: AnyVectorEnv, actions: object) -> VectorOutcome:
     """Step a vector environment; return its observations, rewards, flags and info.
 
     Raises
@@ -72,7 +68,7 @@ def step_vector(
     WorkerError
         If it has worker processes, and one of them ended.
     """
-    # Before anybody steps: gymnasium counts the actions while it sends them.
+    # Before any environment steps: gymnasium counts the actions while it sends them.
     if type(actions) is np.ndarray:
         fits = actions.shape[:1] == (env.num_envs,)
     else:
@@ -82,11 +78,11 @@ def step_vector(
             f"actions: expected one for each of {env.num_envs} environments, got {describe(actions)}"
         )
     try:
-        outcome: Any = env.step(actions)
+        outcome: object = env.step(actions)
     except Exception as error:
-        _raise_told(env, error, "step()")
+        _raise_located(env, error, "step()")
     if type(env) in _CHECKED:
-        return outcome  # type: ignore[no-any-return]  # these two have checked it
+        return outcome  # type: ignore[return-value]  # these two have checked it
     if not isinstance(outcome, tuple | list) or len(outcome) != 5:
         got = len(outcome) if isinstance(outcome, tuple | list) else describe(outcome)
         raise FaultyEnvironmentError(
@@ -106,9 +102,9 @@ def step_vector(
 
 
 def raise_unfit(
-    env: AnyVectorEnv, adapter: ObservationAdapter, obs: Any, call: str, error: Exception
+    env: AnyVectorEnv, adapter: ObservationAdapter, obs: Observation, call: str, error: Exception
 ) -> NoReturn:
-    """Say whose observation it is that ``adapter`` did not take, where that can be told."""
+    """Say whose observation ``adapter`` refused, where that can be found out."""
     index = None
     with contextlib.suppress(Exception):  # the batch may be anything
         singles = list(iterate(env.observation_space, obs))
@@ -121,7 +117,7 @@ def raise_unfit(
     raise FaultyEnvironmentError(f"{place(index, call)}, {error}") from error
 
 
-def _are_for_each(env: AnyVectorEnv, actions: Any) -> bool:
+def _are_for_each(env: AnyVectorEnv, actions: object) -> bool:
     space = env.action_space
     if isinstance(actions, Mapping | str) and not isinstance(space, gym.spaces.Dict):
         return False  # its keys are no actions
@@ -131,7 +127,7 @@ def _are_for_each(env: AnyVectorEnv, actions: Any) -> bool:
         return False
 
 
-def _rows(name: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
+def _rows(name: str, values: object, shape: tuple[int, ...]) -> list[object]:
     """One value for each environment."""
     array = values if isinstance(values, np.ndarray) else np.array(values, object)
     if array.shape != shape:
@@ -141,9 +137,11 @@ def _rows(name: str, values: Any, shape: tuple[int, ...]) -> list[Any]:
     return list(array)
 
 
-def _raise_told(env: AnyVectorEnv, error: Exception, call: str, method: Any = None) -> NoReturn:
-    """Raise what a vector environment raised, in our words where its own environments had no part in it."""
-    base: Any = env.unwrapped
+def _raise_located(
+    env: AnyVectorEnv, error: Exception, call: str, method: Callable[..., object] | None = None
+) -> NoReturn:
+    """Raise what a vector environment raised; with our message, if no environment's own code raised it."""
+    base = env.unwrapped
     if isinstance(error, FaultyEnvironmentError | WorkerError) or is_from_environment(error):
         raise error
     index = None
@@ -157,11 +155,12 @@ def _raise_told(env: AnyVectorEnv, error: Exception, call: str, method: Any = No
     elif isinstance(base, gym.vector.SyncVectorEnv):
         index = _index(error)
         if not has_own_frames(error):  # then gymnasium could not put the observations together
-            observations: list[Any] = base._env_obs
+            # Private, but the only trace of the observations that could not be batched.
+            observations: Sequence[object] = base._env_obs
             for i, obs in enumerate(observations):
                 if obs is not None:
                     check_obs(base.single_observation_space, obs, place(i, call))
-    raise_told(error, index, call, method)
+    raise_located(error, index, call, method)
 
 
 def _functions(error: BaseException) -> set[str]:
@@ -169,7 +168,7 @@ def _functions(error: BaseException) -> set[str]:
 
 
 def _index(error: BaseException) -> int | None:
-    """Number of the environment that gymnasium's vector was busy with."""
+    """Number of the environment that gymnasium's vector was calling."""
     for frame in _frames(error):
         if isinstance(frame.tb_frame.f_locals.get("self"), gym.vector.SyncVectorEnv):
             index = frame.tb_frame.f_locals.get("i")

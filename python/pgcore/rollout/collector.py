@@ -1,16 +1,24 @@
-"""`Collector`: plays a policy in a vector environment and hands over what happened as one `Batch`."""
+"""`Collector`: plays a policy in a vector environment and returns what happened as one `Batch`."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, Protocol, Unpack
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Protocol, Unpack
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from pgcore._arguments import check_shape, float_array, integer
+from pgcore._arguments import (
+    AnyArray,
+    AnyDType,
+    BoolArray,
+    Float64Array,
+    IntArray,
+    check_shape,
+    float_array,
+    integer,
+)
 from pgcore._stacklevel import user_stacklevel
 from pgcore.data.batch import Batch, trusted_batch
 from pgcore.policies.any_policy import Segments, segments_of
@@ -20,14 +28,12 @@ from pgcore.rollout.faults import FaultyEnvironmentError
 from pgcore.rollout.limits import episode_limit
 from pgcore.rollout.outcomes import not_finite
 from pgcore.rollout.spaces import check_fit
+from pgcore.rollout.types import AnyVectorEnv
 from pgcore.rollout.vector import Step, VectorStepper
 
 __all__ = ["Collector"]
 
-Array = NDArray[Any]
-AnyVectorEnv = VectorEnv[Any, Any, Any]
-
-_MIN_NOISE_STEPS = 128  # drawn at once when nobody knows how long the episodes will be
+_MIN_NOISE_STEPS = 128  # drawn at once when it is not known how long the episodes will be
 
 
 class ActingPolicy(Protocol):
@@ -38,15 +44,15 @@ class ActingPolicy(Protocol):
     @property
     def action_shape(self) -> tuple[int, ...]: ...
     @property
-    def action_dtype(self) -> np.dtype[Any]: ...
+    def action_dtype(self) -> AnyDType: ...
     @property
-    def dtype(self) -> np.dtype[Any]: ...
-    def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int, /) -> Array: ...
-    def act(self, obs: Array, noise: Array, state: Array | None = None, /) -> Array: ...
+    def dtype(self) -> AnyDType: ...
+    def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int, /) -> AnyArray: ...
+    def act(self, obs: AnyArray, noise: AnyArray, state: AnyArray | None = None, /) -> AnyArray: ...
     def actor(
-        self, obs: Array, noise: Array, actions: Array, state: Array | None = None, /
+        self, obs: AnyArray, noise: AnyArray, actions: AnyArray, state: AnyArray | None = None, /
     ) -> Callable[[int], object]: ...
-    def log_prob(self, obs: Array, actions: Array, /, **segments: Unpack[Segments]) -> Array: ...
+    def log_prob(self, obs: AnyArray, actions: AnyArray, /, **segments: Unpack[Segments]) -> AnyArray: ...
 
 
 class Collector(HoldsEnv):
@@ -114,7 +120,8 @@ class Collector(HoldsEnv):
     128
     """
 
-    _where_episodes_are_lost = {"_can_go_on": False}  # noqa: RUF012 - never changed
+    env: AnyVectorEnv
+    restart_attributes: ClassVar[Mapping[str, object]] = {"_can_resume": False}
 
     def __init__(
         self,
@@ -138,12 +145,12 @@ class Collector(HoldsEnv):
         self._seed = seed
         self._last_obs = np.empty((self.num_envs, policy.obs_dim), self._stepper.observations.dtype)
         self._tracker = EpisodeTracker(self.num_envs)
-        self._can_go_on = False
+        self._can_resume = False
         self._num_idle = np.zeros(self.num_envs, np.int64)
         self._has_idled = False
         self._columns = np.arange(self.num_envs)
-        self._memory: Array | None = None
-        self._finals: list[tuple[int, NDArray[np.intp], Array]] = []
+        self._memory: AnyArray | None = None
+        self._finals: list[tuple[int, NDArray[np.intp], AnyArray]] = []
 
     @property
     def policy(self) -> ActingPolicy:
@@ -163,10 +170,10 @@ class Collector(HoldsEnv):
         n_steps
             Steps per environment. (In a next-step environment those that only reset are among them.)
         whole_episodes
-            False: take exactly that many; episodes that are still running go on in the next call, unless
-            somebody else has stepped or reset the environments meanwhile (an evaluation, another collector);
+            False: take exactly that many; episodes that are still running continue in the next call, unless
+            other code has stepped or reset the environments meanwhile (an evaluation, another collector);
             then new ones begin. True: begin
-            fresh episodes everywhere, seeded from ``rng``, and play each environment to the end of the
+            new episodes everywhere, seeded from ``rng``, and play each environment to the end of the
             episode in which it makes its ``n_steps``-th transition. What environments do while they wait for
             the slowest one is dropped.
 
@@ -186,9 +193,9 @@ class Collector(HoldsEnv):
             If the policy's actions are not finite though its observations are.
         """
         n_steps = integer("n_steps", n_steps, minimum=1)
-        # Not where somebody else has left the environments: their episodes are not those seen last.
-        resumes = self._can_go_on and not whole_episodes and not self._stepper.is_disturbed
-        self._can_go_on = False
+        # Not after other code has used the environments: their episodes are not those seen last.
+        resumes = self._can_resume and not whole_episodes and not self._stepper.is_disturbed
+        self._can_resume = False
         self._finals.clear()
         self._num_idle[:] = 0
         self._has_idled = False
@@ -211,17 +218,19 @@ class Collector(HoldsEnv):
         self._last_obs[:] = buffer.obs[length]
         self.num_env_steps = length * self.num_envs - int(self._num_idle.sum())
         batch = self._make_batch(buffer, length)
-        # Only now: a rollout that an exception broke off (Ctrl-C is one) has lost the thread of its episodes.
-        self._can_go_on = not whole_episodes
+        # Only now: after an exception within a rollout (Ctrl-C is one) its episodes cannot be continued.
+        self._can_resume = not whole_episodes
         return batch
 
-    def _actor(self, buffer: StepBuffer, noise: Array) -> Callable[[int], object]:
+    def _actor(self, buffer: StepBuffer, noise: AnyArray) -> Callable[[int], object]:
         memory = () if self._memory is None else (self._memory,)
         return self.policy.actor(buffer.obs, noise, buffer.actions, *memory)
 
-    def _fresh_memory(self, num_envs: int) -> Array | None:
+    def _fresh_memory(self, num_envs: int) -> AnyArray | None:
         """Return what a policy with memory knows at the start of a segment; None of one without."""
-        initial_state: Callable[[int], Array | None] = getattr(self.policy, "initial_state", lambda _: None)
+        initial_state: Callable[[int], AnyArray | None] = getattr(
+            self.policy, "initial_state", lambda _: None
+        )
         return initial_state(num_envs)
 
     def _begin_episodes(self, *, draw_seed: bool) -> None:
@@ -284,8 +293,8 @@ class Collector(HoldsEnv):
                 stacklevel=user_stacklevel(),
             )
 
-    def _advance(self, buffer: StepBuffer, t: int, noise: Array, act: Callable[[int], object]) -> Step:
-        """Make one vector step and write it down."""
+    def _advance(self, buffer: StepBuffer, t: int, noise: AnyArray, act: Callable[[int], object]) -> Step:
+        """Make one vector step and store it."""
         actions = buffer.actions[t]
         try:
             if self._has_idled:
@@ -299,7 +308,9 @@ class Collector(HoldsEnv):
             step = self._stepper.step(actions, buffer.obs[t + 1])
         except Exception:
             buffer.rewards[t] = 0.0  # there are none yet
-            self._require_finite(buffer, t, t + 1)  # the cause, if the policy or the environment minds
+            self._require_finite(
+                buffer, t, t + 1
+            )  # the cause, if the policy or the environment refuses numbers that are not finite
             raise
         buffer.rewards[t] = step.rewards
         buffer.terminated[t] = step.terminated
@@ -327,37 +338,37 @@ class Collector(HoldsEnv):
             if bad.any():
                 found = tuple(int(i) for i in np.argwhere(bad)[0])
                 if first is None or found[0] < first[0]:
-                    first, culprit, value = found, name, values[found]
+                    first, field, value = found, name, values[found]
         if first is None:
             return
         t, env, *index = first
         when = f"got {value} in environment {env} at step {start + t} of the rollout"
-        if culprit == "actions":
+        if field == "actions":
             raise FloatingPointError(
                 f"policy: expected finite actions, {when}, component {index}; its observation is finite, "
                 "so its parameters are not"
             )
-        component = self._stepper.observations.component(index[0]) if culprit == "obs" else "reward"
+        component = self._stepper.observations.component(index[0]) if field == "obs" else "reward"
         raise FaultyEnvironmentError(f"{component}: expected a finite number, {when}")
 
     def _make_batch(self, buffer: StepBuffer, length: int) -> Batch:
         """Transpose the buffer: recorded steps only, environment by environment, in time order."""
         truncated_obs = self._truncated_obs(buffer.recorded)
         num_recorded = np.count_nonzero(buffer.recorded[:length], axis=0)
-        recorded = buffer.hand_over("recorded", length, None)
+        recorded = buffer.pop_rows("recorded", length, None)
         rows = None if recorded.all() else np.flatnonzero(recorded)  # of (N·length,) steps
         del recorded
 
-        done = buffer.hand_over("done", length, rows)
+        done = buffer.pop_rows("done", length, rows)
         ends = done.copy()
         ends[np.cumsum(num_recorded)[num_recorded > 0] - 1] = True
         segment_ends = np.flatnonzero(ends)
         segment_envs, segment_times = np.divmod(segment_ends if rows is None else rows[segment_ends], length)
         segment_done = done[segment_ends]
 
-        rewards = buffer.hand_over("rewards", length, rows)
+        rewards = buffer.pop_rows("rewards", length, rows)
         self._count_episodes(rewards, segment_ends, segment_envs, segment_done, segment_times)
-        terminated = buffer.hand_over("terminated", length, rows)
+        terminated = buffer.pop_rows("terminated", length, rows)
 
         bootstrap_obs = np.zeros((len(segment_ends), buffer.obs.shape[2]), buffer.obs.dtype)
         bootstrap_obs[~segment_done] = buffer.obs[length, segment_envs[~segment_done]]
@@ -370,8 +381,8 @@ class Collector(HoldsEnv):
                 f"environment {segment_envs[segment]} at step {segment_times[segment] + 1} of the rollout"
             )
 
-        actions = buffer.hand_over("actions", length, rows)
-        obs = buffer.hand_over("obs", length, rows)
+        actions = buffer.pop_rows("actions", length, rows)
+        obs = buffer.pop_rows("obs", length, rows)
         segments = segments_of(self.policy, segment_ends - np.diff(segment_ends, prepend=-1) + 1)
         # Of a policy of any class: the batch is not checked again.
         log_probs = float_array("log_probs", self.policy.log_prob(obs, actions, **segments))
@@ -387,7 +398,7 @@ class Collector(HoldsEnv):
             log_probs=log_probs,
         )
 
-    def _truncated_obs(self, recorded: NDArray[np.bool_]) -> Array:
+    def _truncated_obs(self, recorded: BoolArray) -> AnyArray:
         """Last observations of the recorded episodes that the environment truncated, in the batch's order."""
         if not self._finals:
             return self._last_obs[:0]
@@ -395,16 +406,16 @@ class Collector(HoldsEnv):
         envs = np.concatenate([envs for _, envs, _ in self._finals])
         obs = np.concatenate([obs for _, _, obs in self._finals])
         order = np.lexsort((times, envs))
-        kept: Array = obs[order[recorded[times, envs][order]]]
+        kept: AnyArray = obs[order[recorded[times, envs][order]]]
         return kept
 
     def _count_episodes(
         self,
-        rewards: NDArray[np.float64],
-        segment_ends: NDArray[np.int64],
-        segment_envs: NDArray[np.int64],
-        segment_done: NDArray[np.bool_],
-        end_times: NDArray[np.int64],
+        rewards: Float64Array,
+        segment_ends: IntArray,
+        segment_envs: IntArray,
+        segment_done: BoolArray,
+        end_times: IntArray,
     ) -> None:
         starts = np.zeros_like(segment_ends)
         starts[1:] = segment_ends[:-1] + 1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, SupportsIndex
 
-import gymnasium as gym
 from gymnasium.utils import EzPickle
 from gymnasium.vector import AsyncVectorEnv
+
+from pgcore.rollout.types import AnyEnv
 
 if TYPE_CHECKING:
     from typing import Self
@@ -20,25 +22,26 @@ __all__ = ["HoldsEnv"]
 class HoldsEnv:
     """Copies and pickles into an independent equal, with an environment of its own.
 
-    ``copy.copy`` is ``copy.deepcopy``, and goes on inside of the episodes that are running. So does a pickle,
-    but that MuJoCo's and other environments that are pickled as their constructor's arguments begin new
-    ones. A `TypeError` names an environment that can't be copied (worker processes, EnvPool).
+    ``copy.copy`` is ``copy.deepcopy``, and continues the episodes that are running. So does a pickle,
+    except of environments that pickle their constructor's arguments alone, as MuJoCo's do: they begin new
+    episodes. A `TypeError` names an environment that can't be copied (worker processes, EnvPool).
     """
 
-    env: Any
-    _where_episodes_are_lost: ClassVar[dict[str, Any]] = {}  # attributes to begin new ones with
+    env: object
+    restart_attributes: ClassVar[Mapping[str, object]] = {}
+    """Attributes that an unpickled object gets if its environment begins new episodes, by name."""
 
     def __copy__(self) -> Self:
         return deepcopy(self)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         env = self.env
         try:
             for base in _bases(env):
                 if isinstance(base, EzPickle) and id(base) not in memo:
-                    # It would be made anew from its arguments, without the episode that is running in it.
-                    twin = memo[id(base)] = object.__new__(type(base))
-                    twin.__dict__.update(deepcopy(base.__dict__, memo))
+                    # It would be made again from its arguments, without the episode that is running in it.
+                    copied = memo[id(base)] = object.__new__(type(base))
+                    copied.__dict__.update(deepcopy(base.__dict__, memo))
             deepcopy(env, memo)  # found in the memo below
         except Exception as error:
             raise TypeError(_refusal("copied", env, error)) from error
@@ -47,17 +50,17 @@ class HoldsEnv:
         made.__dict__.update(deepcopy(self.__dict__, memo))
         return made
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
         try:
             restarts = any(isinstance(base, EzPickle) for base in _bases(self.env))
-            pickle.dumps(self.env, protocol)
+            pickle.dumps(self.env, operator.index(protocol))
         except Exception as error:
             raise TypeError(_refusal("pickled", self.env, error)) from error
-        lost = self._where_episodes_are_lost if restarts else {}
-        return object.__new__, (type(self),), {**self.__dict__, **lost}
+        changed = self.restart_attributes if restarts else {}
+        return object.__new__, (type(self),), {**self.__dict__, **changed}
 
 
-def _bases(env: Any) -> Iterator[gym.Env[Any, Any]]:
+def _bases(env: object) -> Iterator[AnyEnv]:
     """The single environments of this process that ``env`` consists of, without wrappers."""
     base = getattr(env, "unwrapped", env)
     if isinstance(base, AsyncVectorEnv):
@@ -67,7 +70,7 @@ def _bases(env: Any) -> Iterator[gym.Env[Any, Any]]:
         yield getattr(one, "unwrapped", one)
 
 
-def _refusal(verb: str, env: Any, error: Exception) -> str:
+def _refusal(verb: str, env: object, error: Exception) -> str:
     return (
         f"env: expected an environment that can be {verb}, got {env} ({type(error).__name__}: {error}); "
         "close the model first, or save it and load it with an environment of its own"

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Protocol
 
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
 
+from pgcore._arguments import AnyArray
 from pgcore.rollout.seeds import envpool_seed
+from pgcore.rollout.types import AnySpace, AnyVectorEnv, Keywords, ResetOutcome, VectorOutcome
 
 __all__ = ["EnvPoolVectorEnv"]
 
 
-class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
+class _Pool(Protocol):
+    """What EnvPool's library, which has no types, makes with ``env_type="gymnasium"``."""
+
+    observation_space: AnySpace
+    action_space: AnySpace
+
+    def reset(self) -> ResetOutcome: ...
+    def step(self, actions: AnyArray) -> VectorOutcome: ...
+    def close(self) -> None: ...
+
+
+class EnvPoolVectorEnv(AnyVectorEnv):
     """A synchronous EnvPool with the interface, the batched spaces and the seeding of gymnasium.
 
     EnvPool resets finished episodes at the next step, and takes its seed only when it is made:
@@ -47,9 +59,9 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
 
     metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012  (gymnasium's own convention)
 
-    _pool: Any = None
+    _pool: _Pool
 
-    def __init__(self, task: str, num_envs: int, *, seed: int | None = None, **config: Any) -> None:
+    def __init__(self, task: str, num_envs: int, *, seed: int | None = None, **config: object) -> None:
         try:
             import envpool
         except ImportError as error:
@@ -68,15 +80,13 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Keywords | None = None) -> ResetOutcome:
         """Begin new episodes everywhere.
 
         Parameters
         ----------
         seed
-            Environment i gets ``seed + i``. None goes on with the present generators.
+            Environment i gets ``seed + i``. None continues with the present generators.
         options
             EnvPool has none.
         """
@@ -87,15 +97,16 @@ class EnvPoolVectorEnv(VectorEnv[Any, Any, Any]):
         obs, info = self._pool.reset()
         return obs, info
 
-    def step(self, actions: NDArray[Any]) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    def step(self, actions: AnyArray) -> VectorOutcome:
         """Step all environments; those whose episode has ended are reset instead."""
         obs, rewards, terminated, truncated, info = self._pool.step(actions)
         return obs, rewards, terminated, truncated, info
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, **kwargs: object) -> None:
         """Stop EnvPool's threads."""
-        if self._pool is not None:  # gymnasium also closes what could not be made
-            self._pool.close()
+        pool = getattr(self, "_pool", None)  # gymnasium also closes what could not be made
+        if pool is not None:
+            pool.close()
 
     def _start(self, seed: int | None) -> None:
         seeded = {} if seed is None else {"seed": envpool_seed(seed, self.num_envs)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import gymnasium as gym
 import numpy as np
@@ -21,8 +21,8 @@ __all__ = [
     "is_from_environment",
     "mark",
     "place",
+    "raise_located",
     "raise_made",
-    "raise_told",
 ]
 
 _RETURNS = {
@@ -71,11 +71,13 @@ def mark(error: BaseException, where: str) -> None:
 
 
 def is_from_environment(error: BaseException) -> bool:
-    """Whether `mark` was told so: such an exception needs its traceback, it says nothing without."""
+    """Whether `mark` noted so: such an exception means nothing without its traceback."""
     return bool(getattr(error, "raised_by_environment", False))
 
 
-def raise_told(error: Exception, index: int | None, call: str, method: Any = None) -> NoReturn:
+def raise_located(
+    error: Exception, index: int | None, call: str, method: Callable[..., object] | None = None
+) -> NoReturn:
     """Raise again an exception that came out of a call of an environment, and say where it was.
 
     What the environment's own code raised keeps its type and traceback. Where only gymnasium and NumPy were
@@ -86,9 +88,9 @@ def raise_told(error: Exception, index: int | None, call: str, method: Any = Non
     error
         Caught in the function that made the call.
     index
-        Of the environment; None if nobody knows.
+        Of the environment; None if it is not known.
     call
-        ``"step()"``, ``"reset()"``, or another word for what was done.
+        ``"step()"``, ``"reset()"``, or another name of what was called.
     method
         The method that was called; a `TypeError` may be due to parameters that it lacks.
     """
@@ -111,7 +113,7 @@ def raise_told(error: Exception, index: int | None, call: str, method: Any = Non
 
 
 def raise_made(error: Exception, name: str) -> NoReturn:
-    """Raise again an exception that came out of making an environment, as `raise_told` does.
+    """Raise again an exception that came out of making an environment, as `raise_located` does.
 
     What gymnasium itself says about arguments that a constructor does not take stays what it is.
     """
@@ -141,7 +143,10 @@ def _files(error: BaseException) -> Iterator[str]:
         chain = chain.__cause__ or chain.__context__
 
 
-def _lacking(method: Any) -> str:
+def _lacking(method: Callable[..., object] | None) -> str:
+    """Keyword arguments of `reset` that a method does not take, as a message lists them."""
+    if method is None:
+        return ""
     try:
         parameters = inspect.signature(method).parameters
     except (TypeError, ValueError):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from gymnasium.vector import VectorEnv
-
 from pgcore._arguments import integer
+from pgcore.rollout.types import AnyVectorEnv
 
 __all__ = ["MAX_EPISODE_STEPS", "episode_limit"]
 
 MAX_EPISODE_STEPS = 100_000
-"""Steps after which an episode counts as endless, unless somebody says otherwise."""
+"""Steps after which an episode counts as endless by default."""
 
 
-def episode_limit(env: VectorEnv[Any, Any, Any], max_steps: int | None) -> int:
+def episode_limit(env: AnyVectorEnv, max_steps: int | None) -> int:
     """Return after how many steps an episode is to be cut: ``max_steps`` if it is given.
 
-    By default the environment's own time limit, but not less than `MAX_EPISODE_STEPS`, since an episode that
-    never ends has to be told from a long one.
+    By default the environment's own time limit, but not less than `MAX_EPISODE_STEPS`: a long episode must
+    not count as one that never ends.
 
     Raises
     ------

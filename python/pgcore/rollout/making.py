@@ -5,35 +5,32 @@ from __future__ import annotations
 import copy
 import importlib
 from functools import partial
-from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
-from gymnasium.vector.async_vector_env import AsyncState
 
 from pgcore._arguments import integer
-from pgcore.rollout.async_vector import PATIENCE, AsyncVectorEnv, end_workers
+from pgcore.rollout.async_vector import PATIENCE, AsyncVectorEnv, awaits_answers, end_workers
 from pgcore.rollout.calls import reset_vector
 from pgcore.rollout.faults import raise_made
 from pgcore.rollout.outcomes import FirstOutcomes, check_first_outcomes
 from pgcore.rollout.seeds import environment_seed
 from pgcore.rollout.sync_vector import SyncVectorEnv
+from pgcore.rollout.types import AnyEnv, AnyVectorEnv, EnvLike, Keywords
 
 __all__ = ["checked_backend", "close_vector_env", "make_vector_env"]
-
-AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 _BACKENDS = ("sync", "async", "native", "envpool")
 
 
 def make_vector_env(
-    env: str | gym.envs.registration.EnvSpec | gym.Env[Any, Any] | AnyVectorEnv,
+    env: EnvLike | gym.envs.registration.EnvSpec,
     *,
     num_envs: int = 1,
     backend: str = "sync",
     seed: int | None = None,
     worker_timeout: float = 600.0,
-    **env_kwargs: Any,
+    **env_kwargs: object,
 ) -> AnyVectorEnv:
     """Return a vector environment, made from an id or wrapped around what is given.
 
@@ -53,7 +50,7 @@ def make_vector_env(
         alone.
     worker_timeout
         With ``backend="async"``: seconds within which all environments must answer a step or a reset. After
-        that a `WorkerError` names those that hang. Infinity waits for ever.
+        that a `WorkerError` names those that did not answer. With infinity there is no limit.
     **env_kwargs
         For the environment's constructor, e.g. ``max_episode_steps``.
 
@@ -97,7 +94,7 @@ def make_vector_env(
     return made
 
 
-def _wrap_made(env: object, num_envs: int, env_kwargs: dict[str, Any]) -> AnyVectorEnv:
+def _wrap_made(env: object, num_envs: int, env_kwargs: Keywords) -> AnyVectorEnv:
     if env_kwargs:
         raise ValueError(
             f"env_kwargs: expected none for an environment that is made, got {sorted(env_kwargs)}"
@@ -118,19 +115,19 @@ def _wrap_made(env: object, num_envs: int, env_kwargs: dict[str, Any]) -> AnyVec
         raise_made(error, type(env).__name__)
 
 
-def _itself(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+def _itself(env: AnyEnv) -> AnyEnv:
     return env
 
 
 def _check_first_outcomes(env: gym.vector.SyncVectorEnv) -> None:
-    """Have the environments of gymnasium's own vector checked, which converts much silently."""
+    """Let the environments of gymnasium's own vector be checked: it converts many wrong values silently."""
     for i, single in enumerate(env.envs):
         check_first_outcomes(single, i)
         if not isinstance(env, SyncVectorEnv) and not isinstance(single, FirstOutcomes):
             env.envs[i] = FirstOutcomes(single, i, env.envs)
 
 
-def checked_backend(backend: Any) -> str:
+def checked_backend(backend: str) -> str:
     """Return ``backend``; what is none raises a `ValueError` that names them all."""
     if backend not in _BACKENDS:
         raise ValueError(f"backend: expected one of {', '.join(map(repr, _BACKENDS))}, got {backend!r}")
@@ -142,13 +139,13 @@ def _make_by_gymnasium(
     num_envs: int,
     backend: str,
     worker_timeout: float,
-    env_kwargs: dict[str, Any],
+    env_kwargs: Keywords,
 ) -> AnyVectorEnv:
     name = env if isinstance(env, str) else env.id
     module, _, rest = name.rpartition(":")
     try:
-        # Here, not in make_vec, to tell a module that isn't there from one that an environment fails to
-        # import.
+        # Here, not in make_vec, to distinguish a module that isn't there from one that an environment fails
+        # to import.
         if module:
             importlib.import_module(module)
     except ImportError as error:
@@ -163,7 +160,7 @@ def _make_by_gymnasium(
         # What we make ourselves doesn't reset on its own. Of the three modes it is the one that yields
         # exactly num_envs transitions per step (next-step spends some on resets) and keeps the final
         # observation safe: same-step puts it into `info` uncopied, so an environment that reuses its
-        # observation array overwrites it in the very reset that follows. The price, one call to `reset`
+        # observation array overwrites it in the very reset that follows. The cost, one call to `reset`
         # at the steps where an episode ended, is a few per cent on the cheapest environments.
         make = [partial(gym.make, env, **env_kwargs)] * num_envs
         if backend == "sync":
@@ -190,15 +187,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def close_vector_env(env: VectorEnv[Any, Any, Any]) -> None:
-    """Close an environment, even one whose workers ended, hang, or have a step that an interrupt broke off.
+def close_vector_env(env: AnyVectorEnv) -> None:
+    """Close an environment, even one whose workers ended, hang, or have a step that an interrupt ended early.
 
     gymnasium would wait for the answers of such workers, or fail to ask them.
     """
     base = env.unwrapped
     if isinstance(base, gym.vector.AsyncVectorEnv) and not base.closed:
-        pending = base._state is not AsyncState.DEFAULT
-        end_workers(base, 0.0 if pending else PATIENCE)
+        end_workers(base, 0.0 if awaits_answers(base) else PATIENCE)
         env.close(terminate=True)
     else:
         env.close()

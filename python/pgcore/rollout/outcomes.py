@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
-from pgcore._arguments import to_numpy
-from pgcore.rollout.faults import FaultyEnvironmentError, describe, place, raise_told
+from pgcore._arguments import BOOL, FLOAT64, AnyArray, AnyDType, BoolArray, Float64Array, to_numpy
+from pgcore.rollout.faults import FaultyEnvironmentError, describe, place, raise_located
+from pgcore.rollout.types import (
+    AnyEnv,
+    AnySpace,
+    AnyWrapper,
+    Keywords,
+    Observation,
+    ResetOutcome,
+    StepOutcome,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "Batcher",
@@ -29,14 +40,8 @@ __all__ = [
     "shares_memory",
 ]
 
-Array = NDArray[Any]
-Space = spaces.Space[Any]
 
-BOOL = np.dtype(np.bool_)
-FLOAT64 = np.dtype(np.float64)
-
-
-def check_reset(space: Space, outcome: Any, where: str) -> tuple[Any, dict[str, Any]]:
+def check_reset(space: AnySpace, outcome: object, where: str) -> ResetOutcome:
     """Return what an environment's `reset` returned, if it is an observation of the space and an ``info``.
 
     Raises
@@ -53,9 +58,7 @@ def check_reset(space: Space, outcome: Any, where: str) -> tuple[Any, dict[str, 
     return obs, info
 
 
-def check_step(
-    space: Space, outcome: Any, where: str
-) -> tuple[Any, float, bool | np.bool_, bool | np.bool_, dict[str, Any]]:
+def check_step(space: AnySpace, outcome: object, where: str) -> StepOutcome:
     """Return what an environment's `step` returned, if it is all that it should be; see `check_reset`."""
     if not isinstance(outcome, tuple | list) or len(outcome) != 5:
         raise FaultyEnvironmentError(
@@ -73,7 +76,7 @@ def check_step(
 
 
 class StepCheck:
-    """`check_step` for one environment, at next to no cost where everything is of the plainest kind.
+    """`check_step` for one environment, cheaper where all values have the most common types.
 
     Parameters
     ----------
@@ -83,11 +86,11 @@ class StepCheck:
         What messages begin with.
     """
 
-    def __init__(self, space: Space, where: str) -> None:
+    def __init__(self, space: AnySpace, where: str) -> None:
         self._space, self._where = space, where
         self._shape, self._dtype = space.shape, space.dtype
 
-    def __call__(self, outcome: Any) -> Any:
+    def __call__(self, outcome: object) -> StepOutcome:
         """Return the outcome of a step, checked."""
         if type(outcome) is tuple and len(outcome) == 5:
             obs, reward, terminated, truncated, info = outcome
@@ -103,7 +106,7 @@ class StepCheck:
         return check_step(self._space, outcome, self._where)
 
 
-def check_obs(space: Space, obs: Any, where: str, name: str = "obs") -> None:
+def check_obs(space: AnySpace, obs: object, where: str, name: str = "obs") -> None:
     """Raise an `FaultyEnvironmentError` unless gymnasium could put ``obs`` into an array for the space.
 
     Shapes must be equal, and the dtype one that the space's holds: float64 may become float32, no float an
@@ -129,17 +132,18 @@ def check_obs(space: Space, obs: Any, where: str, name: str = "obs") -> None:
         _check_array(space, obs, f"{where}, {name}")
 
 
-def _is_array_space(space: Space) -> bool:
+def _is_array_space(space: AnySpace) -> bool:
     return isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
 
 
-def _check_array(space: Any, value: Any, name: str) -> None:
-    shape, dtype = space.shape, space.dtype
-    if type(value) is np.ndarray and value.dtype == dtype and value.shape == shape:
+def _check_array(space: AnySpace, value: object, name: str) -> None:
+    shape = space.shape
+    if type(value) is np.ndarray and value.dtype == space.dtype and value.shape == shape:
         return
+    dtype = np.dtype(space.dtype)
     expected = f"{dtype} of shape {shape}" if shape else f"{dtype}, one number"
     try:
-        array = to_numpy(name, value)
+        array = to_numpy(name, cast("ArrayLike", value))  # which refuses what is none
     except (TypeError, ValueError):
         raise FaultyEnvironmentError(f"{name}: expected {expected}, got {describe(value)}") from None
     if array.shape != shape or not np.can_cast(array.dtype, dtype, "same_kind"):
@@ -147,7 +151,7 @@ def _check_array(space: Any, value: Any, name: str) -> None:
     _narrowed(array, dtype, name)
 
 
-def _narrowed(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+def _narrowed(array: AnyArray, dtype: AnyDType, name: str) -> AnyArray:
     """``array`` in another dtype of its kind; integers must stay what they are."""
     narrow = array.astype(dtype)
     if dtype.kind in "iu" and not np.can_cast(array.dtype, dtype):
@@ -159,7 +163,7 @@ def _narrowed(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     return narrow
 
 
-def _check_reward(reward: Any, where: str) -> float:
+def _check_reward(reward: object, where: str) -> float:
     if isinstance(reward, numbers.Real):  # NumPy's scalars are, but for its booleans
         return float(reward)
     try:
@@ -171,7 +175,7 @@ def _check_reward(reward: Any, where: str) -> float:
     return float(array)
 
 
-def _check_flag(name: str, flag: Any, where: str) -> bool:
+def _check_flag(name: str, flag: object, where: str) -> bool:
     if type(flag) is bool or isinstance(flag, np.bool_):
         return bool(flag)
     is_scalar = isinstance(flag, numbers.Integral) or (isinstance(flag, np.ndarray) and flag.ndim == 0)
@@ -180,13 +184,13 @@ def _check_flag(name: str, flag: Any, where: str) -> bool:
     raise FaultyEnvironmentError(f"{where}, {name}: expected True or False, got {describe(flag)}")
 
 
-def _values(outcome: Any) -> str:
+def _values(outcome: object) -> str:
     if isinstance(outcome, tuple | list):
         return f"{len(outcome)}"
     return describe(outcome)
 
 
-def not_finite(obs: Any, name: str = "obs") -> tuple[str, int, float] | None:
+def not_finite(obs: object, name: str = "obs") -> tuple[str, int, float] | None:
     """Return the first number in a batch of observations that is NaN or infinite; None if there is none.
 
     Parameters
@@ -213,19 +217,21 @@ def not_finite(obs: Any, name: str = "obs") -> tuple[str, int, float] | None:
     return component, row, float(array[(row, *index)])
 
 
-def shares_memory(one: Any, other: Any) -> bool:
-    """Whether two observations hold the same array somewhere."""
+def shares_memory(one: object, other: object) -> bool:
+    """Whether two observations share the memory of an array."""
     if isinstance(one, Mapping):
-        return any(shares_memory(one[key], other[key]) for key in one.keys() & other.keys())
+        return isinstance(other, Mapping) and any(
+            shares_memory(one[key], other[key]) for key in one.keys() & other.keys()
+        )
     if isinstance(one, tuple | list):
-        return any(map(shares_memory, one, other))
+        return isinstance(other, Sequence) and any(map(shares_memory, one, other))
     return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.may_share_memory(one, other)
 
 
 # Many environments' values at once: what is as it should be costs one array each.
 
 
-def reward_array(rewards: list[Any]) -> NDArray[np.float64]:
+def reward_array(rewards: Sequence[object]) -> Float64Array:
     """Rewards of all environments as an array, shape (N,)."""
     try:
         array = np.array(rewards)
@@ -237,7 +243,7 @@ def reward_array(rewards: list[Any]) -> NDArray[np.float64]:
     return np.array([_check_reward(reward, place(i, "step()")) for i, reward in enumerate(rewards)])
 
 
-def flag_arrays(terminated: list[Any], truncated: list[Any]) -> NDArray[np.bool_]:
+def flag_arrays(terminated: Sequence[object], truncated: Sequence[object]) -> BoolArray:
     """Both flags of all environments as an array, shape (2, N)."""
     try:
         array = np.array((terminated, truncated))
@@ -249,13 +255,13 @@ def flag_arrays(terminated: list[Any], truncated: list[Any]) -> NDArray[np.bool_
     return np.array([flag_array("terminated", terminated), flag_array("truncated", truncated)])
 
 
-def flag_array(name: str, flags: list[Any]) -> NDArray[np.bool_]:
+def flag_array(name: str, flags: Sequence[object]) -> BoolArray:
     """Flags of all environments, each of them checked, as an array, shape (N,)."""
     return np.array([_check_flag(name, flag, place(i, "step()")) for i, flag in enumerate(flags)], BOOL)
 
 
 class Batcher:
-    """Puts observations of several environments together into new arrays, dictionaries and tuples of arrays.
+    """Batches observations of several environments into new arrays, dictionaries and tuples of arrays.
 
     Parameters
     ----------
@@ -263,17 +269,19 @@ class Batcher:
         Of one environment.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: AnySpace) -> None:
         self._space = space
         self._is_array = _is_array_space(space)
         self._shape = space.shape
-        self._dtype: Any = space.dtype
-        self._parts: dict[Any, Batcher] = {}
-        if isinstance(space, spaces.Dict | spaces.Tuple):
-            named = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
-            self._parts = {key: Batcher(part) for key, part in named}
+        self._dtype = np.dtype(space.dtype)  # of spaces of one array, which have one
+        self._entries: dict[str, Batcher] = {}
+        self._items: list[Batcher] = []
+        if isinstance(space, spaces.Dict):
+            self._entries = {key: Batcher(part) for key, part in space.spaces.items()}
+        elif isinstance(space, spaces.Tuple):
+            self._items = [Batcher(part) for part in space.spaces]
 
-    def __call__(self, observations: list[Any], call: str) -> Any:
+    def __call__(self, observations: Sequence[Observation], call: str) -> Observation:
         """Return all environments' observations as gymnasium's vector environments do.
 
         Raises
@@ -288,14 +296,14 @@ class Batcher:
                 check_obs(self._space, obs, place(i, call))
             raise
 
-    def _batch(self, observations: list[Any]) -> Any:
+    def _batch(self, observations: Sequence[Observation]) -> Observation:
         if self._is_array:
             batch = np.array(observations)
             if batch.shape[1:] == self._shape:
                 if batch.dtype == self._dtype:
                     return batch
                 if batch.dtype.kind == self._dtype.kind == "f":
-                    with np.errstate(over="ignore"):  # infinity is for those to tell who read it
+                    with np.errstate(over="ignore"):  # whoever reads it reports infinity
                         return batch.astype(self._dtype)
             # Environment by environment: together, integers and floats make floats.
             arrays = []
@@ -303,18 +311,25 @@ class Batcher:
                 _check_array(self._space, obs, f"{i}")
                 arrays.append(np.asarray(obs).astype(self._dtype))
             return np.stack(arrays)
+        # What has not the space's structure raises here, and the caller says why.
         if isinstance(self._space, spaces.Dict):
-            return {key: part._batch([obs[key] for obs in observations]) for key, part in self._parts.items()}
+            return {
+                key: part._batch([obs[key] for obs in observations])  # type: ignore[index, call-overload]
+                for key, part in self._entries.items()
+            }
         if isinstance(self._space, spaces.Tuple):
-            return tuple(part._batch([obs[i] for obs in observations]) for i, part in self._parts.items())
+            return tuple(
+                part._batch([obs[i] for obs in observations])  # type: ignore[index]
+                for i, part in enumerate(self._items)
+            )
         return tuple(observations)
 
 
-class FirstOutcomes(gym.Wrapper[Any, Any, Any, Any]):
-    """Checks an environment's first reset and first step, then takes itself away.
+class FirstOutcomes(AnyWrapper):
+    """Checks an environment's first reset and first step, then removes itself.
 
-    Inside of all other wrappers it comes before those that would tell a fault in Python's words; outside, in
-    gymnasium's own vector, before what would be converted silently. Later steps cost nothing.
+    Inside of all other wrappers it comes before those that would fail with an error of Python's; outside, in
+    gymnasium's own vector, before what would be converted silently. Later steps are not slowed down.
 
     Parameters
     ----------
@@ -326,24 +341,24 @@ class FirstOutcomes(gym.Wrapper[Any, Any, Any, Any]):
         The list, or the wrapper, that held it.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], index: int, holder: Any) -> None:
+    def __init__(self, env: AnyEnv, index: int, holder: list[AnyEnv] | AnyWrapper) -> None:
         super().__init__(env)
         self._index, self._holder, self._was_reset = index, holder, False
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(self, *, seed: int | None = None, options: Keywords | None = None) -> ResetOutcome:
         """Reset the environment, and check what it returns the first time."""
         try:
             outcome = self.env.reset(seed=seed, options=options)
         except Exception as error:
-            raise_told(error, self._index, "reset()", self.env.reset)
+            raise_located(error, self._index, "reset()", self.env.reset)
         if not self._was_reset:
             check_reset(self.env.observation_space, outcome, place(self._index, "reset()"))
             self._was_reset = True
         return outcome
 
-    def step(self, action: Any) -> Any:
+    def step(self, action: object) -> StepOutcome:
         """Step the environment, check what it returns, and leave."""
-        outcome: Any = self.env.step(action)
+        outcome = self.env.step(action)
         check_step(self.env.observation_space, outcome, place(self._index, "step()"))
         if isinstance(self._holder, list):
             self._holder[self._index] = self.env
@@ -352,10 +367,10 @@ class FirstOutcomes(gym.Wrapper[Any, Any, Any, Any]):
         return outcome
 
 
-def check_first_outcomes(env: gym.Env[Any, Any], index: int) -> None:
-    """Have the first reset and the first step of the innermost environment checked, if wrappers are around.
+def check_first_outcomes(env: AnyEnv, index: int) -> None:
+    """Let the first reset and step of the innermost environment be checked, if it is inside of wrappers.
 
-    What comes out of the outermost is for the vector environment to check.
+    The vector environment itself checks what the outermost wrapper returns.
     """
     if isinstance(env, gym.Wrapper):
         while isinstance(env.env, gym.Wrapper):

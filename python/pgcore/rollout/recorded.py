@@ -17,7 +17,7 @@ __all__ = ["RecordedSampler"]
 
 
 class RecordedSampler:
-    """Returns recorded steps, ``n_steps`` at a time, in epochs that are shuffled anew.
+    """Returns recorded steps, ``n_steps`` at a time, in epochs that are shuffled differently.
 
     Parameters
     ----------

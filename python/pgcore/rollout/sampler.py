@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from pgcore._arguments import AnyArray, Arrays, integer
-from pgcore.rollout.collector import ActingPolicy, AnyVectorEnv, Collector
+from pgcore.rollout.collector import ActingPolicy, Collector
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.making import close_vector_env
+from pgcore.rollout.types import AnyVectorEnv
 
 if TYPE_CHECKING:
     from pgcore.data.batch import Batch
@@ -22,7 +23,7 @@ __all__ = ["AwaitedSampler", "LocalSampler", "Rollout", "Sampler"]
 
 @dataclass(frozen=True)
 class Rollout:
-    """What one call of `Sampler.collect` brings."""
+    """What one call of `Sampler.collect` returns."""
 
     batch: Batch
     """Transitions to learn from."""
@@ -42,7 +43,7 @@ class Rollout:
 class Sampler(Protocol):
     """A source of experience, which an algorithm asks for one batch an iteration.
 
-    Any object with these methods is one. A class that derives from this one writes `collect` alone; if what
+    Every object with these methods is one. A class that derives from this one writes `collect` alone; if what
     it returns depends on earlier calls, also `state` and `load_state`.
 
     Examples
@@ -78,7 +79,7 @@ class Sampler(Protocol):
     def begin_episodes(self, seed: int) -> None:
         """Begin new episodes with the next `collect`, and seed their first resets with ``seed``.
 
-        Called before the first `collect`, when `learn` starts anew, and after an iteration that failed.
+        Called before the first `collect`, when `learn` starts again, and after an iteration that failed.
         A sampler without running episodes has nothing to do.
         """
 
@@ -87,7 +88,7 @@ class Sampler(Protocol):
         return {}
 
     def load_state(self, state: Mapping[str, AnyArray]) -> None:
-        """Take up what `state` returned."""
+        """Load what `state` returned."""
         if state:
             raise ValueError(f"state: expected no entries, got {sorted(state)}")
 
@@ -99,7 +100,7 @@ class LocalSampler(HoldsEnv):
     """Plays the policy in a vector environment of this process, by a `Collector`.
 
     Running episodes can't be saved: a sampler that is made again begins new ones. ``copy`` and ``pickle``
-    keep them, as those of `Collector` do.
+    keep them, as they do for `Collector`.
 
     Parameters
     ----------
@@ -118,7 +119,8 @@ class LocalSampler(HoldsEnv):
     (128, 128)
     """
 
-    _where_episodes_are_lost = {"_collector": None}  # noqa: RUF012 - never changed
+    env: AnyVectorEnv
+    restart_attributes: ClassVar[Mapping[str, object]] = {"_collector": None}
 
     def __init__(self, env: AnyVectorEnv, *, rng: np.random.Generator) -> None:
         self.env = env
@@ -146,7 +148,7 @@ class LocalSampler(HoldsEnv):
         return {}
 
     def load_state(self, state: Mapping[str, AnyArray]) -> None:
-        """Take up a state, which has no entries."""
+        """Load a state, which has no entries."""
         if state:
             raise ValueError(f"state: expected no entries, got {sorted(state)}")
 

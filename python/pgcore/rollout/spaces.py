@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
-from pgcore._arguments import observation_dtype
+from pgcore._arguments import AnyArray, AnyDType, observation_dtype
+from pgcore.rollout.types import AnySpace
 
 __all__ = ["ActionAdapter", "ObservationAdapter", "check_fit"]
 
-Space = spaces.Space[Any]
-Array = NDArray[Any]
+_Path: TypeAlias = tuple[str | int, ...]
+"""Keys of nested dictionaries and positions in tuples, from the outside."""
 
 
 class ObservationAdapter:
@@ -55,14 +56,14 @@ class ObservationAdapter:
            [0.3, 0.4, 0. , 0. , 1. ]], dtype=float32)
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: AnySpace) -> None:
         self.space = space
         self._parts = list(_parts(space, "obs"))
         self._only = self._parts[0][1] if len(self._parts) == 1 and not self._parts[0][0] else None
         self.dim = sum(part.width for _, part in self._parts)
         self.dtype = observation_dtype(*(part.dtype for _, part in self._parts))
 
-    def __call__(self, obs: Any, dtype: DTypeLike | None = None) -> Array:
+    def __call__(self, obs: object, dtype: DTypeLike | None = None) -> AnyArray:
         """Flatten a batch of observations.
 
         Parameters
@@ -82,16 +83,17 @@ class ObservationAdapter:
         ValueError
             If ``obs`` doesn't have the space's structure, shapes, or (for one-hot parts) range.
         """
-        if isinstance(self._only, _Numbers) and np.ndim(obs):
+        if isinstance(self._only, _Numbers):
             values = np.asarray(obs)
-            self._only.check(values, len(values))
-            dtype = self._dtype_of(values) if dtype is None else dtype
-            return np.ascontiguousarray(values.reshape(len(values), self.dim), dtype)
+            if values.ndim:
+                self._only.check(values, len(values))
+                dtype = self._dtype_of(values) if dtype is None else dtype
+                return np.ascontiguousarray(values.reshape(len(values), self.dim), dtype)
         flat = np.empty((self._batch_size(obs), self.dim), self._dtype_of(obs) if dtype is None else dtype)
         self.write(obs, flat)
         return flat
 
-    def single(self, obs: Any, dtype: DTypeLike | None = None) -> Array:
+    def single(self, obs: object, dtype: DTypeLike | None = None) -> AnyArray:
         """Flatten one observation of the space into a batch of one, shape (1, dim). Otherwise like a call."""
         flat = np.empty((1, self.dim), self._dtype_of(obs) if dtype is None else dtype)
         column = 0
@@ -101,9 +103,9 @@ class ObservationAdapter:
             column += part.width
         return flat
 
-    def write(self, obs: Any, out: Array) -> None:
+    def write(self, obs: object, out: AnyArray) -> None:
         """Flatten a batch of observations into ``out``, a float array of shape (N, dim)."""
-        if self._only is not None:  # nothing to find and to put together, at every step of a rollout
+        if self._only is not None:  # a single array, at every step of a rollout
             self._only.write(np.asarray(obs), out)
             return
         column = 0
@@ -111,14 +113,14 @@ class ObservationAdapter:
             part.write(np.asarray(_at(obs, path)), out[:, column : column + part.width])
             column += part.width
 
-    def _dtype_of(self, obs: Any) -> np.dtype[Any]:
+    def _dtype_of(self, obs: object) -> AnyDType:
         """What loses nothing of these observations."""
         numbers = [np.asarray(_at(obs, path)) for path, part in self._parts if isinstance(part, _Numbers)]
         return observation_dtype(*(array.dtype for array in numbers))
 
-    def _batch_size(self, obs: Any) -> int:
+    def _batch_size(self, obs: object) -> int:
         path, part = self._parts[0]
-        shape = np.shape(_at(obs, path))
+        shape = np.asarray(_at(obs, path)).shape
         if not shape:
             raise ValueError(f"{part.name}: expected a batch, got a scalar")
         return int(shape[0])
@@ -180,10 +182,10 @@ class ActionAdapter:
     array([-1,  1])
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: AnySpace) -> None:
         self.space = space
-        self._bounds: tuple[Array, Array] | None = None
-        self._start: Array | None = None
+        self._bounds: tuple[AnyArray, AnyArray] | None = None
+        self._start: AnyArray | None = None
         self.nvec: tuple[int, ...] | None = None
         if isinstance(space, spaces.Box) and space.dtype.kind == "f":
             self._bounds = space.low.reshape(1, -1), space.high.reshape(1, -1)
@@ -210,7 +212,7 @@ class ActionAdapter:
             self._start = None
         self._same_shape = self.action_shape == self._env_shape
 
-    def to_env(self, actions: Array) -> Array:
+    def to_env(self, actions: AnyArray) -> AnyArray:
         """Return the environments' actions for a batch of the policy's, as in the table above.
 
         Parameters
@@ -242,12 +244,22 @@ class ActionAdapter:
             actions = actions.astype(self._dtype)
         return actions if self._same_shape else actions.reshape(len(actions), *self._env_shape)
 
-    def single(self, action: Array) -> Any:
+    def single(self, action: AnyArray) -> AnyArray | np.generic:
         """Return one environment's action for one of the policy's, of shape ``action_shape``."""
-        return self.to_env(np.asarray(action)[None])[0]
+        single: AnyArray | np.generic = self.to_env(np.asarray(action)[None])[0]
+        return single
 
 
-def check_fit(policy: Any, observations: ObservationAdapter, actions: ActionAdapter) -> None:
+class FitsSpaces(Protocol):
+    """What `check_fit` compares of a policy."""
+
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def action_shape(self) -> tuple[int, ...]: ...
+
+
+def check_fit(policy: FitsSpaces, observations: ObservationAdapter, actions: ActionAdapter) -> None:
     """Raise a `ValueError` unless ``policy`` is one for these spaces.
 
     One that does not say its ``nvec`` is taken to make the right ones.
@@ -278,28 +290,28 @@ def require_space(name: str, space: object) -> None:
 class _Part(Protocol):
     name: str
     width: int
-    dtype: np.dtype[Any]
+    dtype: AnyDType
 
-    def write(self, values: Array, out: Array) -> None: ...
+    def write(self, values: AnyArray, out: AnyArray) -> None: ...
     def component(self, column: int) -> str: ...
 
 
 class _Numbers:
     """Elements of a `Box` or `MultiBinary`, as they are."""
 
-    def __init__(self, name: str, space: Space) -> None:
+    def __init__(self, name: str, space: AnySpace) -> None:
         self.name = name
         self.shape: tuple[int, ...] = space.shape or ()
         self.width = math.prod(self.shape)
         self.dtype = np.dtype(space.dtype)
 
-    def check(self, values: Array, num: int) -> None:
+    def check(self, values: AnyArray, num: int) -> None:
         if values.shape != (num, *self.shape):
             raise ValueError(f"{self.name}: expected shape {(num, *self.shape)}, got {values.shape}")
         if values.dtype.kind not in "fiub":
             raise ValueError(f"{self.name}: expected real numbers, got {values.dtype}")
 
-    def write(self, values: Array, out: Array) -> None:
+    def write(self, values: AnyArray, out: AnyArray) -> None:
         self.check(values, len(out))
         out[...] = values if values.ndim == 2 else values.reshape(out.shape)
 
@@ -313,13 +325,13 @@ class _OneHot:
 
     dtype = np.dtype(np.bool_)  # of the indicators, whatever the integers have
 
-    def __init__(self, name: str, start: Any, num: Any) -> None:
+    def __init__(self, name: str, start: ArrayLike, num: ArrayLike) -> None:
         self.name = name
         self._start, self._num = np.atleast_1d(start).reshape(-1), np.atleast_1d(num).reshape(-1)
         self._first_column = np.cumsum(self._num) - self._num
         self.width = int(self._num.sum())
 
-    def write(self, values: Array, out: Array) -> None:
+    def write(self, values: AnyArray, out: AnyArray) -> None:
         if values.size != len(out) * len(self._num):
             raise ValueError(f"{self.name}: expected {len(out) * len(self._num)} integers, got {values.size}")
         digits = values.reshape(len(out), len(self._num)) - self._start
@@ -335,7 +347,7 @@ class _OneHot:
         return self.name
 
 
-def _parts(space: Space, name: str, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], _Part]]:
+def _parts(space: AnySpace, name: str, path: _Path = ()) -> Iterator[tuple[_Path, _Part]]:
     """Where each leaf of the space is found in an observation, and how to flatten it."""
     if isinstance(space, spaces.Box | spaces.MultiBinary):
         yield path, _Numbers(name, space)
@@ -355,10 +367,10 @@ def _parts(space: Space, name: str, path: tuple[Any, ...] = ()) -> Iterator[tupl
         )
 
 
-def _at(obs: Any, path: tuple[Any, ...]) -> Any:
+def _at(obs: object, path: _Path) -> object:
     for key in path:
         try:
-            obs = obs[key]
+            obs = obs[key]  # type: ignore[index]  # what has no such entry raises
         except (KeyError, IndexError, TypeError):
             raise ValueError(f"obs: expected an entry {key!r}, got {type(obs).__name__} {obs!r}") from None
     return obs

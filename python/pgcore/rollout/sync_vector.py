@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, TypeAlias
+from typing import cast
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import iterate
-from numpy.typing import NDArray
 
-from pgcore.rollout.faults import place, raise_told
+from pgcore._arguments import AnyArray
+from pgcore.rollout.faults import place, raise_located
 from pgcore.rollout.outcomes import (
     Batcher,
     check_first_outcomes,
@@ -23,14 +23,13 @@ from pgcore.rollout.outcomes import (
     shares_memory,
 )
 from pgcore.rollout.seeds import environment_seed
+from pgcore.rollout.types import AnyEnv, Float64Outcome, Keywords, Observation, ResetOutcome
 
 __all__ = ["SyncVectorEnv"]
 
-Array: TypeAlias = NDArray[Any]
-
 
 class SyncVectorEnv(gym.vector.SyncVectorEnv):
-    """Environments of this process, one after another, that nobody resets but the caller.
+    """Environments of this process, one after another, which only the caller resets.
 
     It differs from gymnasium's of that name in what it leaves out: ``info`` is always empty. Merging it key
     by key takes as long as a third of a MuJoCo step, and a rollout does not look at it (without automatic
@@ -54,16 +53,19 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
     ((2, 4), array([1., 1.]), {})
     """
 
-    def __init__(self, env_fns: Sequence[Callable[[], gym.Env[Any, Any]]]) -> None:
+    def __init__(self, env_fns: Sequence[Callable[[], AnyEnv]]) -> None:
         super().__init__(env_fns, autoreset_mode=AutoresetMode.DISABLED)
         self.spec = self.envs[0].spec
         self._batch = Batcher(self.single_observation_space)
-        # The batched space of most is one array; those of tuples and dictionaries are put together by parts.
+        # The batched space of most is one array; those of tuples and dictionaries are iterated part by part.
         self._iterates = isinstance(self.action_space, gym.spaces.Tuple | gym.spaces.Dict)
         self._one_array = False  # whether the environments observe by one array of their class
-        self._paid: list[Any] = [0.0] * self.num_envs
-        self._ended: list[Any] = [False] * self.num_envs
-        self._stopped: list[Any] = [False] * self.num_envs
+        self._step_rewards: list[object] = [0.0] * self.num_envs
+        self._step_terminated: list[object] = [False] * self.num_envs
+        self._step_truncated: list[object] = [False] * self.num_envs
+        # Not gymnasium's `_env_obs` and `_autoreset_envs`, which are private to it.
+        self._last_obs: list[Observation] = [None] * self.num_envs  # type: ignore[list-item]  # not reset yet
+        self._needs_reset = np.zeros(self.num_envs, np.bool_)
         for i, env in enumerate(self.envs):
             check_first_outcomes(env, i)
 
@@ -71,8 +73,8 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> tuple[Any, dict[str, Any]]:
+        options: Keywords | None = None,
+    ) -> ResetOutcome:
         """Begin new episodes; return observations and no info.
 
         Parameters
@@ -98,16 +100,16 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             try:
                 outcome = reset(seed=seeds[i], options=options)
             except Exception as error:
-                raise_told(error, i, "reset()", reset)
+                raise_located(error, i, "reset()", reset)
             obs, _ = check_reset(self.single_observation_space, outcome, place(i, "reset()"))
             given.append(obs)
-            self._env_obs[i] = deepcopy(obs)
-            self._autoreset_envs[i] = False
+            self._last_obs[i] = deepcopy(obs)
+            self._needs_reset[i] = False
         if mask is None:
             self._one_array = len(given) > 1 and shares_memory(given[0], given[1])
-        return self._batch(self._env_obs, "reset()"), {}
+        return self._batch(self._last_obs, "reset()"), {}
 
-    def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
+    def step(self, actions: object) -> Float64Outcome:
         """Take one step everywhere; return observations, rewards, terminated, truncated, and no info.
 
         Raises
@@ -118,21 +120,28 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             If an environment returns anything else than an observation of its space, a number, two booleans
             and a dictionary.
         """
-        if np.count_nonzero(self._autoreset_envs):
+        if np.count_nonzero(self._needs_reset):
             raise ValueError(
                 "env: expected ended episodes to be reset by options={'reset_mask': ...} before the next "
-                f"step, got a step in environments {np.flatnonzero(self._autoreset_envs).tolist()}"
+                f"step, got a step in environments {np.flatnonzero(self._needs_reset).tolist()}"
             )
-        if type(actions) is not np.ndarray or self._iterates or len(actions) != self.num_envs:
-            actions = self._each(actions)
-        obs, rewards, terminated, truncated = self._env_obs, self._paid, self._ended, self._stopped
+        if type(actions) is np.ndarray and not self._iterates and len(actions) == self.num_envs:
+            each: AnyArray | Sequence[object] = actions
+        else:
+            each = self._each(actions)
+        obs, rewards, terminated, truncated = (
+            self._last_obs,
+            self._step_rewards,
+            self._step_terminated,
+            self._step_truncated,
+        )
         one_array = self._one_array
-        info: Any
+        info: object
         for i, env in enumerate(self.envs):
             try:
-                outcome = env.step(actions[i])
+                outcome = env.step(each[i])
             except Exception as error:
-                raise_told(error, i, "step()")
+                raise_located(error, i, "step()")
             try:
                 obs[i], rewards[i], terminated[i], truncated[i], info = outcome
             except (TypeError, ValueError):
@@ -144,10 +153,10 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             if one_array:  # which the next environment will write to
                 obs[i] = deepcopy(obs[i])
         flags = flag_arrays(terminated, truncated)
-        self._autoreset_envs = np.logical_or(flags[0], flags[1])
+        self._needs_reset = np.logical_or(flags[0], flags[1])
         return self._batch(obs, "step()"), reward_array(rewards), flags[0], flags[1], {}
 
-    def close_extras(self, **kwargs: Any) -> None:
+    def close_extras(self, **kwargs: object) -> None:
         """Close every environment, also after one that fails to."""
         failure: Exception | None = None
         for i, env in enumerate(getattr(self, "envs", ())):
@@ -157,11 +166,11 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
                 if failure is None:
                     failure, where = error, i
         if failure is not None:
-            raise_told(failure, where, "close()")
+            raise_located(failure, where, "close()")
 
-    def _each(self, actions: Any) -> Sequence[Any]:
+    def _each(self, actions: object) -> Sequence[object]:
         """Return a sequence of actions, as many as there are environments."""
-        each: Sequence[Any] = actions
+        each = cast("Sequence[object]", actions)  # has a length, or is refused
         if self._iterates:
             each = self._of_parts(actions)
         elif isinstance(actions, Mapping | str) or not hasattr(actions, "__len__"):
@@ -173,7 +182,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             raise ValueError(f"actions: expected {self.num_envs}, one for each environment, got {len(each)}")
         return each
 
-    def _of_parts(self, actions: Any) -> list[Any]:
+    def _of_parts(self, actions: object) -> list[object]:
         """Actions from a dictionary or a tuple of arrays, as `Dict` and `Tuple` spaces batch them."""
         try:
             return list(iterate(self.action_space, actions))
@@ -182,7 +191,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
                 f"actions: expected a batch of {self.action_space}, got {type(actions).__name__} ({error})"
             ) from error
 
-    def _marked(self, mask: Any) -> list[int]:
+    def _marked(self, mask: object) -> list[int]:
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
             got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
             raise ValueError(
@@ -190,11 +199,11 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             )
         if not mask.any():
             raise ValueError("options['reset_mask']: expected an environment to reset, got none")
-        if any(obs is None for obs in self._env_obs):
+        if any(obs is None for obs in self._last_obs):
             raise ValueError("env: expected a reset of all environments first, got one of some")
         return np.flatnonzero(mask).tolist()
 
-    def _seeds(self, seed: Any) -> list[Any]:
+    def _seeds(self, seed: object) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
         if isinstance(seed, Sequence | np.ndarray):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, Unpack
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.async_vector_env import AsyncState
 from numpy.typing import NDArray
 
+from pgcore._arguments import AnyArray, AnyDType, BoolArray
+from pgcore.rollout.async_vector import note_step_sent
 from pgcore.rollout.calls import raise_unfit, reset_vector, step_vector
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.spaces import ActionAdapter, ObservationAdapter
+from pgcore.rollout.types import AnyVectorEnv, Info, Observation, ResetArguments
 from pgcore.rollout.watch import watch
 
 __all__ = ["Step", "VectorStepper", "autoreset_mode"]
-
-Array = NDArray[Any]
-AnyVectorEnv = VectorEnv[Any, Any, Any]
 
 
 def autoreset_mode(env: AnyVectorEnv) -> AutoresetMode:
@@ -59,17 +58,17 @@ def autoreset_mode(env: AnyVectorEnv) -> AutoresetMode:
 
 
 class Step(NamedTuple):
-    """What one step of a `VectorStepper` brought, apart from the observations. Arrays over N environments."""
+    """What one step of a `VectorStepper` returned, but for the observations. Arrays over N environments."""
 
-    rewards: Array
-    terminated: NDArray[np.bool_]
-    done: NDArray[np.bool_]
+    rewards: AnyArray
+    terminated: BoolArray
+    done: BoolArray
     """Terminated or truncated: an episode ended."""
-    idle: NDArray[np.bool_] | None
+    idle: BoolArray | None
     """Where nothing happened but a reset: the row is no transition. None if nowhere."""
     cut: NDArray[np.intp]
     """Numbers of the environments whose episode was truncated and not terminated."""
-    final_obs: Array
+    final_obs: AnyArray
     """Their last observations, shape (len(cut), dim)."""
 
 
@@ -100,6 +99,8 @@ class VectorStepper(HoldsEnv):
         If it doesn't say its autoreset mode, or for spaces that can't be adapted.
     """
 
+    env: AnyVectorEnv
+
     def __init__(self, env: AnyVectorEnv) -> None:
         if not isinstance(env, VectorEnv):
             raise TypeError(f"env: expected a gymnasium.vector.VectorEnv, got {env!r}; see make_vector_env")
@@ -108,7 +109,7 @@ class VectorStepper(HoldsEnv):
         self.num_envs = env.num_envs
         self.observations = ObservationAdapter(env.single_observation_space)
         self.actions = ActionAdapter(env.single_action_space)
-        self._idle: NDArray[np.bool_] | None = None
+        self._idle: BoolArray | None = None
         self._no_env = np.empty(0, np.intp)
         self._calls = watch(env)
         self._num_calls = self._calls.num
@@ -120,10 +121,10 @@ class VectorStepper(HoldsEnv):
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether somebody else has stepped or reset the environment since this object did."""
+        """Whether other code has stepped or reset the environment since this object did."""
         return self._calls.num != self._num_calls
 
-    def reset(self, out: Array, *, seed: int | None = None) -> None:
+    def reset(self, out: AnyArray, *, seed: int | None = None) -> None:
         """Begin new episodes everywhere and write their first observations into ``out``, shape (N, dim).
 
         Raises
@@ -147,13 +148,13 @@ class VectorStepper(HoldsEnv):
         except (TypeError, ValueError) as error:
             raise_unfit(self.env, self.observations, obs, "reset()", error)
 
-    def step(self, actions: Array, out: Array) -> Step:
+    def step(self, actions: AnyArray, out: AnyArray) -> Step:
         """Take one step everywhere; ``actions`` are the policy's, ``out`` as in `reset`.
 
         Raises
         ------
         ValueError
-            If a same-step environment doesn't hand over the final observation of a truncated episode.
+            If a same-step environment doesn't return the final observation of a truncated episode.
         """
         idle = self._idle
         try:
@@ -187,7 +188,7 @@ class VectorStepper(HoldsEnv):
                 raise_unfit(self.env, self.observations, fresh, "reset()", error)
         return Step(rewards, terminated, done, idle, cut, final_obs)
 
-    def _reset(self, **arguments: Any) -> Any:
+    def _reset(self, **arguments: Unpack[ResetArguments]) -> Observation:
         try:
             result = reset_vector(self.env, **arguments)
         except KeyboardInterrupt:
@@ -197,23 +198,21 @@ class VectorStepper(HoldsEnv):
         return result
 
     def _note_pending(self) -> None:
-        """Note that the answers to a call that an interrupt broke off are still to come.
+        """Note that the workers still have to answer a call that an interrupt ended early.
 
         gymnasium notes that itself, but not yet while the actions are being sent.
         """
         base = self.env.unwrapped
-        if isinstance(base, gym.vector.AsyncVectorEnv) and base._state is AsyncState.DEFAULT:
-            base._state = AsyncState.WAITING_STEP
+        if isinstance(base, gym.vector.AsyncVectorEnv):
+            note_step_sent(base)
 
-    def _same_step_final_obs(
-        self, info: dict[str, Any], cut: NDArray[np.intp], dtype: np.dtype[Any]
-    ) -> Array:
+    def _same_step_final_obs(self, info: Info, cut: NDArray[np.intp], dtype: AnyDType) -> AnyArray:
         if not cut.size:
             return np.empty((0, self.observations.dim), dtype)
         found = info.get("final_obs")
         got = "nothing"
         if isinstance(found, np.ndarray) and found.dtype == object:
-            # gymnasium's own layout: one object per environment, None for those that go on
+            # gymnasium's own layout: one object per environment, None where the episode continues
             if all(found[i] is not None for i in cut):
                 return np.concatenate([self.observations.single(found[i], dtype) for i in cut])
             got = f"None among those of environments {cut.tolist()}"

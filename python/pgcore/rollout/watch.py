@@ -1,4 +1,4 @@
-"""Notice that somebody else has stepped or reset an environment."""
+"""Notice that other code has stepped or reset an environment."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import inspect
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import gymnasium as gym
-from gymnasium.vector import VectorEnv
+
+from pgcore.rollout.types import AnyVectorEnv
 
 __all__ = ["Calls", "watch"]
 
@@ -21,7 +21,7 @@ class Calls:
         self.num = 0
 
 
-def watch(env: VectorEnv[Any, Any, Any]) -> Calls:
+def watch(env: AnyVectorEnv) -> Calls:
     """Count the calls of ``step`` and ``reset`` from now on, whoever makes them.
 
     They are counted where all wrappers end. Of a vector of one environment that is the environment itself,
@@ -36,7 +36,7 @@ def watch(env: VectorEnv[Any, Any, Any]) -> Calls:
     >>> calls.num
     1
     """
-    base: Any = env.unwrapped
+    base: object = env.unwrapped
     envs = getattr(base, "envs", None)
     if isinstance(base, gym.vector.SyncVectorEnv) and envs is not None and len(envs) == 1:
         base = envs[0].unwrapped
@@ -54,7 +54,9 @@ def watch(env: VectorEnv[Any, Any, Any]) -> Calls:
 class _Counted:
     """A method of one object, counted. It holds the object weakly: the object holds it."""
 
-    def __init__(self, owner: Any, name: str, calls: Calls, replaced: Callable[..., Any] | None) -> None:
+    def __init__(
+        self, owner: object, name: str, calls: Calls, replaced: Callable[..., object] | None
+    ) -> None:
         self._owner = weakref.ref(owner)
         self._name, self.calls, self._replaced = name, calls, replaced
         method = getattr(type(owner), name)
@@ -62,12 +64,13 @@ class _Counted:
         with suppress(TypeError, ValueError):  # gymnasium's checker looks for a `seed` in it
             self.__signature__ = inspect.signature(method.__get__(owner))
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+    def __call__(self, *arguments: object, **keywords: object) -> object:
         self.calls.num += 1
         if self._replaced is not None:
             return self._replaced(*arguments, **keywords)
         owner = self._owner()
-        return getattr(type(owner), self._name)(owner, *arguments, **keywords)
+        outcome: object = getattr(type(owner), self._name)(owner, *arguments, **keywords)
+        return outcome
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _Counted, (self._owner(), self._name, self.calls, self._replaced)

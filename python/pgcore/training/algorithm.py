@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Self, TypeVar, cast
 
@@ -118,7 +118,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
 
     config: ConfigT_co
     env: AnyVectorEnv | None
-    _where_episodes_are_lost = {"_has_begun": False}  # noqa: RUF012 - never changed
+    restart_attributes: ClassVar[Mapping[str, object]] = {"_has_begun": False}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

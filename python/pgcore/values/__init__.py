@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pgcore._kinds import make
 from pgcore.values.base import ValueFunction
@@ -12,7 +11,7 @@ from pgcore.values.value_network import ValueNetwork
 __all__ = ["ValueFunction", "ValueNetwork", "from_config"]
 
 
-def from_config(config: Mapping[str, Any]) -> ValueFunction:
+def from_config(config: Mapping[str, object]) -> ValueFunction:
     """Make a value function of the kind that `ValueFunction.config` described, without what it had learned.
 
     Raises

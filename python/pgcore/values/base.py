@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,14 +36,15 @@ class Learned:
         super().__init_subclass__()
         register(cls)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """Return its kind, and the arguments to make one like it; JSON can hold them.
 
-        A class of your own whose constructor takes arguments adds them by their names.
+        A class of your own whose constructor takes arguments returns them from `arguments`.
         """
-        return {"kind": kind_of(type(self)), **self._arguments()}
+        return {"kind": kind_of(type(self)), **self.arguments()}
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return the constructor's arguments by name, for `config` and ``repr``; none by default."""
         return {}
 
     def state(self) -> Arrays:
@@ -59,7 +60,7 @@ class Learned:
         return deepcopy(self)  # one that shared the normaliser, or arrays, would not be independent
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
         return f"{type(self).__name__}({arguments})"
 
 

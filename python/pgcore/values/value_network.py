@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -142,7 +142,7 @@ class ValueNetwork(ValueFunction):
             return {"value_loss": float(np.mean(np.square(returns - mean)))} if self.n_epochs else {}
         scaled = (np.subtract(returns, mean, dtype=np.float64) / std).astype(self.dtype)
         del returns  # in double precision: not kept while the network learns
-        # Seeded by what is saved anyway, so that a restored network goes on in the same order.
+        # Seeded by what is saved anyway, so that a restored network continues in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
         options = core().AdamOptions(self.learning_rate, _BETA1, _BETA2, _EPSILON)
         adam = classes_of(self.dtype).AdamState(theta, m, v, self._step, options)
@@ -207,7 +207,7 @@ class ValueNetwork(ValueFunction):
         self.obs_dim = obs_dim
         sizes = [obs_dim, *self.hidden, 1]
         self._make_kernels()
-        # Zero everywhere at first: an untrained network has no opinion.
+        # Zero everywhere at first: an untrained network predicts nothing.
         self._params = MLP(sizes, self.activation, self.dtype).init(self.seed, final_gain=0.0)
         self._m, self._v = np.zeros_like(self._params), np.zeros_like(self._params)
 
@@ -223,7 +223,8 @@ class ValueNetwork(ValueFunction):
         if self.obs_dim:
             self._make_kernels()
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
+        """Return what the constructor was given, by name."""
         return {
             "hidden": list(self.hidden),
             "activation": self.activation,
