@@ -177,6 +177,19 @@ def test_the_place_of_a_sampler_is_saved_and_loaded(tmp_path):
     assert loaded.learn(10, reset_num_timesteps=False).num_timesteps > first.num_timesteps
 
 
+def test_a_sampler_without_a_state_is_missed_too(tmp_path):
+    class Same(Sampler):
+        def collect(self, policy, n_steps, *, whole_episodes=False):
+            return Rollout(recorded(0))
+
+    path = REINFORCE("CartPole-v1", sampler=Same(), n_steps=5, seed=1).learn(1).save(tmp_path / "model")
+    loaded = pgcore.load(path, env="CartPole-v1")
+    with pytest.raises(ValueError, match=r"^sampler: expected one like the model was trained with, got none"):
+        loaded.learn(1, reset_num_timesteps=False)
+    loaded.set_sampler(Same())
+    assert loaded.learn(1, reset_num_timesteps=False).num_updates == 2
+
+
 def test_episodes_begin_with_the_first_batch_and_when_learning_begins_anew():
     batch = recorded(0)
     sampler = Replayed([batch])

@@ -308,7 +308,7 @@ def test_a_sampler_that_could_not_be_resumed_is_refused_at_once():
 def test_a_loaded_model_learns_from_a_sampler_without_an_environment(tmp_path):
     model = REINFORCE("CartPole-v1", sampler=Fixed(Rollout(recorded()))).learn(8)
     loaded = pgcore.load(model.save(tmp_path / "model"))
-    with pytest.raises(ValueError, match=r"^env: expected an environment to learn in, got None"):
+    with pytest.raises(ValueError, match=r"^sampler: expected one like the model was trained with, got none"):
         loaded.learn(1)
     loaded.set_sampler(Fixed(Rollout(recorded())))
     loaded.learn(8, reset_num_timesteps=False)

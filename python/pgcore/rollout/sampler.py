@@ -169,7 +169,7 @@ class LocalSampler(HoldsEnv):
 
 
 class AwaitedSampler:
-    """Holds the saved state of a sampler that a loaded model doesn't have yet."""
+    """Stands for a sampler that a loaded model doesn't have yet, and holds its saved state."""
 
     def __init__(self) -> None:
         self._state: Arrays = {}
@@ -177,8 +177,8 @@ class AwaitedSampler:
     def collect(self, policy: Policy, n_steps: int, *, whole_episodes: bool = False) -> Rollout:
         """Raise a `ValueError`: there is nothing to collect with."""
         raise ValueError(
-            "sampler: expected one like the model was trained with, got none, since a file or closed model "
-            "holds its state alone; call set_sampler (None stands for playing in the environment)"
+            "sampler: expected one like the model was trained with, got none, since a file or a closed "
+            "model does not hold it; call set_sampler (None stands for playing in the environment)"
         )
 
     def begin_episodes(self, seed: int) -> None:

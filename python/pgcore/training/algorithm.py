@@ -387,6 +387,11 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
         return rollout.batch
 
     @property
+    def has_sampler(self) -> bool:
+        """Whether experience comes from a sampler that was given, and not from playing in ``env``."""
+        return self._sampler is not None
+
+    @property
     def sampler(self) -> Sampler:
         """Where experience comes from: the one that was given, or one that plays in ``env``."""
         if self._sampler is not None:

@@ -83,6 +83,10 @@ class Model(Protocol):
     def components(self) -> dict[str, Component]:
         """Return what else has a state."""
 
+    @property
+    def has_sampler(self) -> bool:
+        """Whether its experience comes from a sampler that it was given."""
+
     def set_sampler(self, sampler: Sampler | None, /) -> None:
         """Get experience from a sampler from now on."""
 
@@ -117,6 +121,7 @@ class _Metadata(TypedDict):
     action_space: Json
     policy: Json
     critic: Json | None
+    sampler: bool
     state: _SavedState
 
 
@@ -171,6 +176,7 @@ def _content(model: Model) -> tuple[_Metadata, Arrays]:
         "action_space": space_to_json(parts.spaces.action),
         "policy": model.policy.config(),
         "critic": None if parts.critic is None else parts.critic.config(),
+        "sampler": model.has_sampler,
         "state": {**state, "predict_rng": dict(model.predict_rng.bit_generator.state)},
     }
     return metadata, arrays
@@ -320,7 +326,7 @@ def _remade(kind: type[ModelT], metadata: _Metadata, arrays: Arrays) -> ModelT:
         backend=checked_backend(metadata["backend"]),
     )
     model = kind.from_parts(parts)
-    if any(name.startswith("sampler/") for name in arrays):
+    if metadata.get("sampler"):
         model.set_sampler(AwaitedSampler())
     model.predict_rng.bit_generator.state = metadata["state"]["predict_rng"]
     restore(model, metadata["state"], arrays)
