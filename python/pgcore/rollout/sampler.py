@@ -107,7 +107,7 @@ class Sampler(Protocol):
         return None
 
 
-class LocalSampler(HoldsEnv):
+class LocalSampler(HoldsEnv, Sampler):
     """Plays the policy in a vector environment of this process, by a `Collector`.
 
     Running episodes can't be saved: a sampler that is made again begins new ones. ``copy`` and ``pickle``
@@ -154,21 +154,12 @@ class LocalSampler(HoldsEnv):
         """Forget the episodes that are running; the next first reset is seeded with ``seed``."""
         self._collector, self._seed = None, seed
 
-    def state(self) -> Arrays:
-        """Return nothing: environments can't be saved, and the generator belongs to the caller."""
-        return {}
-
-    def load_state(self, state: Mapping[str, AnyArray]) -> None:
-        """Load a state, which has no entries."""
-        if state:
-            raise ValueError(f"state: expected no entries, got {sorted(state)}")
-
     def close(self) -> None:
         """Close the environment."""
         close_vector_env(self.env)
 
 
-class AwaitedSampler:
+class AwaitedSampler(Sampler):
     """Stands for a sampler that a loaded model doesn't have yet, and holds its saved state."""
 
     def __init__(self) -> None:
@@ -181,9 +172,6 @@ class AwaitedSampler:
             "model does not hold it; call set_sampler (None stands for playing in the environment)"
         )
 
-    def begin_episodes(self, seed: int) -> None:
-        """Do nothing."""
-
     def state(self) -> Arrays:
         """Return what was loaded."""
         return dict(self._state)
@@ -191,6 +179,3 @@ class AwaitedSampler:
     def load_state(self, state: Mapping[str, AnyArray]) -> None:
         """Keep any state."""
         self._state = dict(state)
-
-    def close(self) -> None:
-        """Do nothing."""
