@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import Literal, Self, TypeAlias
+from typing import ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -27,7 +27,7 @@ from pgcore._arguments import (
     observation_array,
     real,
 )
-from pgcore._kinds import kind_of, register
+from pgcore._kinds import is_shipped, kind_of, register
 from pgcore.curvature.fisher import Fisher, FisherOrigin
 from pgcore.curvature.products import FisherProducts, ScoreProducts
 from pgcore.policies.normalizer import ObservationNormalizer
@@ -125,9 +125,12 @@ class Policy(ABC):
 
     closed_forms: frozenset[str] = frozenset()
     has_memory: bool = False
+    is_own: ClassVar[bool] = False
+    """Whether the class is the user's own: what its methods return is checked."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
+        cls.is_own = not is_shipped(cls)
         register(cls)
 
     def __init__(

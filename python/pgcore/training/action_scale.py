@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import gymnasium as gym
 import numpy as np
 
-from pgcore._kinds import is_shipped
 from pgcore._stacklevel import user_stacklevel
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def warn_if_out_of_scale(action_space: AnySpace, policy: Policy) -> None:
     """Warn the caller of this package if a component of a box `is_out_of_scale` for a new shipped policy."""
     if not isinstance(action_space, gym.spaces.Box):
         return
-    if not is_shipped(type(policy)):
+    if policy.is_own:
         _warn_if_out_of_support(action_space, policy)
         return
     std = math.exp(min(getattr(policy, "init_log_std", 0.0), 700.0))

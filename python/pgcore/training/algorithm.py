@@ -14,7 +14,7 @@ from gymnasium.vector import VectorEnv
 
 from pgcore import presets
 from pgcore._arguments import integer, integers
-from pgcore._kinds import is_shipped, register
+from pgcore._kinds import register
 from pgcore.baselines import Baseline, as_baseline
 from pgcore.callbacks import Callback, ProgressBar, as_callbacks
 from pgcore.policies import ObservationNormalizer, Policy, check_policy
@@ -177,7 +177,7 @@ class Algorithm(HoldsEnv, ABC, Generic[ConfigT_co]):
                     backend=self.backend,
                 )
             )
-            if not is_shipped(type(self.policy)):
+            if self.policy.is_own:
                 check_policy(self.policy, self.spaces.some_observations())
             self.set_sampler(sampler)
             persistence.require_saveable(self)

@@ -12,7 +12,6 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from pgcore._arguments import FloatArray, bool_array, check_shape, float_array
-from pgcore._kinds import is_shipped
 from pgcore.rollout.faults import describe
 from pgcore.rollout.outcomes import not_finite
 
@@ -131,13 +130,12 @@ class Predictor:
                 self._require_finite(flat, single)
         else:
             flat, single = self._flattened(obs)
-        state = () if memory is None else (memory.recalled(policy, len(flat)),)
-        if rng is None:
-            actions = policy.mode(flat, *state)
+        if memory is not None or policy.is_own:
+            actions = _checked_actions(policy, flat, rng, memory)
+        elif rng is None:
+            actions = policy.mode(flat)
         else:
-            actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0], *state)
-        if not is_shipped(type(policy)):
-            actions = policy.checked_actions(actions, len(flat), "mode" if rng is None else "act")
+            actions = policy.act(flat, policy.draw_noise(rng, 1, len(flat))[0])
         if self._is_plain_choice:
             return actions[0] if single else actions
         if self._is_box and not (single and isfinite(sum(actions[0].tolist()))):
@@ -168,6 +166,17 @@ class Predictor:
             column = int(np.flatnonzero(~np.isfinite(flat[row]))[0])
             component = self._observations.component(column)
             raise ValueError(f"{component}: expected a finite number, got {value}{_in_row(row, single)}")
+
+
+def _checked_actions(
+    policy: Policy, rows: AnyArray, rng: np.random.Generator | None, memory: Memory | None
+) -> AnyArray:
+    """The actions of a policy with memory, or of a class of the user's."""
+    state = () if memory is None else (memory.recalled(policy, len(rows)),)
+    if rng is None:
+        return policy.checked_actions(policy.mode(rows, *state), len(rows), "mode")
+    noise = policy.draw_noise(rng, 1, len(rows))[0]
+    return policy.checked_actions(policy.act(rows, noise, *state), len(rows), "act")
 
 
 def _require_finite_actions(actions: AnyArray, single: bool) -> None:
