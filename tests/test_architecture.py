@@ -55,8 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reference": set(),  # NumPy alone
     "data": _KERNELS,
     "curvature": _DATA,
-    "policies": _CURVATURE,
-    "optim": _CURVATURE | {"policies"},
+    "optim": _CURVATURE,
+    "policies": _CURVATURE | {"optim"},
     "values": _KERNELS | {"_kinds"},
     "baselines": _DATA | {"values"},
     "rollout": _MODELS,
@@ -86,6 +86,7 @@ ANNOTATIONS_UPWARDS: set[tuple[str, str]] = {
     ("_dispatch", "_arguments"),
     ("baselines", "policies"),
     ("curvature", "policies"),
+    ("optim", "policies"),
     ("values", "policies"),
 }
 

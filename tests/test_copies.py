@@ -392,8 +392,8 @@ def public_classes() -> Iterator[str]:
     for name in (
         "kernels",
         "curvature",
-        "policies",
         "optim",
+        "policies",
         "values",
         "baselines",
         "rollout",

@@ -25,10 +25,11 @@ from pgcore._arguments import (
 )
 from pgcore._dispatch import classes_of, core
 from pgcore._rounding import rounding
-from pgcore.policies.compiled import CompiledPolicy
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from pgcore.policies.compiled import CompiledPolicy
 
 __all__ = ["SurrogateAscent", "SurrogateReport"]
 
@@ -92,7 +93,7 @@ class SurrogateAscent:
     """
 
     def __init__(self, policy: CompiledPolicy) -> None:
-        if not isinstance(policy, CompiledPolicy):
+        if not hasattr(policy, "compiled_data"):  # not by its class: policies offer this one too
             raise TypeError(
                 f"policy: expected a compiled one, got {type(policy).__name__}; ScoreAscent takes any policy"
             )

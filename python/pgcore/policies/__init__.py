@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgcore._kinds import make
 from pgcore.curvature.fisher import Fisher
+from pgcore.optim.surrogate import SurrogateAscent, SurrogateReport
 from pgcore.policies.any_policy import divergence, entropy_of, segments_of
 from pgcore.policies.base import Policy
 from pgcore.policies.categorical import CategoricalPolicy, MultiBinaryPolicy, MultiDiscretePolicy
@@ -27,6 +28,8 @@ __all__ = [
     "MultiDiscretePolicy",
     "ObservationNormalizer",
     "Policy",
+    "SurrogateAscent",
+    "SurrogateReport",
     "check_policy",
     "divergence",
     "entropy_of",
