@@ -90,9 +90,6 @@ ANNOTATIONS_UPWARDS: set[tuple[str, str]] = {
     ("values", "policies"),
 }
 
-# Uses of private names that have no public way yet.
-KNOWN_PRIVATE: set[tuple[str, str]] = {}
-
 # Private names of other libraries, which offer nothing else.
 PRIVATE_ELSEWHERE = {
     ("pgcore._stacklevel", "sys._getframe"),  # documented; `inspect` is slower by far
@@ -222,7 +219,7 @@ def test_no_module_uses_private_names_of_another() -> None:
         for line, what in private_uses(
             path.read_text(encoding="utf-8"), dotted(path), is_package=path.name == "__init__.py"
         )
-        if (dotted(path), what) not in KNOWN_PRIVATE and (dotted(path), what) not in PRIVATE_ELSEWHERE
+        if (dotted(path), what) not in PRIVATE_ELSEWHERE
     ]
     assert bad == []
 
