@@ -56,7 +56,8 @@ def run(arguments: list[str]) -> int:
     defaults = resumed_arguments if resuming else preset_arguments
     default = defaults(algorithm, kind, rest)
     # For example `TrainArguments[PPOConfig]`, which tyro reads.
-    parametrized: type[TrainArguments[Config]] = arguments_class(kind)[kind.config_class]  # type: ignore[index]
+    generic = arguments_class(kind)
+    parametrized: type[TrainArguments[Config]] = generic[kind.config_class]  # type: ignore[index]  # made at run time
     args = parse(
         parametrized,
         rest,

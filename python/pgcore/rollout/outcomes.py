@@ -314,12 +314,12 @@ class Batcher:
         # What has not the space's structure raises here, and the caller says why.
         if isinstance(self._space, spaces.Dict):
             return {
-                key: part._batch([obs[key] for obs in observations])  # type: ignore[index, call-overload]
+                key: part._batch([obs[key] for obs in observations])  # type: ignore[index, call-overload]  # raises
                 for key, part in self._entries.items()
             }
         if isinstance(self._space, spaces.Tuple):
             return tuple(
-                part._batch([obs[i] for obs in observations])  # type: ignore[index]
+                part._batch([obs[i] for obs in observations])  # type: ignore[index]  # raises
                 for i, part in enumerate(self._items)
             )
         return tuple(observations)
