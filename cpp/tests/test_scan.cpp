@@ -1,4 +1,4 @@
-// Recurrences against the O(T²) sums that define them, in the column and in the row form.
+// Recurrences against plain loops, in the column and in the row form.
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -38,6 +38,47 @@ void test_reward_to_go(Index rows, Index columns, double end_rate, T gamma, doub
     }
   }
   CHECK(testing::relative_error(out, expected) < tolerance);
+}
+
+// Ratios of 1 make V-trace's targets those of λ = 1.
+template <class T>
+void test_advantages(Index rows, Index columns, double end_rate, double lam, double tolerance) {
+  const testing::Case here("rows =", rows, "columns =", columns, "end rate", end_rate, "lambda", lam);
+  const double gamma = 0.9;
+  const auto rewards = testing::normal<T>(rows * columns, 1), values = testing::normal<T>(rows * columns, 2),
+             bootstrap = testing::normal<T>(rows * columns, 3);
+  std::mt19937 engine(4);
+  std::bernoulli_distribution draw(end_rate);
+  const auto size = static_cast<std::size_t>(rows * columns);
+  const std::unique_ptr<bool[]> ends(new bool[size]);
+  for (std::size_t i = 0; i < size; ++i) ends[i] = draw(engine);
+  const scan::Segments<T> segments{{ends.get(), rows, columns},
+                                   testing::rows(bootstrap, columns),
+                                   {bootstrap.data() + (rows - 1) * columns, columns}};
+  std::vector<T> advantages(size), targets(size), ratios(size, T(0));
+  std::vector<double> expected(size), expected_targets(size);
+  for (Index n = 0; n < columns; ++n) {
+    double after = 0, next_value = 0;
+    for (Index t = rows - 1; t >= 0; --t) {
+      const auto i = static_cast<std::size_t>(t * columns + n);
+      const bool end = ends[i] || t == rows - 1;
+      const double delta = rewards[i] + gamma * (end ? bootstrap[i] : next_value) - values[i];
+      after = delta + gamma * lam * (end ? 0 : after);
+      expected[i] = after;
+      expected_targets[i] = after + values[i];
+      next_value = values[i];
+    }
+  }
+  scan::gae<T>({rewards.data(), rows, columns}, {values.data(), rows, columns}, segments, gamma, lam,
+               {advantages.data(), rows, columns}, {targets.data(), rows, columns});
+  CHECK(testing::relative_error(advantages, expected) < tolerance);
+  CHECK(testing::relative_error(targets, expected_targets) < tolerance);
+  if (lam != 1) return;
+  scan::vtrace<T>({rewards.data(), rows, columns}, {values.data(), rows, columns},
+                  {ratios.data(), rows, columns}, segments, gamma, 1.0, 1.0,
+                  {advantages.data(), rows, columns}, {targets.data(), rows, columns});
+  CHECK(testing::relative_error(advantages, expected) < tolerance);
+  CHECK(testing::relative_error(targets, expected_targets) < tolerance);
 }
 
 template <class T>
@@ -96,6 +137,18 @@ TEST("rewards to go are the sums that define them") {
       for (const double rate : {0.0, 0.01, 0.5}) {
         test_reward_to_go<double>(rows, columns, rate, 0.99, 1e-12);
         test_reward_to_go<float>(rows, columns, rate, 1.0f, 1e-4);
+      }
+    }
+  }
+}
+TEST("advantages and value targets follow their recursion, and stop at ends") {
+  for (const Index rows : {1, 2, 511, 513, 1025, 1100}) {
+    for (const Index columns : {1, 3, 64}) {
+      for (const double rate : {0.0, 0.05, 0.5}) {
+        for (const double lam : {0.0, 0.8, 1.0}) {
+          test_advantages<double>(rows, columns, rate, lam, 1e-12);
+          test_advantages<float>(rows, columns, rate, lam, 1e-4);
+        }
       }
     }
   }
