@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pgcore import _core  # noqa: PLW0406  # in the protocols its names are those of attributes
-from pgcore._arguments import BoolArray, Float64Array, FloatArray, IntArray
+from pgcore._arguments import Float64Array, FloatArray, IntArray
 
 class Build:
     @property
@@ -28,9 +28,6 @@ class Build:
 
 class AdamOptions:
     def __init__(self, learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None: ...
-
-class VtraceOptions:
-    def __init__(self, gamma: float, rho_clip: float, c_clip: float) -> None: ...
 
 class CgOptions:
     def __init__(self, rtol: float, max_iter: int, damping: float) -> None: ...
@@ -320,58 +317,70 @@ class Core(Protocol):
     InputScaling: type[_core.InputScaling]
     SurrogateOptions: type[_core.SurrogateOptions]
     SurrogateReport: type[_core.SurrogateReport]
-    VtraceOptions: type[_core.VtraceOptions]
 
     def build(self) -> _core.Build: ...
     def get_num_threads(self) -> int: ...
     def set_num_threads(self, num_threads: int) -> None: ...
 
-    # Scans; arrays are (T,) or (T, N), bootstrap values have that shape or that of one row
-    def reward_to_go(
+    # Kernels along time. They take arguments as users pass them, and return None if one of them is not exact:
+    # a C-contiguous array of one dtype, of a shape that fits, a Python number, `out` without shared memory.
+    def affine_scan(
         self,
-        rewards: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        gamma: float,
-        out: FloatArray,
-    ) -> None: ...
+        x: object,
+        c: object,
+        ends: object,
+        bootstrap_values: object,
+        direction: object,
+        out: object,
+    ) -> FloatArray | None: ...
+    def reward_to_go(
+        self, rewards: object, gamma: object, ends: object, bootstrap_values: object, out: object
+    ) -> FloatArray | None: ...
+    def n_step_return(
+        self,
+        rewards: object,
+        values: object,
+        gamma: object,
+        n: object,
+        ends: object,
+        bootstrap_values: object,
+        out: object,
+    ) -> FloatArray | None: ...
     def gae(
         self,
-        rewards: FloatArray,
-        values: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        gamma: float,
-        lam: float,
-        advantages: FloatArray,
-        value_targets: FloatArray,
-    ) -> None: ...
+        rewards: object,
+        values: object,
+        gamma: object,
+        lam: object,
+        ends: object,
+        bootstrap_values: object,
+        next_values: object,
+        out: object,
+    ) -> tuple[FloatArray, FloatArray] | None: ...
     def vtrace(
         self,
-        rewards: FloatArray,
-        values: FloatArray,
-        log_ratios: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        options: _core.VtraceOptions,
-        advantages: FloatArray,
-        value_targets: FloatArray,
-    ) -> None: ...
-
-    # Ratios
+        rewards: object,
+        values: object,
+        log_ratios: object,
+        coefficients: tuple[object, object, object, object, object],  # γ, λ and the three limits
+        ends: object,
+        bootstrap_values: object,
+        next_values: object,
+        out: object,
+    ) -> tuple[FloatArray, FloatArray] | None: ...
     def cumulative_log_ratios(
-        self, log_ratios: FloatArray, ends: BoolArray | None, direction: int, out: FloatArray
-    ) -> None: ...
+        self, log_ratios: object, ends: object, direction: object, out: object
+    ) -> FloatArray | None: ...
     def weighted_reward_to_go(
         self,
-        rewards: FloatArray,
-        log_ratios: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        gamma: float,
-        out: FloatArray,
-    ) -> None: ...
-    def effective_sample_size(self, log_weights: FloatArray, out: FloatArray) -> None: ...
+        rewards: object,
+        log_ratios: object,
+        gamma: object,
+        ends: object,
+        bootstrap_values: object,
+        out: object,
+    ) -> FloatArray | None: ...
+    def effective_sample_size(self, log_weights: object, out: object) -> float | FloatArray | None: ...
 
     # Distributions
     def gaussian_log_prob(

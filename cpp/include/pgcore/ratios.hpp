@@ -18,6 +18,10 @@ template <class T>
 void weighted_reward_to_go(Rows<const T> rewards, Rows<const T> log_ratios, const scan::Segments<T>& segments,
                            double gamma, Rows<T> out);
 
+template <class T>
+void weighted_reward_to_go(Rows<const T> rewards, Rows<const T> log_ratios, const scan::Segments<T>& segments,
+                           scan::Coefficient<T> gamma, Rows<T> out);
+
 // (Σw)²/Σw² of each column, w = exp(log weight), shifted by the largest. Limits: weights of +∞ share
 // everything equally, no weight at all gives 0, NaN gives NaN.
 template <class T>

@@ -38,4 +38,33 @@ void vtrace(Rows<const T> rewards, Rows<const T> values, Rows<const T> log_ratio
             const Segments<T>& segments, double gamma, double rho_clip, double c_clip, Rows<T> advantages,
             Rows<T> value_targets);
 
+// A number for each step, or one for all.
+template <class T>
+struct Coefficient {
+  double all = 0;      // of every step, where `each` is empty
+  Rows<const T> each;  // (T, N)
+};
+
+enum class Order { backward = 0, forward = 1 };
+
+template <class T>
+void affine_scan(Rows<const T> x, Coefficient<T> c, const Segments<T>& segments, Order order, Rows<T> out);
+template <class T>
+void reward_to_go(Rows<const T> rewards, const Segments<T>& segments, Coefficient<T> gamma, Rows<T> out);
+template <class T>
+void n_step_return(Rows<const T> rewards, Rows<const T> values, const Segments<T>& segments,
+                   Coefficient<T> gamma, Index n, Rows<T> out);
+template <class T>
+void gae(Rows<const T> rewards, Rows<const T> values, Rows<const T> next_values, const Segments<T>& segments,
+         Coefficient<T> gamma, Coefficient<T> lam, Rows<T> advantages, Rows<T> value_targets);
+template <class T>
+struct VtraceOptions {
+  Coefficient<T> gamma, lam;             // lam multiplies c̄
+  double rho_clip, c_clip, pg_rho_clip;  // infinite: no limit
+};
+template <class T>
+void vtrace(Rows<const T> rewards, Rows<const T> values, Rows<const T> log_ratios, Rows<const T> next_values,
+            const Segments<T>& segments, const VtraceOptions<T>& options, Rows<T> advantages,
+            Rows<T> value_targets);
+
 }  // namespace pgcore::scan
