@@ -35,8 +35,8 @@ def affine_scan(
     forward: y_t = x_t + c_t·(0 at a segment's first step, else y_{t−1})
 
     With x the rewards and c the discounts it is the reward-to-go. With x the temporal differences it is the
-    generalised advantage if c_t = γ_t λ_t, the correction of Retrace if c_t = γ_t λ_t min(1, ρ_t). Forward it
-    is an eligibility trace.
+    generalised advantage if c_t = γλ, the correction of Retrace if c_t = γλ min(1, ρ_{t+1}). Forward it is an
+    eligibility trace.
 
     Parameters
     ----------
