@@ -206,7 +206,7 @@ def test_the_stub_is_that_of_the_module() -> None:
         ("learning_rate: float, beta1", "rate: float, beta1", "AdamOptions.__init__: arguments"),
         ("clip_range: float,\n", "", "SurrogateOptions.__init__: arguments"),
         ("noise: FloatArray", "noise: IntArray", "float32.RealActor.__init__: noise is ['array:int64']"),
-        ("log_probs: FloatArray | None", "log_probs: FloatArray", "float64.Policy.sample: log_probs is"),
+        ("weights: FloatArray | None", "weights: FloatArray", "float64.Policy.episode_scores: weights is"),
         ("def iterations", "def steps", "CgReport: iterations is not in the stub"),
         (
             "log_ratios: object, ends: object, direction",

@@ -25,6 +25,7 @@ from pgcore._arguments import (
 from pgcore._dispatch import classes_of, core
 from pgcore._rounding import rounding, spread_of
 from pgcore.kernels import MLP
+from pgcore.kernels.coercion import computed
 from pgcore.values.base import ValueFunction, checked_targets
 
 if TYPE_CHECKING:
@@ -110,12 +111,12 @@ class ValueNetwork(ValueFunction):
 
     def predict(self, obs: AnyArray) -> FloatArray:
         """Return v(o) of raw observations (B, …): float64, shape (B,)."""
+        if self.obs_dim > 0:  # the network is there
+            exact = self._core.predict(self._params, obs, self._scaling, self._mean, self._std)
+            if exact is not None:
+                return exact
         rows = self._rows(obs)
-        out = np.empty(len(rows), self.dtype)
-        self._core.predict(self._params, rows, self._scaling, out)
-        # In double: next to a large mean nothing would be left of what the observation says.
-        values: FloatArray = self._mean + self._std * out.astype(np.float64)
-        return values
+        return computed(self._core.predict(self._params, rows, self._scaling, self._mean, self._std))
 
     def fit(self, obs: AnyArray, targets: FloatArray) -> dict[str, float]:
         """Take ``n_epochs`` passes over the steps; return ``value_loss``, the last one's mean squared error.
