@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
+from pgcore import _dispatch
 from pgcore._arguments import Float64Array, FloatArray, IntArray
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
 from pgcore.curvature.sample_space import SampleSpace
 from pgcore.kernels import CGResult, conjugate_gradient
 from pgcore.kernels.cg import cg_result
@@ -127,7 +128,7 @@ class CompiledProducts:
         preconditioner: Preconditioner | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g in one compiled call."""
-        options = core().CgOptions(rtol, max_iter, damping)
+        options = _dispatch.compiled.CgOptions(rtol, max_iter, damping)
         return cg_result(*self._kernels.solve(g, x0, options, preconditioner))
 
     def kronecker(self, damping: float) -> Preconditioner:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgcore import _dispatch
 from pgcore._arguments import (
     FloatArray,
     check_shape,
@@ -19,7 +20,6 @@ from pgcore._arguments import (
     integer,
     real,
 )
-from pgcore._dispatch import core
 
 if TYPE_CHECKING:
     from pgcore._core import CgReport
@@ -157,8 +157,10 @@ def conjugate_gradient(
     apply_a = matrix if product is None else adapted_operator("operator", operator, rhs)
     apply_m = None if preconditioner is None else adapted_operator("preconditioner", preconditioner, rhs)
     limit = 10 * n if max_iter is None else integer("max_iter", max_iter, minimum=0)
-    options = core().CgOptions(real("rtol", rtol, minimum=0.0), limit, real("damping", damping, minimum=0.0))
-    return cg_result(*core().conjugate_gradient(apply_a, rhs, start, options, apply_m))
+    options = _dispatch.compiled.CgOptions(
+        real("rtol", rtol, minimum=0.0), limit, real("damping", damping, minimum=0.0)
+    )
+    return cg_result(*_dispatch.compiled.conjugate_gradient(apply_a, rhs, start, options, apply_m))
 
 
 def cg_result(x: FloatArray, report: CgReport) -> CGResult:

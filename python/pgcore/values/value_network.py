@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
+from pgcore import _dispatch
 from pgcore._arguments import (
     AnyArray,
     Arrays,
@@ -22,7 +23,7 @@ from pgcore._arguments import (
     real,
     state_entries,
 )
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
 from pgcore._rounding import rounding, spread_of
 from pgcore.kernels import MLP
 from pgcore.kernels.coercion import computed
@@ -145,7 +146,7 @@ class ValueNetwork(ValueFunction):
         del returns  # in double precision: not kept while the network learns
         # Seeded by what is saved anyway, so that a restored network continues in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
-        options = core().AdamOptions(self.learning_rate, _BETA1, _BETA2, _EPSILON)
+        options = _dispatch.compiled.AdamOptions(self.learning_rate, _BETA1, _BETA2, _EPSILON)
         adam = classes_of(self.dtype).AdamState(theta, m, v, self._step, options)
         loss, scaling = 0.0, self._scaling
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm
