@@ -29,7 +29,7 @@ void bind(py::module_& m) {
         const auto segments = segments_of<T>(ends, bootstrap, shape);
         const Rows<T> y = shape.output("out", out);
         const release_gil guard;
-        ratios::weighted_reward_to_go(r, l, segments, gamma, y);
+        ratios::weighted_reward_to_go(r, l, segments, {gamma, {}}, y);
       },
       py::arg("rewards").noconvert(), py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(),
       py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("out").noconvert());

@@ -21,7 +21,7 @@ void bind(py::module_& m) {
         const auto segments = segments_of<T>(ends, bootstrap, shape);
         const Rows<T> y = shape.output("out", out);
         const release_gil guard;
-        scan::reward_to_go(r, segments, gamma, y);
+        scan::reward_to_go(r, segments, {gamma, {}}, y);
       },
       py::arg("rewards").noconvert(), py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(),
       py::arg("gamma"), py::arg("out").noconvert());
@@ -36,7 +36,7 @@ void bind(py::module_& m) {
         const Rows<T> a = shape.output("advantages", advantages),
                       targets = shape.output("value_targets", value_targets);
         const release_gil guard;
-        scan::gae(r, v, segments, gamma, lam, a, targets);
+        scan::gae(r, v, {}, segments, {gamma, {}}, {lam, {}}, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("ends").noconvert(),
       py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("lam"), py::arg("advantages").noconvert(),
@@ -53,7 +53,9 @@ void bind(py::module_& m) {
         const Rows<T> targets = shape.output("value_targets", value_targets),
                       a = shape.output("advantages", advantages);
         const release_gil guard;
-        scan::vtrace(r, v, ratios, segments, options.gamma, options.rho_clip, options.c_clip, a, targets);
+        const scan::VtraceOptions<T> all{
+            {options.gamma, {}}, {1, {}}, options.rho_clip, options.c_clip, options.rho_clip};
+        scan::vtrace(r, v, ratios, {}, segments, all, a, targets);
       },
       py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("log_ratios").noconvert(),
       py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(), py::arg("options"),
