@@ -8,11 +8,13 @@
 // Functions follow CPython's own convention: with eight arguments pybind11's dispatcher takes 0.2 µs longer.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <exception>
-#include <functional>
 #include <limits>
+#include <memory>
 #include <new>
 #include <string>
 
@@ -127,6 +129,17 @@ class Exact {
     note(array.template data<S>(), shape);
     return array.template data<S>();
   }
+  // The same as views; an inexact call has none.
+  template <class S = T>
+  Vec<const S> vec(int i, Index size) {
+    const S* data = input<S>(i, Shape(size));
+    return {data, exact_ ? size : 0};
+  }
+  template <class S = T>
+  Rows<const S> rows(int i, const Shape& shape) {
+    const S* data = input<S>(i, shape);
+    return exact_ ? Rows<const S>{data, shape.length[0], shape.length[1]} : Rows<const S>{};
+  }
   // A finite number.
   double number(int i) {
     const double value = any_number(i);
@@ -183,6 +196,11 @@ class Exact {
     PyObject* tuple = PyTuple_Pack(2, arrays[0].ptr(), arrays[1].ptr());
     if (!tuple) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(tuple);
+  }
+  // An array that is changed in place; it shares memory with none that was read before.
+  Vec<T> changed(int i, Index size) {
+    const bool fits = exact_ && accept(argument(i), Shape(size));
+    return fits ? Vec<T>{ExactArray(argument(i)).template data<T>(), size} : Vec<T>{};
   }
   static T* memory(const py::object& array) { return ExactArray(array.ptr()).data<T>(); }
   static T* memory(const py::object& tuple, int k) {
@@ -247,22 +265,17 @@ void compute(Index num_scalars, F&& f) {
 
 // ---- functions of a module ----
 
-// What CPython calls. `Kernel::call<T>(Exact<T>&)` returns the result, or None. The dtype is that of argument
-// `Kernel::dtype_of`.
-template <class Kernel>
-PyObject* call_exact(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+constexpr int count_of(const char* arguments) {
+  int count = 1;
+  for (; *arguments; ++arguments) count += *arguments == ',';
+  return count;
+}
+
+// What `f` returns, or its exception as Python's.
+template <class F>
+PyObject* returned(F&& f) noexcept {
   try {
-    if (count != Kernel::num_arguments) throw py::type_error("expected another number of arguments");
-    const ExactArray array(arguments[Kernel::dtype_argument]);
-    if (array.holds<float>()) {
-      Exact<float> call(arguments);
-      return Kernel::template call<float>(call).release().ptr();
-    }
-    if (array.holds<double>()) {
-      Exact<double> call(arguments);
-      return Kernel::template call<double>(call).release().ptr();
-    }
-    Py_RETURN_NONE;
+    return f().release().ptr();
   } catch (py::error_already_set& error) {
     error.restore();
   } catch (const py::builtin_exception& error) {
@@ -275,18 +288,81 @@ PyObject* call_exact(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   return nullptr;
 }
 
-// Adds a kernel to a module. `Kernel` is a class with `name`, `arguments` (text, separated by commas),
-// `num_arguments` and `dtype_argument`.
+inline void check_count(Py_ssize_t count, int expected) {
+  if (count != expected) {
+    throw py::type_error("arguments: expected " + std::to_string(expected) + ", got " +
+                         std::to_string(count));
+  }
+}
+
+// What CPython calls for arrays of either dtype.
+template <class Kernel>
+PyObject* call_kernel(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+  return returned([=]() -> py::object {
+    check_count(count, count_of(Kernel::arguments));
+    Exact<float> in_float(arguments);
+    if (py::object result = Kernel::template call<float>(in_float); in_float) return result;
+    Exact<double> in_double(arguments);
+    if (py::object result = Kernel::template call<double>(in_double); in_double) return result;
+    return py::none();
+  });
+}
+
+// CPython keeps functions of several conventions behind one type of pointer.
+inline PyCFunction as_method(PyObject* (*function)(PyObject*, PyObject* const*, Py_ssize_t)) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+// Adds a kernel to a module. `Kernel` is a class with `name`, `arguments` (text, separated by commas) and
+// `call<T>(Exact<T>&)`, which returns the result if the call is exact.
 template <class Kernel>
 void add_kernel(py::module_& m) {
   static const std::string doc = std::string(Kernel::name) + "(" + Kernel::arguments + ", /)\n--\n\n";
-  // CPython keeps functions of several conventions behind one type of pointer.
-  static PyMethodDef method{Kernel::name,
-                            reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_exact<Kernel>)),
-                            METH_FASTCALL, doc.c_str()};
+  static PyMethodDef method{Kernel::name, as_method(&call_kernel<Kernel>), METH_FASTCALL, doc.c_str()};
   PyObject* function = PyCFunction_NewEx(&method, nullptr, m.attr("__name__").ptr());
   if (!function) throw py::error_already_set();
   m.add_object(Kernel::name, py::reinterpret_steal<py::object>(function));
+}
+
+// ---- methods of a class ----
+
+template <class Pointer>
+struct MethodOf;
+template <class C, class Scalar>
+struct MethodOf<py::object (C::*)(Exact<Scalar>&)> {
+  using Class = C;
+  using T = Scalar;
+};
+
+// What CPython calls, with an object of this class or of one derived from it.
+template <auto method>
+PyObject* call_method(PyObject* self, PyObject* const* arguments, Py_ssize_t count, int expected) {
+  return returned([=]() -> py::object {
+    check_count(count, expected);
+    const auto* instance = reinterpret_cast<py::detail::instance*>(self);
+    void* const object = instance->simple_layout ? instance->simple_value_holder[0] : nullptr;
+    if (!object) throw py::type_error("self: expected an object that its constructor has made");
+    Exact<typename MethodOf<decltype(method)>::T> call(arguments);
+    py::object result = (static_cast<typename MethodOf<decltype(method)>::Class*>(object)->*method)(call);
+    return call ? result : py::none();
+  });
+}
+
+// Adds a method that takes the arguments of one call and returns the result if the call is exact.
+template <auto method>
+void add_method(py::handle c, const char* name, const char* arguments) {
+  static int count;
+  static std::string doc;
+  static PyMethodDef definition;
+  count = count_of(arguments);
+  doc = std::string(name) + "($self, " + arguments + ", /)\n--\n\n";
+  const auto call = [](PyObject* self, PyObject* const* given, Py_ssize_t number) {
+    return call_method<method>(self, given, number, count);
+  };
+  definition = {name, as_method(call), METH_FASTCALL, doc.c_str()};
+  PyObject* descriptor = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(c.ptr()), &definition);
+  if (!descriptor) throw py::error_already_set();
+  py::setattr(c, name, py::reinterpret_steal<py::object>(descriptor));
 }
 
 }  // namespace pgcore::bindings

@@ -8,7 +8,6 @@ namespace {
 
 struct CumulativeLogRatios {
   static constexpr auto name = "cumulative_log_ratios", arguments = "log_ratios, ends, direction, out";
-  static constexpr int num_arguments = 4, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {
@@ -29,7 +28,6 @@ struct CumulativeLogRatios {
 struct WeightedRewardToGo {
   static constexpr auto name = "weighted_reward_to_go",
                         arguments = "rewards, log_ratios, gamma, ends, bootstrap_values, out";
-  static constexpr int num_arguments = 6, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {
@@ -49,7 +47,6 @@ struct WeightedRewardToGo {
 
 struct EffectiveSampleSize {
   static constexpr auto name = "effective_sample_size", arguments = "log_weights, out";
-  static constexpr int num_arguments = 2, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {

@@ -8,7 +8,6 @@ namespace {
 
 struct AffineScan {
   static constexpr auto name = "affine_scan", arguments = "x, c, ends, bootstrap_values, direction, out";
-  static constexpr int num_arguments = 6, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {
@@ -27,7 +26,6 @@ struct AffineScan {
 
 struct RewardToGo {
   static constexpr auto name = "reward_to_go", arguments = "rewards, gamma, ends, bootstrap_values, out";
-  static constexpr int num_arguments = 5, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {
@@ -44,7 +42,6 @@ struct RewardToGo {
 struct NStepReturn {
   static constexpr auto name = "n_step_return",
                         arguments = "rewards, values, gamma, n, ends, bootstrap_values, out";
-  static constexpr int num_arguments = 7, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {
@@ -65,7 +62,6 @@ struct NStepReturn {
 struct Gae {
   static constexpr auto name = "gae",
                         arguments = "rewards, values, gamma, lam, ends, bootstrap_values, next_values, out";
-  static constexpr int num_arguments = 8, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {
@@ -92,7 +88,6 @@ struct Vtrace {
                         arguments =
                             "rewards, values, log_ratios, coefficients, ends, bootstrap_values, "
                             "next_values, out";
-  static constexpr int num_arguments = 8, dtype_argument = 0;
 
   template <class T>
   static py::object call(Exact<T>& call) {

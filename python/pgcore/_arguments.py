@@ -107,8 +107,9 @@ def promoted(values: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
     narrow = wide = False  # whether float32 and float64 occur; both make float64
     for name, value in values.items():
         array = arrays[name] = to_numpy(name, value)
+        dtype = _float_dtype(name, array)
         if type(value) is not float and type(value) is not int:
-            if _float_dtype(name, array) is FLOAT64:
+            if dtype is FLOAT64:
                 wide = True
             else:
                 narrow = True

@@ -7,7 +7,7 @@ always have either.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pgcore import _core  # noqa: PLW0406  # in the protocols its names are those of attributes
 from pgcore._arguments import Float64Array, FloatArray, IntArray
@@ -87,12 +87,13 @@ class MLP:
     def __init__(self, sizes: Sequence[int], activation: str) -> None: ...
     @property
     def num_params(self) -> int: ...
-    def forward(self, theta: FloatArray, x: FloatArray, out: FloatArray) -> None: ...
-    def vjp(self, theta: FloatArray, x: FloatArray, cotangent: FloatArray, out: FloatArray) -> None: ...
-    def jvp(self, theta: FloatArray, x: FloatArray, tangent: FloatArray, out: FloatArray) -> None: ...
+    # Methods that take arguments as the kernels of the module do, and return None as they do.
+    def forward(self, theta: object, x: object, out: object) -> FloatArray | None: ...
+    def vjp(self, theta: object, x: object, cotangent: object, out: object) -> FloatArray | None: ...
+    def jvp(self, theta: object, x: object, tangent: object, out: object) -> FloatArray | None: ...
     def per_sample_vjp(
-        self, theta: FloatArray, x: FloatArray, cotangent: FloatArray, out: FloatArray
-    ) -> None: ...
+        self, theta: object, x: object, cotangent: object, out: object
+    ) -> FloatArray | None: ...
 
 class AdamState:
     """Parameters and moments, changed in place; the steps taken so far."""
@@ -382,62 +383,42 @@ class Core(Protocol):
     ) -> FloatArray | None: ...
     def effective_sample_size(self, log_weights: object, out: object) -> float | FloatArray | None: ...
 
-    # Distributions
+    # Kernels of distributions, called in the same way.
     def gaussian_log_prob(
-        self, actions: FloatArray, mean: FloatArray, log_std: FloatArray, out: FloatArray
-    ) -> None: ...
+        self, actions: object, mean: object, log_std: object, scale_tril: object, out: object
+    ) -> FloatArray | None: ...
     def gaussian_score(
-        self,
-        actions: FloatArray,
-        mean: FloatArray,
-        log_std: FloatArray,
-        d_mean: FloatArray,
-        d_log_std: FloatArray,
-    ) -> None: ...
+        self, actions: object, mean: object, log_std: object, scale_tril: object, out: object
+    ) -> tuple[FloatArray, FloatArray] | None: ...
     def gaussian_kl(
         self,
-        mean_p: FloatArray,
-        log_std_p: FloatArray,
-        mean_q: FloatArray,
-        log_std_q: FloatArray,
-        out: FloatArray,
-    ) -> None: ...
-    def gaussian_entropy(self, log_std: FloatArray, out: FloatArray) -> None: ...
-    def gaussian_log_prob_tril(
-        self, actions: FloatArray, mean: FloatArray, scale_tril: FloatArray, out: FloatArray
-    ) -> None: ...
-    def gaussian_score_tril(
-        self,
-        actions: FloatArray,
-        mean: FloatArray,
-        scale_tril: FloatArray,
-        d_mean: FloatArray,
-        d_tril: FloatArray,
-    ) -> None: ...
-    def gaussian_kl_tril(
-        self,
-        mean_p: FloatArray,
-        tril_p: FloatArray,
-        mean_q: FloatArray,
-        tril_q: FloatArray,
-        out: FloatArray,
-    ) -> None: ...
-    def categorical_log_prob(self, actions: IntArray, logits: FloatArray, out: FloatArray) -> None: ...
-    def categorical_score(self, actions: IntArray, logits: FloatArray, out: FloatArray) -> None: ...
-    def categorical_kl(self, logits_p: FloatArray, logits_q: FloatArray, out: FloatArray) -> None: ...
-    def categorical_entropy(self, logits: FloatArray, out: FloatArray) -> None: ...
+        mean_p: object,
+        log_std_p: object,
+        mean_q: object,
+        log_std_q: object,
+        scale_tril_p: object,
+        scale_tril_q: object,
+        out: object,
+    ) -> FloatArray | None: ...
+    def gaussian_entropy(
+        self, log_std: object, scale_tril: object, out: object
+    ) -> float | FloatArray | None: ...
+    def categorical_log_prob(self, actions: object, logits: object, out: object) -> FloatArray | None: ...
+    def categorical_score(self, actions: object, logits: object, out: object) -> FloatArray | None: ...
+    def categorical_kl(self, logits_p: object, logits_q: object, out: object) -> FloatArray | None: ...
+    def categorical_entropy(self, logits: object, out: object) -> FloatArray | None: ...
 
     # Parameters and linear systems
     def orthonormalize(self, rows: Float64Array) -> None: ...
     def adam_step(
         self,
-        theta: FloatArray,
-        grad: FloatArray,
-        m: FloatArray,
-        v: FloatArray,
-        step: int,
-        options: _core.AdamOptions,
-    ) -> None: ...
+        theta: object,
+        grad: object,
+        m: object,
+        v: object,
+        step: object,
+        options: tuple[object, object, object, object],  # learning rate, β₁, β₂, ε
+    ) -> Literal[True] | None: ...
     def conjugate_gradient(
         self,
         operator: FloatArray | Callable[[FloatArray], FloatArray],

@@ -101,7 +101,7 @@ def module_types(text: str) -> Types:
 def overloads(function: Any) -> list[Signature]:
     """What pybind11's docstring says of a function, method or property; kernels tell only names."""
     if text := getattr(function, "__text_signature__", None):
-        names = [name for name in split(text[1:-1]) if name != "/"]
+        names = [name for name in split(text[1:-1]) if name not in ("$self", "/")]
         return [Signature(dict.fromkeys(names, SAYS_NOTHING), SAYS_NOTHING)]
     found = re.findall(r"^(?:\d+\. )?\w*(\(.*\)) -> (.*)$", function.__doc__ or "", re.MULTILINE)
     signatures = []

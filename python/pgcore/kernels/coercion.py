@@ -21,6 +21,7 @@ from pgcore._arguments import (
     output,
     promoted,
     real,
+    to_numpy,
 )
 
 _Result = TypeVar("_Result")
@@ -51,7 +52,7 @@ def along_time(
         ``{name}: expected {what}, got {what}``.
     """
     coefficients = {} if coefficients is None else coefficients
-    each = {name: value for name, value in coefficients.items() if _is_array(value)}
+    each = {name: value for name, value in coefficients.items() if _is_array(name, value)}
     optional = {"bootstrap_values": bootstrap_values, "next_values": next_values}
     given = {name: value for name, value in optional.items() if value is not None}
     floats = promoted({**arrays, **each, **given})
@@ -73,8 +74,8 @@ def along_time(
     return {**dict.fromkeys(optional), **floats, **numbers, "ends": end_flags(ends, shape)}
 
 
-def _is_array(value: ArrayLike) -> bool:
-    return isinstance(value, list | tuple) or np.ndim(value) > 0
+def _is_array(name: str, value: ArrayLike) -> bool:
+    return isinstance(value, list | tuple) or to_numpy(name, value).ndim > 0
 
 
 def limit(name: str, value: float | None) -> float:
