@@ -9,6 +9,7 @@ otherwise. PureJaxRL clips the value loss, and the gradient of both networks tog
 
 Time to compile is not counted. Runs take turns in one process; medians are printed, and the mean return of
 the last episodes, which shows that both learn. ``--threads 1`` keeps the process, and so both, on one core.
+Needs JAX (``pip install jax``) and Linux.
 """
 
 from __future__ import annotations
