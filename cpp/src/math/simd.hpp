@@ -123,6 +123,17 @@ PGCORE_INLINE inline void store(const V& from, T* to) {
   std::memcpy(to, &from, sizeof from);
 }
 
+// The bits of v that are set in `mask` too.
+template <class T, class V>
+PGCORE_INLINE inline V masked(const V& mask, const V& v) {
+#if defined(__GNUC__)
+  using Ints = Vector<Int<T>, lanes_in<T>(sizeof(V))>;
+  return reinterpret_cast<V>(reinterpret_cast<Ints>(mask) & reinterpret_cast<Ints>(v));
+#else
+  return V::of([&](int k) { return select_or_zero(bit_cast<Int<T>>(mask[k]), v[k]); });
+#endif
+}
+
 // What lane k of `v` has gathered once only `Left` lanes are left: the second half is added to the first,
 // again and again.
 template <class T, int Lanes, int Left, class V>
@@ -155,6 +166,20 @@ PGCORE_INLINE inline void shift(const V& v, const V& beyond, V& to, std::integer
 template <int D, int N, class V>
 PGCORE_INLINE inline void shift(const V& v, const V& beyond, V& to) {
   shift<D, N>(v, beyond, to, std::make_integer_sequence<int, N>{});
+}
+
+// Lane k of `to` ← lane From::lane(k) of v.
+template <class From, class V, int... K>
+PGCORE_INLINE inline void permute(const V& v, V& to, std::integer_sequence<int, K...>) {
+#if defined(__GNUC__)
+  to = __builtin_shufflevector(v, v, From::lane(K)...);
+#else
+  to = V{{v[From::lane(K)]...}};
+#endif
+}
+template <class From, int N, class V>
+PGCORE_INLINE inline void permute(const V& v, V& to) {
+  permute<From>(v, to, std::make_integer_sequence<int, N>{});
 }
 
 }  // namespace pgcore::simd
