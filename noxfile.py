@@ -98,6 +98,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def instructions(session: nox.Session) -> None:
+    """Count instructions of fixed workloads against the committed figures; `-- --update` writes them anew."""
+    session.install(".[test]")
+    session.run("python", "bench/instructions.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Run the examples in docstrings and in the README."""
     session.install(".[test]")
