@@ -91,11 +91,17 @@ struct VectorOf {
     friend Type operator+(const Type& a, const Type& b) {
       return of([&](int k) { return a[k] + b[k]; });
     }
+    friend Type operator-(const Type& a, const Type& b) {
+      return of([&](int k) { return a[k] - b[k]; });
+    }
     friend Type operator*(const Type& a, const Type& b) {
       return of([&](int k) { return a[k] * b[k]; });
     }
     friend Type operator+(const Type& a, T b) {
       return of([&](int k) { return a[k] + b; });
+    }
+    friend Type operator-(const Type& a, T b) {
+      return of([&](int k) { return a[k] - b; });
     }
     friend Type operator*(const Type& a, T b) {
       return of([&](int k) { return a[k] * b; });
@@ -182,6 +188,64 @@ PGCORE_INLINE inline V masked(const V& mask, const V& v) {
 #else
   return V::of([&](int k) { return select_or_zero(bit_cast<Int<T>>(mask[k]), v[k]); });
 #endif
+}
+
+// The same numbers in double.
+template <int N, class T>
+PGCORE_INLINE inline Vector<double, N> load_as_double(const T* from) {
+#if defined(__GNUC__)
+  Vector<T, N> x;
+  load(from, x);
+  return __builtin_convertvector(x, Vector<double, N>);
+#else
+  return Vector<double, N>::of([&](int k) { return static_cast<double>(from[k]); });
+#endif
+}
+
+// ---- choices between lanes ----
+
+// y where x > y fails, so that a NaN in x counts for nothing.
+template <class V>
+PGCORE_INLINE inline V larger(const V& x, const V& y) {
+#if defined(__GNUC__)
+  return x > y ? x : y;
+#else
+  return V::of([&](int k) { return x[k] > y[k] ? x[k] : y[k]; });
+#endif
+}
+// x where it is below `bound`, else 0.
+template <class T, class V>
+PGCORE_INLINE inline V if_below(T bound, const V& x) {
+#if defined(__GNUC__)
+  return x < bound ? x : V{};
+#else
+  return V::of([&](int k) { return x[k] < bound ? x[k] : T(0); });
+#endif
+}
+// 0 where x and y are equal, also where both are infinite, else x − y.
+template <class V>
+PGCORE_INLINE inline V difference(const V& x, const V& y) {
+#if defined(__GNUC__)
+  return x == y ? V{} : x - y;
+#else
+  return V::of([&](int k) { return x[k] == y[k] ? x[k] * 0 : x[k] - y[k]; });
+#endif
+}
+// Lanes first … last − 1 of x, and those of `other` in place of the others.
+template <class T, class V, int... K>
+PGCORE_INLINE inline V only_lanes(Index first, Index last, const V& x, const V& other,
+                                  std::integer_sequence<int, K...>) {
+#if defined(__GNUC__)
+  using Lanes = typename VectorOf<Int<T>, sizeof...(K)>::Type;
+  const Lanes lane{K...};
+  return (lane >= static_cast<Int<T>>(first)) & (lane < static_cast<Int<T>>(last)) ? x : other;
+#else
+  return V{{(first <= K && K < last ? x[K] : other[K])...}};
+#endif
+}
+template <class T, class V>
+PGCORE_INLINE inline V only_lanes(Index first, Index last, const V& x, const V& other) {
+  return only_lanes<T>(first, last, x, other, std::make_integer_sequence<int, lanes_in<T>(sizeof(V))>{});
 }
 
 // What lane k of `v` has gathered once only `Left` lanes are left: the second half is added to the first,
