@@ -40,7 +40,7 @@ set(PGCORE_CORE_SOURCES
   build
   math/matmul math/orthogonal
   parallel/parallel
-  scan/ratios scan/scan scan/temp
+  scan/ratios scan/recurrence scan/scan
   distributions/categorical distributions/gaussian
   nn/few_rows nn/inputs nn/mlp nn/network
   policy/heads policy/policy
@@ -61,7 +61,7 @@ function(pgcore_compile_settings target level)
                                                PGCORE_LEVEL="${level}" "PGCORE_FLAGS=\"${flags}\"")
   if(level STREQUAL v4 AND NOT MSVC)
     set_source_files_properties(${PGCORE_ACTING_SOURCES} TARGET_DIRECTORY ${target}
-                                PROPERTIES COMPILE_OPTIONS -mprefer-vector-width=256)
+                                PROPERTIES COMPILE_OPTIONS "-mprefer-vector-width=256;-DPGCORE_ACTING")
   endif()
   target_link_libraries(${target} PRIVATE Threads::Threads)
   pgcore_warnings(${target})

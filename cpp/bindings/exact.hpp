@@ -181,6 +181,12 @@ class Exact {
     require(value >= minimum);
     return value;
   }
+  // A Python function, or None.
+  py::object function(int i) {
+    if (!given(i)) return py::none();
+    require(PyCallable_Check(argument(i)));
+    return py::reinterpret_borrow<py::object>(argument(i));
+  }
   // A character string's place among the choices.
   template <std::size_t N>
   int choice(int i, const std::array<const char*, N>& choices) {

@@ -7,7 +7,7 @@ always have either.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from pgcore import _core  # noqa: PLW0406  # in the protocols its names are those of attributes
 from pgcore._arguments import AnyArray, Float64Array, FloatArray, IntArray
@@ -24,25 +24,13 @@ class Build:
     @property
     def eigen_simd(self) -> str: ...
 
+CgSolution: TypeAlias = tuple[FloatArray, int, int, float, float, float]
+"""Fields of `pgcore.kernels.CGResult`."""
+
 # Options and reports
 
 class AdamOptions:
     def __init__(self, learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None: ...
-
-class CgOptions:
-    def __init__(self, rtol: float, max_iter: int, damping: float) -> None: ...
-
-class CgReport:
-    @property
-    def status(self) -> int: ...
-    @property
-    def iterations(self) -> int: ...
-    @property
-    def residual_norm(self) -> float: ...
-    @property
-    def curvature(self) -> float: ...
-    @property
-    def condition(self) -> float: ...
 
 class SurrogateOptions:
     def __init__(
@@ -248,9 +236,12 @@ class Fisher:
         self,
         b: FloatArray,
         x0: FloatArray | None,
-        options: CgOptions,
+        tolerances: tuple[float, float],
+        max_iter: int,
+        damping: float,
         preconditioner: FloatArray | KroneckerInverse | Callable[[FloatArray], FloatArray] | None,
-    ) -> tuple[FloatArray, CgReport]: ...
+        callback: Callable[[FloatArray], object] | None,
+    ) -> CgSolution: ...
 
 class Classes(Protocol):
     """A submodule: the classes that compute in its dtype."""
@@ -272,8 +263,6 @@ class Core(Protocol):
     float64: Classes
     AdamOptions: type[_core.AdamOptions]
     Build: type[_core.Build]
-    CgOptions: type[_core.CgOptions]
-    CgReport: type[_core.CgReport]
     InputScaling: type[_core.InputScaling]
     SurrogateOptions: type[_core.SurrogateOptions]
     SurrogateReport: type[_core.SurrogateReport]
@@ -378,11 +367,15 @@ class Core(Protocol):
         step: object,
         options: tuple[object, object, object, object],  # learning rate, β₁, β₂, ε
     ) -> Literal[True] | None: ...
+    # Functions are exact if they return exact vectors.
     def conjugate_gradient(
         self,
-        operator: FloatArray | Callable[[FloatArray], FloatArray],
-        b: FloatArray,
-        x0: FloatArray | None,
-        options: _core.CgOptions,
+        operator: object,
+        b: object,
+        x0: object,
+        tolerances: tuple[object, object],  # rtol, atol
+        max_iter: object,
+        damping: object,
         preconditioner: Callable[[FloatArray], FloatArray] | None,
-    ) -> tuple[FloatArray, _core.CgReport]: ...
+        callback: Callable[[FloatArray], object] | None,
+    ) -> CgSolution | None: ...

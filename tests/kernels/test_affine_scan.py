@@ -189,9 +189,16 @@ def test_what_is_not_finite_stays_in_its_segment(
         assert_close(kernels.affine_scan(spoilt["x"], spoilt["c"], **arguments), expected)
 
 
-def test_a_first_step_does_not_read_its_coefficient(lib: ModuleType) -> None:
-    y = lib.affine_scan([1.0, 2.0, 3.0], [np.nan, 0.5, np.inf], ends=[0, 1, 1], direction="forward")
-    assert_same_bits(y, np.array([1.0, 2.5, 3.0]))
+def test_a_coefficient_that_is_not_finite_is_read_at_the_edge_too(lib: ModuleType) -> None:
+    """c_t times nothing: NaN, as the equation says, but not beyond the segment."""
+    c = [1.0, np.inf, 0.5, np.nan]
+    with np.errstate(invalid="ignore"):
+        y = lib.affine_scan(np.ones(4), c, ends=[0, 1, 0, 1])
+        assert np.isnan(y).tolist() == [True, True, True, True]
+        y = lib.affine_scan(np.ones(4), c[::-1], ends=[0, 1, 0, 1], direction="forward")
+        assert np.isnan(y).tolist() == [True, True, True, True]
+        y = lib.affine_scan(np.ones(4), [0.5, 0.5, np.inf, 1.0], ends=[0, 1, 0, 1], direction="forward")
+        assert np.isnan(y).tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_the_stub_is_that_of_the_module() -> None:
         ("clip_range: float,\n", "", "SurrogateOptions.__init__: arguments"),
         ("noise: FloatArray", "noise: IntArray", "float32.RealActor.__init__: noise is ['array:int64']"),
         ("weights: FloatArray | None", "weights: FloatArray", "float64.Policy.episode_scores: weights is"),
-        ("def iterations", "def steps", "CgReport: iterations is not in the stub"),
+        ("def approx_kl", "def kl", "SurrogateReport: approx_kl is not in the stub"),
         (
             "log_ratios: object, ends: object, direction",
             "log_ratios: object, direction",
@@ -216,10 +216,10 @@ def test_the_stub_is_that_of_the_module() -> None:
         ("def get_num_threads", "def num_threads", "module: num_threads is in the stub alone"),
         ("    MLP: type[_core.MLP]\n", "", "float64: MLP is not in the stub"),
         ("class KroneckerInverse", "class Kronecker", "stub: KroneckerInverse is not in the stub"),
-        ("-> SurrogateReport", "-> CgReport", "float32.SurrogateAscent.epoch: -> is ['CgReport']"),
+        ("-> SurrogateReport", "-> Build", "float32.SurrogateAscent.epoch: -> is ['Build']"),
         ("t: int) -> None", "t: float) -> None", "float32.RealActor.__call__: t is ['float']"),
         ("    @property\n    def cached", "    def cached", "float32.Fisher.cached: a property on one side"),
-        ("max_iter: int, damping: float", "damping: float, max_iter: int", "CgOptions.__init__: arguments"),
+        ("beta1: float, beta2: float", "beta2: float, beta1: float", "AdamOptions.__init__: arguments"),
     ],
 )
 def test_a_difference_is_seen(old: str, new: str, difference: str) -> None:

@@ -442,13 +442,16 @@ def test_no_reference_leaks(call: Call, way: str) -> None:
 
     run()
     gc.disable()  # what it frees was not of these calls
-    before, blocks = [sys.getrefcount(x) for x in watched], sys.getallocatedblocks()
-    run()
-    grown = sys.getallocatedblocks() - blocks
+    before = [sys.getrefcount(x) for x in watched]
+    grown = []  # NumPy keeps some blocks for later, now and then: a leak is seen every time
+    for _ in range(3):
+        blocks = sys.getallocatedblocks()
+        run()
+        grown.append(sys.getallocatedblocks() - blocks)
     gc.enable()
     after = [sys.getrefcount(x) for x in watched]
     assert max(abs(a - b) for a, b in zip(after, before, strict=True)) < repeats // 10, (before, after)
-    assert grown < repeats // 2
+    assert min(grown) < repeats // 2
 
 
 # ---- the interpreter's lock ----

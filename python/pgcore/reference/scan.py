@@ -41,7 +41,7 @@ def affine_scan(
     elif direction == "forward":
         for t in range(len(y)):
             first = a.ends[t - 1] if t > 0 else np.ones(a.shape[1:], bool)
-            y[t] = terms[t] + np.where(first, 0.0, factors[t] * neighbour)
+            y[t] = terms[t] + factors[t] * np.where(first, 0.0, neighbour)
             neighbour = y[t]
     else:
         raise ValueError(f"direction: expected 'backward' or 'forward', got {direction!r}")
