@@ -66,9 +66,11 @@ class FisherKernels {
     fisher_.kronecker_factors(a, g);
   }
 
-  // `preconditioner` is None, a vector of the inverse's diagonal, a KroneckerInverse or a function.
-  Solution<T> solve(const Array<T>& b, const Optional<T>& x0, const CgOptions& options,
-                    const py::object& preconditioner) {
+  // `preconditioner` is None, a vector of the inverse's diagonal, a KroneckerInverse or a function;
+  // `callback` None or a function.
+  py::object solve(const Array<T>& b, const Optional<T>& x0, std::pair<double, double> tolerances,
+                   Index max_iter, double damping, const py::object& preconditioner,
+                   const py::object& callback) {
     const Index n = num_params();
     const auto rhs = input_vec("b", b, n);
     const T* start = input("x0", x0, n);
@@ -76,7 +78,7 @@ class FisherKernels {
     const Vec<T> out{x.mutable_data(), n};
     if (start) std::copy_n(start, n, out.data());
     Product<T> precondition;
-    bool calls_python = false;
+    bool calls_python = !callback.is_none();
     if (py::isinstance<Array<T>>(preconditioner)) {
       const auto inverse = input_vec("preconditioner", py::reinterpret_borrow<Array<T>>(preconditioner), n);
       precondition = [=](Vec<const T> r, Vec<T> z) {
@@ -94,11 +96,14 @@ class FisherKernels {
       precondition = [&](Vec<const T> r, Vec<T> z) { call<T>(preconditioner, "preconditioner", r, z); };
     }
     const Product<T> multiply = [this](Vec<const T> v, Vec<T> product) { fisher_.multiply(v, product); };
+    const CgObserver<T> observe = observer<T>(callback);
     std::optional<release_gil> guard;
     if (!calls_python) guard.emplace();
-    const CgReport report = conjugate_gradient(multiply, rhs, out, start != nullptr, options, precondition);
+    const CgReport report =
+        conjugate_gradient(multiply, rhs, out, start != nullptr,
+                           {tolerances.first, tolerances.second, max_iter, damping}, precondition, observe);
     guard.reset();
-    return {x, report};
+    return solution(x, report);
   }
 
  private:
@@ -149,8 +154,8 @@ void bind(py::module_& m) {
       .def("free_block", &K::free_block, py::arg("out").noconvert())
       .def("factors", &K::factors, py::arg("hidden"), py::arg("delta"), py::arg("free_params").noconvert())
       .def("kronecker_factors", &K::kronecker_factors, py::arg("inputs"), py::arg("outputs"))
-      .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("options"),
-           py::arg("preconditioner"));
+      .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("tolerances"),
+           py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"), py::arg("callback"));
 }
 
 }  // namespace

@@ -28,6 +28,17 @@ def levels_supported() -> list[str]:
     return ["base", *_cpu.levels()]
 
 
+compiled: Core
+"""The extension module, loaded when it is first asked for: an attribute, because a call takes longer."""
+
+
+def __getattr__(name: str) -> Core:
+    if name != "compiled":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = globals()["compiled"] = core()
+    return module
+
+
 @lru_cache(maxsize=1)
 def core() -> Core:
     """Return the extension module, loaded at the first call.

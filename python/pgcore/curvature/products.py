@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from pgcore._arguments import Float64Array, FloatArray, IntArray
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
 from pgcore.curvature.sample_space import SampleSpace
 from pgcore.kernels import CGResult, conjugate_gradient
 from pgcore.kernels.cg import cg_result
@@ -48,9 +48,11 @@ class FisherProducts(Protocol):
         x0: FloatArray | None,
         *,
         rtol: float,
+        atol: float,
         max_iter: int,
         damping: float,
         preconditioner: Preconditioner | None,
+        callback: Callable[[FloatArray], object] | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g by conjugate gradient.
 
@@ -121,13 +123,15 @@ class CompiledProducts:
         x0: FloatArray | None,
         *,
         rtol: float,
+        atol: float,
         max_iter: int,
         damping: float,
         preconditioner: Preconditioner | None,
+        callback: Callable[[FloatArray], object] | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g in one compiled call."""
-        options = core().CgOptions(rtol, max_iter, damping)
-        return cg_result(*self._kernels.solve(g, x0, options, preconditioner))
+        tolerances = rtol, atol
+        return cg_result(self._kernels.solve(g, x0, tolerances, max_iter, damping, preconditioner, callback))
 
     def kronecker(self, damping: float) -> Preconditioner:
         """Return the inverse of G ⊗ A + damping·I for each layer, in the eigenbases of its factors."""
@@ -235,9 +239,11 @@ class ScoreProducts:
         x0: FloatArray | None,
         *,
         rtol: float,
+        atol: float,
         max_iter: int,
         damping: float,
         preconditioner: Preconditioner | None,
+        callback: Callable[[FloatArray], object] | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g by conjugate gradient."""
         inverse: Callable[[FloatArray], FloatArray] | None
@@ -254,7 +260,15 @@ class ScoreProducts:
             return out
 
         return conjugate_gradient(
-            times, g, x0=x0, rtol=rtol, max_iter=max_iter, damping=damping, preconditioner=inverse
+            times,
+            g,
+            x0=x0,
+            rtol=rtol,
+            atol=atol,
+            max_iter=max_iter,
+            damping=damping,
+            preconditioner=inverse,
+            callback=callback,
         )
 
     def kronecker(self, damping: float) -> Preconditioner:

@@ -173,31 +173,39 @@ class CompiledPolicy(Policy):
         Returns
         -------
         callable
-            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then, with the parameters and the
-            normaliser's statistics that the policy has now. It raises `ValueError` where `act`
-            would.
+            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` with ``noise[t]`` as they are then, with the
+            parameters and the normaliser's statistics that the policy has now. It raises `ValueError` where
+            `act` would.
         """
         if type(self).act is not CompiledPolicy.act:  # a class of the user's acts in its own way
             return super().actor(obs, noise, actions, state)
-        noise = float_array("noise", noise, self.dtype)
-        if noise.ndim != 3:
-            raise ValueError(f"noise: expected shape (T, N, {self.noise_width}), got {noise.shape}")
-        T, N, _ = noise.shape
+        numbers = float_array("noise", noise, self.dtype)
+        if numbers.ndim != 3:
+            raise ValueError(f"noise: expected shape (T, N, {self.noise_width}), got {numbers.shape}")
+        T, N, _ = numbers.shape
         # Both exactly as they are: a converted copy would not see what the environments write later.
         wide = getattr(obs, "dtype", None) == FLOAT64
         obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), FLOAT64 if wide else FLOAT32)
         actions = output("actions", actions, (T, N, *self.action_shape), self.action_dtype)
         classes = classes_of(self.dtype)
         make = classes.RealActor if self.nvec is None else classes.ChoiceActor
-        return make(
+        step = make(
             self.kernels,
             self.theta,
             obs.reshape(-1, self.obs_dim),
             self.scaling,
-            noise.reshape(T * N, -1),
+            numbers.reshape(T * N, -1),
             cast("Any", actions.reshape(T * N, self._width)),  # checked above: of the class's kind
             N,
         )
+        if numbers is noise:
+            return step
+
+        def converting_step(t: int) -> None:  # of noise that a class of the user's drew in another dtype
+            numbers[t] = noise[t]
+            step(t)
+
+        return converting_step
 
     def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[ActionArray, FloatArray]:
         """Sample an action for each observation, with its log π(a∣o); as `Policy.sample`, in one call."""
