@@ -195,30 +195,33 @@ PGCORE_INLINE inline V masked(const V& mask, const V& v) {
 template <class T, class V>
 PGCORE_INLINE inline V where_zero(const std::uint8_t* bytes, const V& v) {
 #if defined(__GNUC__)
-  using Ints [[maybe_unused]] = Vector<Int<T>, lanes_in<T>(sizeof(V))>;
+  using Ints = Vector<Int<T>, lanes_in<T>(sizeof(V))>;
 #if defined(__SSE4_1__)
   __m128i b = _mm_setzero_si128();
   std::memcpy(&b, bytes, sizeof(V) / sizeof(T));
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
-  const __mmask16 zero = _mm_testn_epi8_mask(b, b);
-  if constexpr (sizeof(V) == 64 && sizeof(T) == 4) {
-    return reinterpret_cast<V>(_mm512_maskz_mov_ps(zero, reinterpret_cast<__m512>(v)));
-  } else if constexpr (sizeof(V) == 64) {
+  if constexpr (sizeof(V) == 64) {
+    const __mmask16 zero = _mm_testn_epi8_mask(b, b);
+    if constexpr (sizeof(T) == 4)
+      return reinterpret_cast<V>(_mm512_maskz_mov_ps(zero, reinterpret_cast<__m512>(v)));
     return reinterpret_cast<V>(
         _mm512_maskz_mov_pd(static_cast<__mmask8>(zero), reinterpret_cast<__m512d>(v)));
   }
-#elif defined(__AVX2__)
-  const __m256i wide = sizeof(T) == 4 ? _mm256_cvtepu8_epi32(b) : _mm256_cvtepu8_epi64(b);
-  if constexpr (sizeof(V) == 32) return masked<T>(reinterpret_cast<V>(reinterpret_cast<Ints>(wide) == 0), v);
-#else
-  const __m128i wide = sizeof(T) == 4 ? _mm_cvtepu8_epi32(b) : _mm_cvtepu8_epi64(b);
-  if constexpr (sizeof(V) == 16) return masked<T>(reinterpret_cast<V>(reinterpret_cast<Ints>(wide) == 0), v);
 #endif
-#else
-  Ints inside;
-  for (int k = 0; k < lanes_in<T>(sizeof(V)); ++k) inside[k] = mask<T>(bytes[k] == 0);
-  return masked<T>(reinterpret_cast<V>(inside), v);
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32) {
+    const __m256i wide = sizeof(T) == 4 ? _mm256_cvtepu8_epi32(b) : _mm256_cvtepu8_epi64(b);
+    return masked<T>(reinterpret_cast<V>(reinterpret_cast<Ints>(wide) == 0), v);
+  }
 #endif
+  if constexpr (sizeof(V) == 16) {
+    const __m128i wide = sizeof(T) == 4 ? _mm_cvtepu8_epi32(b) : _mm_cvtepu8_epi64(b);
+    return masked<T>(reinterpret_cast<V>(reinterpret_cast<Ints>(wide) == 0), v);
+  }
+#endif
+  Ints zero;
+  for (int k = 0; k < lanes_in<T>(sizeof(V)); ++k) zero[k] = mask<T>(bytes[k] == 0);
+  return masked<T>(reinterpret_cast<V>(zero), v);
 #else
   return V::of([&](int k) { return bytes[k] == 0 ? v[k] : T(0); });
 #endif

@@ -45,7 +45,8 @@ struct Factor {
   static constexpr bool masks = factors == Factors::ones;
   static Real one() { return masks ? simd::bit_cast<Real>(simd::mask<Real>(true)) : Real(1); }
   PGCORE_INLINE static Register<Real> load(const Real* c, const std::uint8_t* ends) {
-    return simd::where_zero<Real>(ends, masks ? Register<Real>{} + one() : detail::load<Real, Real>(c));
+    return simd::where_zero<Real>(
+        ends, masks ? simd::all_lanes<Register<Real>>(one()) : detail::load<Real, Real>(c));
   }
   PGCORE_INLINE static Register<Real> times(const Register<Real>& c, const Register<Real>& y) {
     if constexpr (masks) return simd::masked<Real>(c, y);
@@ -85,7 +86,7 @@ template <class F, class In, int D, class Real>
 PGCORE_INLINE inline void compose(Register<Real>& x, Register<Real>& c) {
   if constexpr (D < In::used) {
     x += F::times(c, In::template behind<D>(x, Register<Real>{}));
-    c = F::times(c, In::template behind<D>(c, Register<Real>{} + F::one()));
+    c = F::times(c, In::template behind<D>(c, simd::all_lanes<Register<Real>>(F::one())));
     compose<F, In, 2 * D, Real>(x, c);
   }
 }
