@@ -81,7 +81,9 @@ void test_all(double tolerance) {
 }  // namespace
 
 TEST("no columns have no effective sample sizes") {
-  ratios::effective_sample_size<double>({nullptr, 3, 0}, {});
+  std::vector<double> out{7};  // stays as it is
+  ratios::effective_sample_size<double>({nullptr, 3, 0}, {out.data(), 0});
+  CHECK(out[0] == 7);
 }
 TEST("cumulative ratios and effective sample sizes in double") {
   test_all<double>(1e-12);

@@ -233,7 +233,7 @@ PGCORE_INLINE inline To converted(const From& from) {
 #if defined(__GNUC__)
   return __builtin_convertvector(from, To);
 #else
-  return To::of([&](int k) { return static_cast<std::decay_t<decltype(To{}[0])>>(from[k]); });
+  return To::of([&](int k) { return static_cast<std::remove_reference_t<decltype(To{}[0])>>(from[k]); });
 #endif
 }
 

@@ -189,18 +189,18 @@ void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
   const Index num_rows = log_weights.num_rows(), num_columns = log_weights.width();
   assert(out.size() == num_columns);
   if (num_columns == 0) return;
-  // Several rows of few columns are one wide row: `group` of them, whose columns are added in the end.
-  const Index width = std::min(num_columns, columns_per_block), group = std::max<Index>(1, narrow / width);
-  const Index whole = num_rows / group, rest = num_rows % group * width;
+  // Several rows of few columns are one wide row: `joined` of them, whose columns are added in the end.
+  const Index width = std::min(num_columns, columns_per_block), joined = std::max<Index>(1, narrow / width);
+  const Index whole = num_rows / joined, rest = num_rows % joined * width;
   for (Index first = 0; first < num_columns; first += width) {
-    const Index count = std::min(width, num_columns - first), wide = group * count;
+    const Index count = std::min(width, num_columns - first), wide = joined * count;
     const T *x = log_weights.data() + first, *tail = x + whole * wide;
     T largest[columns_per_block];
     double sum[columns_per_block], squares[columns_per_block];
     std::fill(largest, largest + wide, -std::numeric_limits<T>::infinity());
     std::fill(sum, sum + wide, 0.0);
     std::fill(squares, squares + wide, 0.0);
-    const Index stride = group * num_columns;
+    const Index stride = joined * num_columns;
     raise_maxima(whole, stride, wide, x, largest);
     raise_maxima(1, 0, rest, tail, largest);
     for (Index n = wide - 1; n >= count; --n) largest[n - count] = std::max(largest[n - count], largest[n]);
