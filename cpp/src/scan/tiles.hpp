@@ -266,7 +266,7 @@ PGCORE_FLATTEN void solve_columns(const Operands<T>& in, Index first, Index widt
     run.ends = ends ? ends + run.first - (forward ? in.num_columns : 0) : zeros<std::uint8_t>;
     run.bootstrap = bootstrap ? bootstrap + run.first : zeros<T>;
     if (edge) {
-      run.ends = Kernel::carries_bootstrap ? zeros<std::uint8_t> : ones.flag;
+      run.ends = Kernel::carries_bootstrap && last ? zeros<std::uint8_t> : ones.flag;
       run.bootstrap = last ? last + first : zeros<T>;
     }
     run.ends_step = ends && !edge ? 1 : 0;
