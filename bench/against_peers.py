@@ -27,8 +27,8 @@ from pgcore.benchmarks import (
     duration,
     geometric_mean,
     installed,
-    limited,
     measure,
+    ready,
 )
 
 LEAST = 0.95
@@ -97,7 +97,7 @@ def main() -> None:
     libraries = installed(Path(tempfile.gettempdir()) / "pgcore-bench")
     reasons, rows = read_reasons(), []
     deadline = time.monotonic() + 60.0 * arguments.minutes
-    with limited(1):
+    with ready(libraries):
         print(describe(libraries), flush=True)
         print(" ratio  of the fastest other library to pgcore", flush=True)
         for i, case in enumerate(chosen):

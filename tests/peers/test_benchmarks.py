@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from pgcore.benchmarks import LIBRARIES, Contest, cases, installed
+from pgcore.benchmarks import LIBRARIES, Contest, cases, installed, ready
 
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),  # PyTorch's own
+]
 
 
 @pytest.fixture(scope="module")
 def libraries():
     found = installed()
     assert list(found) == list(LIBRARIES)
-    return found
+    with ready(found):
+        yield found
 
 
 USUAL = [case for case in cases() if case.usual]

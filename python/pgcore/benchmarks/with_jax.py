@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,6 @@ from jax import lax
 from pgcore.benchmarks.formulas import ADAM, CG_STEPS, DAMPING, FORMULAS, Array, Layers, Operations, mlp
 from pgcore.benchmarks.libraries import Run
 
-jax.config.update("jax_enable_x64", True)  # float32 stays float32
 jax.config.update("jax_cpu_enable_async_dispatch", False)  # every call is waited for
 
 
@@ -125,6 +125,11 @@ def runs(kernel: str, *data: Any) -> list[Run]:
         passes = jax.jit(_mean_passes)(layers, obs)
         found.append(_complete(partial(jax.jit(_times_fisher), *passes, log_std, v)))
     return found
+
+
+def settings() -> AbstractContextManager[None]:
+    """Allow float64; float32 stays float32."""
+    return jax.enable_x64(True)
 
 
 def _complete(call: Run) -> Run:
