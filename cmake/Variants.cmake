@@ -61,7 +61,7 @@ function(pgcore_compile_settings target level)
                                                PGCORE_LEVEL="${level}" "PGCORE_FLAGS=\"${flags}\"")
   if(level STREQUAL v4 AND NOT MSVC)
     set_source_files_properties(${PGCORE_ACTING_SOURCES} TARGET_DIRECTORY ${target}
-                                PROPERTIES COMPILE_OPTIONS -mprefer-vector-width=256)
+                                PROPERTIES COMPILE_OPTIONS "-mprefer-vector-width=256;-DPGCORE_ACTING")
   endif()
   target_link_libraries(${target} PRIVATE Threads::Threads)
   pgcore_warnings(${target})

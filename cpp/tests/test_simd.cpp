@@ -32,6 +32,36 @@ void test_vectors() {
 }
 
 template <class T>
+void test_choices() {
+  constexpr int N = simd::lanes_in<T>(16);
+  using V = simd::Vector<T, N>;
+  const T nan = std::numeric_limits<T>::quiet_NaN(), infinity = std::numeric_limits<T>::infinity();
+  const auto lane = [](const V& v, int k) { return T(v[k]); };
+  V x = V{} + T(2), y = V{} + T(1);
+  x[0] = nan;
+  y[1] = infinity;
+  CHECK(lane(simd::larger(x, y), 0) == T(1));
+  CHECK(lane(simd::larger(x, y), 1) == infinity);
+  CHECK(lane(simd::if_below(T(1), y), 0) == T(0));
+  CHECK(lane(simd::if_below(T(2), y), 0) == T(1));
+  CHECK(lane(simd::if_below(T(2), x), 0) == T(0));
+  x[1] = infinity;
+  CHECK(lane(simd::difference(x, y), 1) == T(0));
+  CHECK(std::isnan(lane(simd::difference(x, y), 0)));
+  CHECK(lane(simd::difference(V{} + T(5), V{} + T(2)), 0) == T(3));
+  for (Index first = -1; first <= N; ++first) {
+    for (Index last = first; last <= N + 1; ++last) {
+      const V z = simd::only_lanes<T>(first, last, V{} + T(1), V{});
+      for (int k = 0; k < N; ++k) CHECK(lane(z, k) == T(first <= k && k < last ? 1 : 0));
+    }
+  }
+  const auto numbers = testing::normal<T>(2, 1);
+  const auto wide = simd::load_as_double<2>(numbers.data());
+  for (int k = 0; k < 2; ++k)
+    CHECK(double(wide[k]) == static_cast<double>(numbers[static_cast<std::size_t>(k)]));
+}
+
+template <class T>
 void test_masks() {
   CHECK(simd::select(simd::mask<T>(true), T(1), T(2)) == T(1));
   CHECK(simd::select(simd::mask<T>(false), T(1), T(2)) == T(2));
@@ -53,6 +83,10 @@ TEST("operations on vectors are operations on lanes") {
   test_vectors<double, 2>();
   test_vectors<double, 4>();
   test_vectors<double, 8>();
+}
+TEST("choices between lanes are those between numbers") {
+  test_choices<float>();
+  test_choices<double>();
 }
 TEST("masks select by bits") {
   test_masks<float>();

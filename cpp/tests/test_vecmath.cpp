@@ -55,6 +55,25 @@ void test_accuracy() {
   CHECK(worst<T>(1, 10000, log, exact_log) < 4);
 }
 
+// The cheaper forms give the same bits where they are defined.
+template <class T>
+void test_forms() {
+  const T deepest = vecmath::Format<T>::exp_min * T(1.01),
+          moderate = std::log(std::numeric_limits<T>::max()) - T(2);
+  bool same = true;
+  for (int i = 0; i <= 200000; ++i) {
+    const T share = static_cast<T>(i) / static_cast<T>(200000);
+    const T below = deepest * share, near = moderate * (2 * share - 1);
+    same &= vecmath::exp_to_one(below) == vecmath::exp(below);
+    same &= vecmath::exp_moderate(near) == vecmath::exp(near);
+  }
+  CHECK(same);
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  CHECK(std::isnan(vecmath::exp_to_one(nan)));
+  CHECK(std::isnan(vecmath::exp_moderate(nan)));
+  CHECK(vecmath::exp_to_one(-std::numeric_limits<T>::infinity()) == T(0));
+}
+
 template <class T>
 void test_edges() {
   using Limits = std::numeric_limits<T>;
@@ -87,6 +106,10 @@ void test_edges() {
 TEST("elementary functions are accurate to a few units in the last place") {
   test_accuracy<float>();
   test_accuracy<double>();
+}
+TEST("cheaper forms of the exponential give its bits") {
+  test_forms<float>();
+  test_forms<double>();
 }
 TEST("elementary functions at their edges") {
   test_edges<float>();

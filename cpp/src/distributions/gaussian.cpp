@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "math/compiler.hpp"
+#include "math/lanes.hpp"
 #include "math/memory.hpp"
 #include "math/simd.hpp"
 #include "math/sums.hpp"
@@ -19,84 +20,205 @@
 namespace pgcore::gaussian {
 namespace {
 
-// out ← 1/√σ. Its square, 1/σ, may overflow where (a − μ)/σ does not. The root stays a normal number, so that
-// 0/σ is 0 for any σ; where it would not, σ is so small that any other number divided by it overflows, or so
-// large that it underflows.
+constexpr int bytes = simd::register_bytes;
+
 template <class T>
-void inverse_roots(const T* log_std, Index count, T* out) {
-  constexpr T bound = std::is_same_v<T, float> ? T(87) : T(708);
+PGCORE_INLINE inline Register<T, bytes> numbers(const T* x) {
+  Register<T, bytes> y;
+  simd::load(x, y);
+  return y;
+}
+
+// |log σ| up to which σ and 1/σ are normal numbers.
+template <class T>
+inline constexpr T moderate = std::is_same_v<T, float> ? T(87) : T(708);
+template <class T>
+PGCORE_INLINE inline bool is_moderate(T log_std) {
+  return std::abs(log_std) <= moderate<T>;
+}
+
+// 1/σ as a product of two numbers: itself and 1, or where it may overflow though (a − μ)/σ does not, twice
+// 1/√σ. That stays a normal number, so that 0/σ is 0 for any σ; where it would not, σ is so small that any
+// other number divided by it overflows, or so large that it underflows.
+template <class T>
+struct Inverse {
+  T first, second;
+  PGCORE_INLINE explicit Inverse(T log_std) {
+    const bool plain = is_moderate(log_std);
+    T x = T(-0.5) * log_std;
+    x = x < -moderate<T> ? -moderate<T> : x;
+    x = x > moderate<T> ? moderate<T> : x;
+    first = vecmath::exp_moderate(plain ? -log_std : x);
+    second = plain ? T(1) : first;
+  }
+  PGCORE_INLINE T times(T x) const { return x * first * second; }
+};
+
+// Rows that are taken together as one flat run of numbers.
+constexpr Index most_rows_at_once = 1024;
+Index rows_at_once(Index A) {
+  return std::max(group, most_rows_at_once / std::max<Index>(1, A) / group * group);
+}
+
+// 1/σ of all rows, repeated for the rows of a flat run: of several rows if they are short, so that loops over
+// a run are not.
+template <class T>
+class SharedInverse {
+ public:
+  SharedInverse(const T* log_std, Index A)
+      : run_(A <= 128 ? rows_at_once(A) * A : A),
+        plain_(all_moderate(log_std, A)),
+        factors_(2 * run_ + lanes<T>) {
+    T *const first = factors_.data(), *const second = first + run_;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < A; ++k) first[k] = Inverse<T>(log_std[k]).first;
+    repeat(first, A);
+    if (plain_) return;
+    for (Index k = 0; k < A; ++k) second[k] = Inverse<T>(log_std[k]).second;
+    repeat(second, A);
+  }
+  Index run() const { return run_; }
+  // Calls f(times) with a function times(x, i): x/σ for the number i of a run, or if x is a register for the
+  // numbers from i on.
+  template <class F>
+  void with_product(F&& f) const {
+    const T *const first = factors_.data(), *const second = first + run_;
+    if (plain_) {
+      f([=](const auto& x, Index i) PGCORE_INLINE { return x * at(first + i, x); });
+    } else {
+      f([=](const auto& x, Index i) PGCORE_INLINE { return x * at(first + i, x) * at(second + i, x); });
+    }
+  }
+
+ private:
+  static bool all_moderate(const T* log_std, Index A) {
+    int all = 1;
+    for (Index k = 0; k < A; ++k) all &= is_moderate(log_std[k]);
+    return all != 0;
+  }
+  void repeat(T* x, Index A) const {
+    for (Index n = A; n < run_; n *= 2) std::copy_n(x, std::min(n, run_ - n), x + n);
+  }
+  static PGCORE_INLINE T at(const T* x, T) { return *x; }
+  template <class V>
+  static PGCORE_INLINE V at(const T* x, const V&) {
+    return numbers(x);
+  }
+
+  Index run_;
+  bool plain_;
+  SmallBuffer<T, 2112> factors_;
+};
+
+// Sums of terms. The terms of many rows are written before the first are read again: reading across what has
+// just been written is slow.
+template <class T>
+class TermSums {
+ public:
+  explicit TermSums(Index A) : A_(A), terms_(rows_at_once(A) * A + lanes<T>) {}
+
+  // out[r] = Σ_i term(i) over the numbers i of the row.
+  template <class F>
+  PGCORE_INLINE void sum(Index rows, F&& term, double* out) {
+    T* const x = terms_.data();
+    PGCORE_INDEPENDENT
+    for (Index i = 0; i < rows * A_; ++i) x[i] = term(i);
+    sum_rows(rows, x, out);
+  }
+  // The same of numbers that are there already; of many in double, since what they are added to may cancel
+  // them.
+  void sum(Index rows, const T* x, double* out) {
+    if (A_ > longest_short_row) {
+      const auto widened = [&](Index r, Index k) PGCORE_INLINE {
+        return simd::load_as_double<lanes_of<double, bytes>>(x + r * A_ + k);
+      };
+      return reduce_rows<Sum, bytes>(rows, A_, 0.0, widened, out);
+    }
+    if (A_ == 1 || A_ >= lanes<T>) return sum_rows(rows, x, out);
+    sum(rows, [=](Index i) { return x[i]; }, out);
+  }
+
+ private:
+  void sum_rows(Index rows, const T* x, double* out) const {
+    if (A_ == 1) {
+      std::copy_n(x, rows, out);
+    } else {
+      reduce_rows<Sum, bytes>(
+          rows, A_, T(0), [&](Index r, Index k) PGCORE_INLINE { return numbers(x + r * A_ + k); }, out);
+    }
+  }
+
+  Index A_;
+  SmallBuffer<T, 1088> terms_;
+};
+
+// Calls f(sums, first, rows) for rows first … first + rows − 1, as many as `sums` take at once.
+template <class T, class F>
+void for_terms(Index num_rows, Index A, F&& f) {
+  for_row_blocks(num_rows, A, [&](Index begin, Index rows) {
+    TermSums<T> sums(A);
+    const Index end = begin + rows, step = rows_at_once(A);
+    for (Index first = begin; first < end; first += step) f(sums, first, std::min(step, end - first));
+  });
+}
+
+// out[r] = constant + scale · sums[r].
+template <class T>
+void finish(const double* sums, Index rows, double constant, double scale, T* out) {
   PGCORE_INDEPENDENT
-  for (Index k = 0; k < count; ++k) {
-    T x = T(-0.5) * log_std[k];
-    x = x < -bound ? -bound : x;
-    x = x > bound ? bound : x;
-    out[k] = vecmath::exp_moderate(x);
-  }
+  for (Index r = 0; r < rows; ++r) out[r] = static_cast<T>(constant + scale * sums[r]);
 }
 
-// out[r] = constant + Σ_a terms[r, a].
+// out[r] = constant + scale · ‖(x_r − y_r)/σ‖².
 template <class T>
-void sum_rows(const T* terms, Index rows, Index A, double constant, T* out) {
-  if (A > longest_short_row) {
-    for (Index r = 0; r < rows; ++r) {
-      const auto term = [=](Index a) { return static_cast<double>(terms[r * A + a]); };
-      out[r] = static_cast<T>(constant + lane_sum(A, term));
+void distances(Rows<const T> x, Rows<const T> y, const T* log_std, double constant, double scale,
+               Vec<T> out) {
+  const Index A = x.width();
+  const SharedInverse<T> inverse(log_std, A);
+  inverse.with_product([&](auto times) {
+    if (A < lanes<T>) {
+      return for_terms<T>(x.num_rows(), A, [&](TermSums<T>& sums, Index first, Index rows) {
+        const T *a = x.row(first), *b = y.row(first);
+        const auto square = [=](Index i) {
+          const T z = times(a[i] - b[i], i);
+          return z * z;
+        };
+        double squares[most_rows_at_once];
+        sums.sum(rows, square, squares);
+        finish(squares, rows, constant, scale, out.data() + first);
+      });
     }
-    return;
-  }
-  const T start = static_cast<T>(constant);
-  for (Index r = 0; r < rows; ++r, terms += A) {
-    T sum = start;
-    Index a = 0;
-    // Four sums in one vector: otherwise GCC splits them where registers are wider.
-    simd::Vector<T, 4> partial = {}, next;
-    for (; a + 4 <= A; a += 4) {
-      simd::load(terms + a, next);
-      partial += next;
-    }
-    sum += simd::sum_of_lanes<T>(partial);
-    for (; a < A; ++a) sum += terms[a];
-    out[r] = sum;
-  }
+    for_groups(
+        x.num_rows(), A, [] { return 0; },
+        [&](int, Index first, Index rows) {
+          const T *a = x.row(first), *b = y.row(first);
+          const auto square = [&](Index r, Index k) PGCORE_INLINE {
+            const Index i = r * A + k;
+            const auto z = times(numbers(a + i) - numbers(b + i), k);
+            return z * z;
+          };
+          double squares[group];
+          reduce_rows<Sum, bytes>(rows, A, T(0), square, squares);
+          finish(squares, rows, constant, scale, out.data() + first);
+        });
+  });
 }
 
-// log σ of a group of rows as one flat run, whether there is one row of them or one for each.
+// log σ of rows as one flat run, whether there is one row of them or one for each.
 template <class T>
 class FlatLogStd {
  public:
-  FlatLogStd(LogStd<T> log_std, Index A) : log_std_(log_std), repeated_(log_std.shared ? group * A : 0) {
-    for (Index r = 0; log_std.shared && r < group; ++r)
+  FlatLogStd(LogStd<T> log_std, Index A)
+      : log_std_(log_std), repeated_(log_std.shared ? rows_at_once(A) * A : 0) {
+    for (Index r = 0; log_std.shared && r < rows_at_once(A); ++r) {
       std::copy_n(log_std.row(0), A, repeated_.data() + r * A);
+    }
   }
   const T* of(Index first) const { return log_std_.shared ? repeated_.data() : log_std_.row(first); }
 
  private:
   LogStd<T> log_std_;
   SmallBuffer<T> repeated_;
-};
-
-// What diagonal kernels read of a group: log σ and 1/√σ; and room for a term per number.
-template <class T>
-class DiagonalTiles {
- public:
-  DiagonalTiles(LogStd<T> log_std, Index A)
-      : flat_(log_std, A), shared_(log_std.shared), A_(A), buffer_(2 * group * A) {
-    if (shared_) inverse_roots(flat_.of(0), group * A, root());
-  }
-  void move_to(Index first, Index rows) {
-    log_ = flat_.of(first);
-    if (!shared_) inverse_roots(log_, rows * A_, root());
-  }
-  const T* log() const { return log_; }
-  T* root() { return buffer_.data(); }
-  T* terms() { return buffer_.data() + group * A_; }
-
- private:
-  FlatLogStd<T> flat_;
-  bool shared_;
-  Index A_;
-  SmallBuffer<T> buffer_;
-  const T* log_ = nullptr;
 };
 
 }  // namespace
@@ -106,17 +228,27 @@ void log_prob(Rows<const T> actions, Rows<const T> mean, LogStd<T> log_std, Vec<
   const Index num_rows = actions.num_rows(), A = actions.width();
   assert(mean.has_shape(num_rows, A) && log_std.serves(num_rows, A) && out.size() == num_rows);
   const double constant = -half_log_2pi * static_cast<double>(A);
-  const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
-  for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
-    tiles.move_to(first, rows);
-    const T *a = actions.row(first), *m = mean.row(first), *log = tiles.log(), *root = tiles.root();
-    T* terms = tiles.terms();
+  // One row of log σ gives the bits that the same row gives for each row of the batch.
+  if (log_std.shared) {
+    const T* s = log_std.row(0);
+    double log_det;
+    TermSums<T>(A).sum(1, s, &log_det);
+    return distances(actions, mean, s, constant - log_det, -0.5, out);
+  }
+  for_terms<T>(num_rows, A, [&](TermSums<T>& sums, Index first, Index rows) {
+    const T *a = actions.row(first), *m = mean.row(first), *s = log_std.row(first);
+    const auto square = [=](Index i) {
+      const T z = Inverse<T>(s[i]).times(a[i] - m[i]);
+      return z * z;
+    };
+    double log_det[most_rows_at_once], squares[most_rows_at_once];
+    T* y = out.data() + first;
+    sums.sum(rows, s, log_det);
+    sums.sum(rows, square, squares);
     PGCORE_INDEPENDENT
-    for (Index k = 0; k < rows * A; ++k) {
-      const T z = (a[k] - m[k]) * root[k] * root[k];
-      terms[k] = vecmath::multiply_add(T(-0.5) * z, z, -log[k]);
+    for (Index r = 0; r < rows; ++r) {
+      y[r] = static_cast<T>((constant - log_det[r]) + -0.5 * squares[r]);
     }
-    sum_rows(terms, rows, A, constant, out.data() + first);
   });
 }
 
@@ -125,17 +257,36 @@ void score(Rows<const T> actions, Rows<const T> mean, LogStd<T> log_std, Rows<T>
   const Index num_rows = actions.num_rows(), A = actions.width();
   assert(mean.has_shape(num_rows, A) && log_std.serves(num_rows, A));
   assert(d_mean.has_shape(num_rows, A) && d_log_std.has_shape(num_rows, A));
-  const auto tiles_of_block = [&] { return DiagonalTiles<T>(log_std, A); };
-  for_groups(num_rows, A, tiles_of_block, [&](DiagonalTiles<T>& tiles, Index first, Index rows) {
-    tiles.move_to(first, rows);
-    const T *a = actions.row(first), *m = mean.row(first), *root = tiles.root();
-    T *dm = d_mean.row(first), *dl = d_log_std.row(first);
-    PGCORE_INDEPENDENT
-    for (Index k = 0; k < rows * A; ++k) {
-      const T z = (a[k] - m[k]) * root[k] * root[k];
-      dm[k] = z * root[k] * root[k];
-      dl[k] = z * z - T(1);
-    }
+  if (!log_std.shared) {
+    for_row_blocks(num_rows, A, [&](Index first, Index rows) {
+      const T *a = actions.row(first), *m = mean.row(first), *s = log_std.row(first);
+      T *dm = d_mean.row(first), *dl = d_log_std.row(first);
+      PGCORE_INDEPENDENT
+      for (Index i = 0; i < rows * A; ++i) {
+        const Inverse<T> inverse(s[i]);
+        const T z = inverse.times(a[i] - m[i]);
+        dm[i] = inverse.times(z);
+        dl[i] = z * z - T(1);
+      }
+    });
+    return;
+  }
+  const SharedInverse<T> inverse(log_std.row(0), A);
+  inverse.with_product([&](auto times) {
+    for_row_blocks(num_rows, A, [&](Index first, Index rows) {
+      const Index run = inverse.run(), end = (first + rows) * A;
+      for (Index begin = first * A; begin < end; begin += run) {
+        const T *a = actions.data() + begin, *m = mean.data() + begin;
+        T *dm = d_mean.data() + begin, *dl = d_log_std.data() + begin;
+        const Index count = std::min(run, end - begin);
+        PGCORE_INDEPENDENT
+        for (Index i = 0; i < count; ++i) {
+          const T z = times(a[i] - m[i], i);
+          dm[i] = times(z, i);
+          dl[i] = z * z - T(1);
+        }
+      }
+    });
   });
 }
 
@@ -144,34 +295,23 @@ void kl(Rows<const T> mean_p, LogStd<T> log_std_p, Rows<const T> mean_q, LogStd<
   const Index num_rows = mean_p.num_rows(), A = mean_p.width();
   assert(mean_q.has_shape(num_rows, A) && out.size() == num_rows);
   assert(log_std_p.serves(num_rows, A) && log_std_q.serves(num_rows, A));
-  const bool shared = log_std_p.shared && log_std_q.shared;
-  double constant = 0;
-  for (Index k = 0; shared && k < A; ++k) {
-    const double u =
-        2 * (static_cast<double>(log_std_p.row(0)[k]) - static_cast<double>(log_std_q.row(0)[k]));
-    constant += 0.5 * vecmath::exp_excess(u);
+  if (log_std_p.shared && log_std_q.shared) {
+    const T *p = log_std_p.row(0), *q = log_std_q.row(0);
+    const double of_scales = lane_sum(A, [=](Index k) {
+      return vecmath::exp_excess(2 * (static_cast<double>(p[k]) - static_cast<double>(q[k])));
+    });
+    return distances(mean_p, mean_q, q, 0.5 * of_scales, 0.5, out);
   }
-  struct Pair {
-    FlatLogStd<T> p;
-    DiagonalTiles<T> q;
-  };
-  const auto pair_of_block = [&] { return Pair{{log_std_p, A}, {log_std_q, A}}; };
-  for_groups(num_rows, A, pair_of_block, [&](Pair& pair, Index first, Index rows) {
-    pair.q.move_to(first, rows);
-    const T *p = mean_p.row(first), *q = mean_q.row(first), *root = pair.q.root();
-    const T *log_p = pair.p.of(first), *log_q = pair.q.log();
-    T* terms = pair.q.terms();
-    PGCORE_INDEPENDENT
-    for (Index k = 0; k < rows * A; ++k) {
-      const T z = (p[k] - q[k]) * root[k] * root[k];
-      terms[k] = T(0.5) * z * z;
-    }
-    if (!shared) {
-      PGCORE_INDEPENDENT
-      for (Index k = 0; k < rows * A; ++k)
-        terms[k] += T(0.5) * vecmath::exp_excess(2 * (log_p[k] - log_q[k]));
-    }
-    sum_rows(terms, rows, A, constant, out.data() + first);
+  const FlatLogStd<T> of_p(log_std_p, A), of_q(log_std_q, A);
+  for_terms<T>(num_rows, A, [&](TermSums<T>& sums, Index first, Index rows) {
+    const T *p = mean_p.row(first), *q = mean_q.row(first), *log_p = of_p.of(first), *log_q = of_q.of(first);
+    const auto term = [=](Index i) {
+      const T z = Inverse<T>(log_q[i]).times(p[i] - q[i]);
+      return z * z + vecmath::exp_excess(2 * (log_p[i] - log_q[i]));
+    };
+    double twice[most_rows_at_once];
+    sums.sum(rows, term, twice);
+    finish(twice, rows, 0, 0.5, out.data() + first);
   });
 }
 
@@ -179,7 +319,12 @@ template <class T>
 void entropy(Rows<const T> log_std, Vec<T> out) {
   const Index num_rows = log_std.num_rows(), A = log_std.width();
   assert(out.size() == num_rows);
-  sum_rows(log_std.data(), num_rows, A, (half_log_2pi + 0.5) * static_cast<double>(A), out.data());
+  const double constant = (half_log_2pi + 0.5) * static_cast<double>(A);
+  for_terms<T>(num_rows, A, [&](TermSums<T>& sums, Index first, Index rows) {
+    double log_det[most_rows_at_once];
+    sums.sum(rows, log_std.row(first), log_det);
+    finish(log_det, rows, constant, 1, out.data() + first);
+  });
 }
 
 namespace {

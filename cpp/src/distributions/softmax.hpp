@@ -7,7 +7,9 @@
 #include <type_traits>
 
 #include "math/compiler.hpp"
+#include "math/lanes.hpp"
 #include "math/memory.hpp"
+#include "math/simd.hpp"
 #include "math/sums.hpp"
 #include "math/vecmath.hpp"
 #include "parallel/row_groups.hpp"
@@ -26,122 +28,122 @@ T largest_of(const T* x, Index K) {
   return largest;
 }
 
+// Registers as wide as those of the loops around: acting has narrower ones (nn/few_rows.hpp).
+#if defined(PGCORE_ACTING)
+constexpr int bytes = std::min(32, simd::register_bytes);
+#else
+constexpr int bytes = simd::register_bytes;
+#endif
+template <class T>
+using Numbers = Register<T, bytes>;
+
+template <class T>
+PGCORE_INLINE inline Numbers<T> numbers(const T* x) {
+  Numbers<T> y;
+  simd::load(x, y);
+  return y;
+}
+
 // Where the numbers of a group of rows are in a buffer. Short rows are transposed, with a lane for each, so
-// that what is done to a row is done to all of them at once; longer rows stay as they are. f gets a number's
-// index and its row.
+// that what is done to a row is done to all of them at once; lanes without a row are 0. Longer rows stay as
+// they are. Registers of numbers may reach beyond the end of a row, and of the last one: a buffer has
+// `capacity`.
+template <class T>
 class Tile {
  public:
+  static constexpr Index width = lanes_of<T, bytes>;
+
   explicit Tile(Index K) : K_(K) {}
   void resize(Index rows) { rows_ = rows; }
   Index rows() const { return rows_; }
-  Index size() const { return rows_ * K_; }
-  Index at(Index r, Index k) const { return transposed() ? k * rows_ + r : r * K_ + k; }
+  Index size() const { return transposed() ? group * K_ : rows_ * K_; }
+  Index capacity() const { return padded<T>(group * K_ + width); }
+  Index at(Index r, Index k) const { return transposed() ? k * group + r : r * K_ + k; }
 
-  template <class T>
   void load(const T* x, Index stride, T* out) const {
     if (!transposed()) {
-      for (Index r = 0; r < rows_; ++r) std::copy_n(x + r * stride, K_, out + r * K_);
-      return;
-    }
-    with_lanes([=](auto constant) {
-      const Index lanes = constant;
+      const bool apart = stride != K_;
+      for (Index r = 0; r < (apart ? rows_ : 1); ++r) {
+        std::copy_n(x + r * stride, apart ? K_ : rows_ * K_, out + r * K_);
+      }
+    } else if (rows_ == group) {
       for (Index k = 0; k < K_; ++k) {
         PGCORE_INDEPENDENT
-        for (Index r = 0; r < lanes; ++r) out[k * lanes + r] = x[r * stride + k];
+        for (Index r = 0; r < group; ++r) out[k * group + r] = x[r * stride + k];
       }
-    });
-  }
-  // Rows of `out` ← f(index, row).
-  template <class T, class F>
-  void store(F&& f, T* out, Index stride) const {
-    if (!transposed()) {
-      for (Index r = 0; r < rows_; ++r) {
-        PGCORE_INDEPENDENT
-        for (Index k = 0; k < K_; ++k) out[r * stride + k] = f(r * K_ + k, r);
-      }
-      return;
-    }
-    with_lanes([=](auto constant) {
-      const Index lanes = constant;
+    } else {
       for (Index k = 0; k < K_; ++k) {
-        PGCORE_INDEPENDENT
-        for (Index r = 0; r < lanes; ++r) out[r * stride + k] = f(k * lanes + r, r);
+        for (Index r = 0; r < group; ++r) out[k * group + r] = r < rows_ ? x[r * stride + k] : T(0);
       }
-    });
+    }
   }
-  template <class F>
-  void for_each(F&& f) const {
-    if (!transposed()) {
-      for (Index r = 0; r < rows_; ++r) {
-        PGCORE_INDEPENDENT
-        for (Index k = 0; k < K_; ++k) f(r * K_ + k, r);
+  // Rows of `out`, which begin `stride` apart, ← those of x times a factor for each.
+  void store_scaled(const T* x, const T* factor, T* out, Index stride) const {
+    if (transposed()) {
+      for (Index k = 0; k < K_; ++k) {
+        for (Index r = 0; r < rows_; ++r) out[r * stride + k] = x[k * group + r] * factor[r];
       }
       return;
     }
-    with_lanes([&](auto constant) {
-      const Index lanes = constant;
-      for (Index k = 0; k < K_; ++k) {
-        PGCORE_INDEPENDENT
-        for (Index r = 0; r < lanes; ++r) f(k * lanes + r, r);
-      }
-    });
-  }
-  // f(row).
-  template <class F>
-  void for_rows(F&& f) const {
-    with_lanes([&](auto constant) {
-      const Index lanes = constant;
+    for (Index r = 0; r < rows_; ++r, x += K_, out += stride) {
       PGCORE_INDEPENDENT
-      for (Index r = 0; r < lanes; ++r) f(r);
-    });
+      for (Index k = 0; k < K_; ++k) out[k] = x[k] * factor[r];
+    }
   }
-  template <class T>
+  // out[i …] ← f(i, numbers of their rows).
+  template <class F>
+  PGCORE_INLINE void map(F&& f, const T* of_row, T* out) const {
+    if (transposed()) {
+      for (Index k = 0; k < K_; ++k) {
+        for (Index r = 0; r < group; r += width) {
+          simd::store(f(k * group + r, numbers(of_row + r)), out + k * group + r);
+        }
+      }
+      return;
+    }
+    for (Index r = 0; r < rows_; ++r) {
+      const Numbers<T> of_this = Numbers<T>{} + of_row[r];
+      Index i = r * K_;
+      const Index end = i + K_;
+      for (; i + width <= end; i += width) simd::store(f(i, of_this), out + i);
+      if (i < end) simd::store(simd::only_lanes<T>(0, end - i, f(i, of_this), numbers(out + i)), out + i);
+    }
+  }
+  // out[row] ← f(i) + … over the row's numbers, where Op says what is added.
+  template <class Op, class F>
+  PGCORE_INLINE void reduce(T neutral, F&& f, T* out) const {
+    if (transposed()) {
+      for (Index r = 0; r < group; r += width) {
+        Numbers<T> y = f(r);
+        for (Index k = 1; k < K_; ++k) Op::add(f(k * group + r), y);
+        simd::store(y, out + r);
+      }
+      return;
+    }
+    reduce_rows<Op, bytes>(
+        rows_, K_, neutral, [&](Index r, Index k) PGCORE_INLINE { return f(r * K_ + k); }, out);
+  }
   void largest(const T* x, T* out) const {
-    if (!transposed()) {
-      for (Index r = 0; r < rows_; ++r) out[r] = largest_of(x + r * K_, K_);
-      return;
-    }
-    with_lanes([=](auto constant) {
-      const Index lanes = constant;
-      T top[group];
-      for (Index r = 0; r < lanes; ++r) top[r] = -std::numeric_limits<T>::infinity();
-      for (Index k = 0; k < K_; ++k) {
-        for (Index r = 0; r < lanes; ++r) top[r] = x[k * lanes + r] > top[r] ? x[k * lanes + r] : top[r];
-      }
-      for (Index r = 0; r < lanes; ++r) out[r] = top[r];
-    });
+    reduce<Largest>(
+        -std::numeric_limits<T>::infinity(), [=](Index i) PGCORE_INLINE { return numbers(x + i); }, out);
   }
-  // out[row] = Σ f(index) over the row.
-  template <class T, class F>
-  void sum(F&& f, T* out) const {
-    if (!transposed()) {
-      for (Index r = 0; r < rows_; ++r) out[r] = row_sum<T>(K_, [&](Index k) { return f(r * K_ + k); });
-      return;
-    }
-    with_lanes([&](auto constant) {
-      const Index lanes = constant;
-      T total[group] = {};
-      for (Index k = 0; k < K_; ++k) {
-        for (Index r = 0; r < lanes; ++r) total[r] += f(k * lanes + r);
-      }
-      for (Index r = 0; r < lanes; ++r) out[r] = total[r];
-    });
+  template <class F>
+  PGCORE_INLINE void sum(F&& f, T* out) const {
+    reduce<Sum>(T(0), f, out);
   }
 
  private:
   bool transposed() const { return K_ <= 8; }  // of more, copying them takes longer than it saves
-  // f(number of rows), a constant where the group is full.
-  template <class F>
-  void with_lanes(F&& f) const {
-    if (rows_ == group) {
-      f(std::integral_constant<Index, group>{});
-    } else {
-      f(rows_);
-    }
-  }
 
   Index K_, rows_ = 0;
 };
+
+// f(row) for all rows of a group.
+template <class F>
+PGCORE_INLINE inline void for_rows(F&& f) {
+  PGCORE_INDEPENDENT
+  for (Index r = 0; r < group; ++r) f(r);
+}
 
 // Softmax of a group of rows, kept as what it is made of: weight_k = e^shifted_k, 1 for the most probable,
 // and the sum of the other weights, `others`. Near certainty 1 − p of the most probable is known by that sum
@@ -149,7 +151,7 @@ class Tile {
 template <class T>
 class Softmax {
  public:
-  explicit Softmax(Index K) : K_(K), tile_(K), buffer_(2 * group * K) {}
+  explicit Softmax(Index K) : tile_(K), buffer_(2 * tile_.capacity()) {}
 
   // Rows begin `stride` apart, so that K may be a slice of wider rows.
   void load(const T* logits, Index stride, Index rows) {
@@ -158,26 +160,25 @@ class Softmax {
     load(tile_, buffer_.data());
   }
   // Of logits that are in a tile already.
-  void load(const Tile& tile, const T* logits) {
+  void load(const Tile<T>& tile, const T* logits) {
     tile_ = tile;
     tile_.largest(logits, largest_);
     const Index size = tile_.size();
-    T *const shifted = buffer_.data(), *const weights = shifted + group * K_;
-    const T* largest = largest_;
-    tile_.for_each([=](Index i, Index r) { shifted[i] = logits[i] - largest[r]; });
+    T *const shifted = buffer_.data(), *const weights = shifted + tile_.capacity();
+    tile_.map([=](Index i, const auto& largest) PGCORE_INLINE { return numbers(logits + i) - largest; },
+              largest_, shifted);
     PGCORE_INDEPENDENT
     for (Index i = 0; i < size; ++i) weights[i] = vecmath::exp_to_one(shifted[i]);
-    T* const others = others_;
-    T below_one[group];
-    tile_.sum([=](Index i) { return weights[i]; }, others);
-    // Near certainty, adding the most probable's 1 cost the others digits: they are added without it.
-    tile_.sum([=](Index i) { return weights[i] < T(1) ? weights[i] : T(0); }, below_one);
-    tile_.for_rows([=, &below_one](Index r) {
-      const T rest = others[r] - T(1);
+    // Near certainty, adding the most probable's 1 costs the others digits: they are added without it.
+    T all[group], below_one[group], *const others = others_;
+    tile_.sum([=](Index i) PGCORE_INLINE { return numbers(weights + i); }, all);
+    tile_.sum([=](Index i) PGCORE_INLINE { return simd::if_below(T(1), numbers(weights + i)); }, below_one);
+    for_rows([=, &all, &below_one](Index r) {
+      const T rest = all[r] - T(1);
       others[r] = rest < T(0.125) ? below_one[r] : rest;
     });
   }
-  const T* weights() const { return buffer_.data() + group * K_; }
+  const T* weights() const { return buffer_.data() + tile_.capacity(); }
   T largest(Index r) const { return largest_[r]; }
   T shifted(Index r, Index k) const { return buffer_.data()[tile_.at(r, k)]; }
   T weight(Index r, Index k) const { return weights()[tile_.at(r, k)]; }
@@ -197,39 +198,46 @@ class Softmax {
   template <class F>
   void score(F&& chosen, T* out, Index stride) const {
     T scale[group];
-    const T *const w = weights(), *const others = others_;
-    tile_.for_rows([=, &scale](Index r) { scale[r] = T(-1) / (T(1) + others[r]); });
-    tile_.store([=, &scale](Index i, Index r) { return w[i] * scale[r]; }, out, stride);
+    const T* const others = others_;
+    for_rows([=, &scale](Index r) { scale[r] = T(-1) / (T(1) + others[r]); });
+    tile_.store_scaled(weights(), scale, out, stride);
     for (Index r = 0; r < tile_.rows(); ++r) {
       const Index k = chosen(r);
       out[r * stride + k] = (others[r] + (T(1) - weight(r, k))) * -scale[r];
     }
   }
-  // Σ p (log p_max − log p) of every row; a probability of zero contributes nothing. Without a select: GCC 12
-  // takes one half's mask for the other half of a lane-wise sum of doubles.
+  // Σ p (log p_max − log p) of every row; a probability of zero contributes nothing.
   void mean_shortfalls(T* out) const {
-    const T *shift = buffer_.data(), *w = weights();
-    tile_.sum([=](Index i) { return w[i] * std::min(-shift[i], std::numeric_limits<T>::max()); }, out);
-    for (Index r = 0; r < tile_.rows(); ++r) out[r] /= sum(r);
+    T shortfall[group];
+    shortfalls(shortfall);
+    std::copy_n(shortfall, tile_.rows(), out);
   }
   // −Σ p log p of every row, as a sum of terms none of which is negative.
   void entropies(T* out) const {
-    T log_sum[group];
+    T log_sum[group], shortfall[group];
     log_sums(log_sum);
-    mean_shortfalls(out);
-    for (Index r = 0; r < tile_.rows(); ++r) out[r] += log_sum[r];
+    shortfalls(shortfall);
+    for_rows([&](Index r) { shortfall[r] += log_sum[r]; });
+    std::copy_n(shortfall, tile_.rows(), out);
   }
 
  private:
   void log_sums(T* out) const {
     const T* const others = others_;
-    tile_.for_rows([=](Index r) { out[r] = vecmath::log1p(others[r]); });
+    for_rows([=](Index r) { out[r] = vecmath::log1p(others[r]); });
+  }
+  void shortfalls(T* out) const {
+    const T *shifted = buffer_.data(), *w = weights(), *others = others_;
+    const Numbers<T> lowest = Numbers<T>{} + std::numeric_limits<T>::lowest();
+    tile_.sum([=](Index i)
+                  PGCORE_INLINE { return numbers(w + i) * simd::larger(numbers(shifted + i), lowest); },
+              out);
+    for_rows([=](Index r) { out[r] = -out[r] / (T(1) + others[r]); });
   }
 
-  Index K_;
-  Tile tile_;
-  SmallBuffer<T> buffer_;
-  T largest_[group], others_[group];
+  Tile<T> tile_;
+  SmallBuffer<T, 1088> buffer_;  // up to 32 choices on the stack
+  T largest_[group] = {}, others_[group] = {};
 };
 
 // KL(p‖q) of a group of rows. Let t_k = log q_k − log p_k up to a constant for each row, and t̄ its mean under
@@ -238,33 +246,33 @@ class Softmax {
 template <class T>
 class Divergence {
  public:
-  explicit Divergence(Index K) : K_(K), p_(K), buffer_(2 * group * K) {}
+  explicit Divergence(Index K) : K_(K), tile_(K), p_(K), buffer_(2 * tile_.capacity()) {}
 
   void load(const T* logits_p, const T* logits_q, Index stride, Index rows) {
-    Tile tile(K_);
-    tile.resize(rows);
-    T *const p = buffer_.data(), *const x = p + group * K_, *const kl = kl_;
-    const Index size = tile.size();
-    tile.load(logits_p, stride, p);
-    tile.load(logits_q, stride, x);
-    p_.load(tile, p);
+    tile_.resize(rows);
+    T *const p = buffer_.data(), *const x = p + tile_.capacity(), *const kl = kl_;
+    const Index size = tile_.size();
+    tile_.load(logits_p, stride, p);
+    tile_.load(logits_q, stride, x);
+    p_.load(tile_, p);
     const T* const w = p_.weights();
-    T drift[group], mean[group], inverse_sum[group];
-    tile.largest(x, drift);
-    tile.for_rows([&, this](Index r) { drift[r] -= p_.largest(r); });
-    tile.for_rows([&, this](Index r) { inverse_sum[r] = T(1) / p_.sum(r); });
-    // Also for −∞ twice.
-    tile.for_each([=, &drift](Index i, Index r) { x[i] = (x[i] == p[i] ? T(0) : x[i] - p[i]) - drift[r]; });
-    tile.sum([=](Index i) { return w[i] * x[i]; }, mean);
-    tile.for_rows([&](Index r) { mean[r] *= inverse_sum[r]; });
-    tile.for_each([=, &mean](Index i, Index r) { x[i] -= mean[r]; });
+    T drift[group] = {}, mean[group] = {}, inverse_sum[group];
+    tile_.largest(x, drift);
+    for_rows([&, this](Index r) { drift[r] -= p_.largest(r); });
+    for_rows([&, this](Index r) { inverse_sum[r] = T(1) / p_.sum(r); });
+    tile_.map([=](Index i, const auto& of_row)
+                  PGCORE_INLINE { return simd::difference(numbers(x + i), numbers(p + i)) - of_row; },
+              drift, x);
+    tile_.sum([=](Index i) PGCORE_INLINE { return numbers(w + i) * numbers(x + i); }, mean);
+    for_rows([&](Index r) { mean[r] *= inverse_sum[r]; });
+    tile_.map([=](Index i, const auto& of_row) PGCORE_INLINE { return numbers(x + i) - of_row; }, mean, x);
     // Beyond 30, w e^x may have left the range of T: infinity marks it.
     PGCORE_INDEPENDENT
     for (Index i = 0; i < size; ++i) {
       x[i] = x[i] > T(30) ? std::numeric_limits<T>::infinity() : vecmath::exp_excess(x[i]);
     }
-    tile.sum([=](Index i) { return w[i] * x[i]; }, kl);
-    tile.for_rows([=, &inverse_sum](Index r) { kl[r] = vecmath::log1p(kl[r] * inverse_sum[r]); });
+    tile_.sum([=](Index i) PGCORE_INLINE { return numbers(w + i) * numbers(x + i); }, kl);
+    for_rows([=, &inverse_sum](Index r) { kl[r] = vecmath::log1p(kl[r] * inverse_sum[r]); });
     int any_far = 0;
     for (Index r = 0; r < rows; ++r) any_far |= is_far(drift[r], kl_[r]);
     for (Index r = 0; any_far && r < rows; ++r) {
@@ -299,9 +307,10 @@ class Divergence {
   }
 
   Index K_;
+  Tile<T> tile_;
   Softmax<T> p_;
-  SmallBuffer<T> buffer_;
-  T kl_[group];
+  SmallBuffer<T, 1088> buffer_;
+  T kl_[group] = {};
 };
 
 }  // namespace

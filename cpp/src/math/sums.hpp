@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "math/lanes.hpp"
 #include "math/simd.hpp"
 #include "pgcore/types.hpp"
 
@@ -24,9 +25,6 @@ double lane_sum(Index count, F&& f) {
   for (Index k = 0; k < lanes; ++k) total += partial[k];
   return total;
 }
-
-// At most so many numbers are added one by one in T, so that rounding errors do not accumulate.
-inline constexpr Index longest_short_row = 32;
 
 // Σ f(i) of a row, with f in T: one by one, or in lanes of T, of which short sums are added in double.
 template <class T, class F>

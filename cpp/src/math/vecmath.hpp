@@ -3,7 +3,8 @@
 // Library calls would stop a loop from vectorising, and Eigen's packet functions differ from its scalar ones,
 // so that an element's bits would depend on its position in an array. These give the same bits everywhere.
 // Accuracy: a few units in the last place (tests/kernels/test_mlp.py and cpp/tests/test_vecmath.cpp).
-// The single-precision polynomial is that of the Cephes library (S. Moshier), the others are Taylor series.
+// The polynomials of exponentials have the least largest relative error (found by Remez's exchange); that of
+// the logarithm is a Taylor series.
 #pragma once
 
 #include <cmath>
@@ -55,14 +56,26 @@ PGCORE_INLINE inline T polynomial(T x, T first, Rest... rest) {
   return y;
 }
 
-// (e^r − 1 − r)/r² for |r| ≤ ln(2)/2.
-PGCORE_INLINE inline float exp_tail(float r) {
-  return polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
-                    1.6666665459e-1f, 5.0000001201e-1f);
+// e^r for |r| ≤ ln(2)/2. The error of the polynomial is below 1/20 of a unit in the last place.
+PGCORE_INLINE inline float exp_near(float r) {
+  return polynomial(r, 1.384361064992845e-3f, 8.374195545911789e-3f, 4.166800528764725e-2f,
+                    1.6666430234909058e-1f, 4.999999403953552e-1f, 1.0f, 1.0f);
 }
-PGCORE_INLINE inline double exp_tail(double r) {  // Taylor to r¹³, remainder below 5e-18
-  return polynomial(r, 1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
-                    1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5);
+PGCORE_INLINE inline double exp_near(double r) {
+  return polynomial(r, 2.4991365720211673e-8, 2.763110703928474e-7, 2.7557627328364305e-6,
+                    2.4801490445230064e-5, 1.9841269435571005e-4, 1.3888888946523101e-3, 8.333333333550559e-3,
+                    4.166666666651724e-2, 1.6666666666666216e-1, 5.000000000000012e-1, 1.0, 1.0);
+}
+
+// (e^r − 1 − r)/r² for |r| ≤ ln(2)/2, as accurate.
+PGCORE_INLINE inline float exp_tail(float r) {
+  return polynomial(r, 1.9857815641444176e-4f, 1.3933642767369747e-3f, 8.333360776305199e-3f,
+                    4.166646674275398e-2f, 1.666666716337204e-1f, 0.5f);
+}
+PGCORE_INLINE inline double exp_tail(double r) {
+  return polynomial(r, 2.088938835269583e-9, 2.5105226746362924e-8, 2.7557349674760785e-7,
+                    2.7557255386678463e-6, 2.48015872455806e-5, 1.9841269874821266e-4, 1.3888888888918072e-3,
+                    8.33333333332614e-3, 4.1666666666666616e-2, 1.666666666666667e-1, 0.5);
 }
 
 // x = n ln 2 + r with an integer n, kept in the low bits of `shifted`.
@@ -77,6 +90,12 @@ struct Reduced {
   }
   // n as an integer; for a NaN it is unspecified, so integers are unsigned here: their arithmetic is defined.
   Bits<T> exponent() const { return bit_cast<Bits<T>>(shifted) - bit_cast<Bits<T>>(Format<T>::round_magic); }
+  // 2^(n + more) within the range of normal numbers: what `round_magic` added is shifted out.
+  T power(Bits<T> more = 0) const {
+    using F = Format<T>;
+    return bit_cast<T>((bit_cast<Bits<T>>(shifted) << F::mantissa_bits) +
+                       ((more + Bits<T>{F::bias}) << F::mantissa_bits));
+  }
 };
 
 // 2^k within the range of normal numbers.
@@ -85,24 +104,29 @@ PGCORE_INLINE inline T power_of_two(Bits<T> k) {
   return bit_cast<T>((k + Bits<T>{Format<T>::bias}) << Format<T>::mantissa_bits);
 }
 
-// The same bits as exp for x ≤ 0, in fewer operations; unspecified for x beyond exp_max.
+// e^x, of `highest` where x is larger.
 template <class T>
-PGCORE_INLINE inline T exp_to_one(T x) {
+PGCORE_INLINE inline T exp(T x, T highest = Format<T>::exp_max) {
   using F = Format<T>;
-  x = x < F::exp_min ? F::exp_min : x;  // NaN fails the comparison and stays NaN
+  x = x > highest ? highest : x;  // NaN fails the comparisons and stays NaN
+  x = x < F::exp_min ? F::exp_min : x;
   const Reduced<T> reduced(x);
-  const T r = reduced.r;
   // 2ⁿ in two factors, so that results that are subnormal or just overflow come out right. The shift is of a
   // positive number: not all levels have a signed one for vectors of 64 bits.
   constexpr Bits<T> bias{F::bias};
   const Bits<T> n = reduced.exponent(), half = ((n + 2 * bias) >> 1) - bias;
-  return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(half) * power_of_two<T>(n - half);
+  return exp_near(reduced.r) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
-// Of `highest` where x is larger.
+// The same bits for x ≤ 0, in fewer operations; unspecified for larger x. Two factors again: e^x may be
+// subnormal.
 template <class T>
-PGCORE_INLINE inline T exp(T x, T highest = Format<T>::exp_max) {
-  return exp_to_one(x > highest ? highest : x);
+PGCORE_INLINE inline T exp_to_one(T x) {
+  using F = Format<T>;
+  constexpr Bits<T> lift{F::bias / 2};
+  x = x < F::exp_min ? F::exp_min : x;
+  const Reduced<T> reduced(x);
+  return exp_near(reduced.r) * reduced.power(lift) * power_of_two<T>(Bits<T>{0} - lift);
 }
 
 // The same bits where e^x and the power of two nearest to it are normal numbers (|x| ≤ 87 for float, 708 for
@@ -110,8 +134,7 @@ PGCORE_INLINE inline T exp(T x, T highest = Format<T>::exp_max) {
 template <class T>
 PGCORE_INLINE inline T exp_moderate(T x) {
   const Reduced<T> reduced(x);
-  const T r = reduced.r;
-  return (multiply_add(exp_tail(r), r * r, r) + T(1)) * power_of_two<T>(reduced.exponent());
+  return exp_near(reduced.r) * reduced.power();
 }
 
 // e^x − 1 − x, to a few units in the last place also near zero, where it is x²/2. With x = n ln 2 + r this is
@@ -124,7 +147,7 @@ PGCORE_INLINE inline T exp_excess(T x) {
   bounded = bounded > highest ? highest : bounded;
   const Reduced<T> reduced(bounded);
   const T r = reduced.r, n = reduced.n;
-  const T scale = power_of_two<T>(reduced.exponent()), less = scale - T(1);
+  const T scale = reduced.power(), less = scale - T(1);
   const T rest = multiply_add(less, r, (less - n * F::ln2_high) - n * F::ln2_low);
   const T y = multiply_add(scale, exp_tail(r) * (r * r), rest);
   return x < lowest ? -x - T(1) : y;
@@ -171,7 +194,7 @@ PGCORE_INLINE inline T tanh(T x) {
   const T bounded = magnitude > T(20) ? T(20) : magnitude;  // 1 to the last bit from there on
   const Reduced<T> reduced(bounded + bounded);
   const T r = reduced.r;
-  const T scale = power_of_two<T>(reduced.exponent());
+  const T scale = reduced.power();
   const T e = multiply_add(scale, multiply_add(exp_tail(r), r * r, r), scale - T(1));
   return bit_cast<T>(static_cast<Int>(bit_cast<Int>(e / (e + T(2))) | sign));
 }

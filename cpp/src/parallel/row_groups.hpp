@@ -10,17 +10,24 @@ namespace pgcore {
 
 inline constexpr Index group = 16;
 
-// Calls f(state, first, rows) for groups of rows, on several threads when there are many; every block of
-// groups gets a state of its own from `make_state`.
+// Calls f(first, rows) for blocks of rows, on several threads when there are many numbers.
+template <class F>
+void for_row_blocks(Index num_rows, Index width, F&& f) {
+  constexpr Index most_rows = 2048, numbers = Index{1} << 16;
+  const Index rows = std::clamp(numbers / std::max<Index>(1, width) / group * group, group, most_rows);
+  const Index num_blocks = (num_rows + rows - 1) / rows;
+  parallel::for_blocks(num_blocks, num_rows * width >= parallel::min_scalars,
+                       [&](Index block) { f(block * rows, std::min(rows, num_rows - block * rows)); });
+}
+
+// Calls f(state, first, rows) for groups of rows; every block of groups gets a state of its own from
+// `make_state`.
 template <class MakeState, class F>
 void for_groups(Index num_rows, Index width, MakeState&& make_state, F&& f) {
-  constexpr Index rows_per_block = 2048;
-  const Index num_blocks = (num_rows + rows_per_block - 1) / rows_per_block;
-  parallel::for_blocks(num_blocks, num_rows * width >= parallel::min_scalars, [&](Index block) {
+  for_row_blocks(num_rows, width, [&](Index begin, Index rows) {
     auto&& state = make_state();
-    const Index end = std::min(num_rows, (block + 1) * rows_per_block);
-    for (Index first = block * rows_per_block; first < end; first += group) {
-      f(state, first, std::min(group, end - first));
+    for (Index first = begin; first < begin + rows; first += group) {
+      f(state, first, std::min(group, begin + rows - first));
     }
   });
 }
