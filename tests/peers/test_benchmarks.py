@@ -27,6 +27,4 @@ USUAL = [case for case in cases() if case.usual]
 def test_answers_agree(case, libraries):
     contest = Contest(case)
     ways = {name: contest.runs(name, library) for name, library in libraries.items()}
-    assert any(ways.values())
-    if "2048" not in case.size or "ends" not in case.size:
-        assert ways["jax"] or case.kernel == "SurrogateAscent.epoch"
+    assert ways["jax"]
