@@ -265,7 +265,7 @@ def test_the_numeric_layers_need_numpy_alone() -> None:
         ("kernels", "from pgcore import Batch", ["pgcore.Batch"]),
         ("rollout", "from pgcore import Batch", []),
         ("kernels", "from ..training.config import Config", ["pgcore.training.config.Config"]),
-        ("kernels", "from .scan import gae\nfrom pgcore._dispatch import core", []),
+        ("kernels", "from .scan import gae\nfrom pgcore._dispatch import load", []),
         ("kernels", "if TYPE_CHECKING:\n    from pgcore.data.batch import Batch", []),
         (
             "kernels",

@@ -1,6 +1,6 @@
 #include "pgcore/categorical.hpp"
 
-#include "choices.hpp"
+#include "checked_indices.hpp"
 #include "exact.hpp"
 #include "families.hpp"
 
@@ -18,7 +18,7 @@ struct LogProb {
     const auto actions = call.template vec<std::int64_t>(0, B);
     py::object out = call.result(2, Shape(B));
     if (call) {
-      const Choices a("actions", actions.data(), B, K);
+      const CheckedIndices a("actions", actions.data(), B, K);
       const Vec<T> y{call.memory(out), B};
       compute(B * K, [&] { categorical::log_prob<T>(a.view(), logits, y); });
     }
@@ -37,7 +37,7 @@ struct Score {
     const auto actions = call.template vec<std::int64_t>(0, B);
     py::object out = call.result(2, batch);
     if (call) {
-      const Choices a("actions", actions.data(), B, K);
+      const CheckedIndices a("actions", actions.data(), B, K);
       const Rows<T> y{call.memory(out), B, K};
       compute(B * K, [&] { categorical::score<T>(a.view(), logits, y); });
     }

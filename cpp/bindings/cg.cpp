@@ -13,13 +13,12 @@ struct ConjugateGradient {
   static constexpr auto name = "conjugate_gradient",
                         arguments =
                             "operator, b, x0, tolerances, max_iter, damping, preconditioner, callback";
-  static constexpr int num_arguments = 8, dtype_argument = 1;
 
   template <class T>
   static py::object call(Exact<T>& call) {
     const Shape shape = call.shape(1, 1, 1);
     const Index n = shape.length[0];
-    const Vec<const T> b{call.input(1, shape), n};
+    const auto b = call.vec(1, n);
     const T* start = call.given(2) ? call.input(2, shape) : nullptr;
     call.unfold(3, 2);
     CgOptions options;
@@ -28,8 +27,8 @@ struct ConjugateGradient {
     options.max_iter = call.given(4) ? call.integer(4, 0) : 10 * n;
     options.damping = not_negative(call, 5);
     const bool is_matrix = call.is_array(0);
-    const T* matrix = is_matrix ? call.input(0, Shape(n, n)) : nullptr;
-    const Product<T> multiply = is_matrix ? matrix_product<T>({matrix, n, n}) : product(call, 0, "operator");
+    const auto matrix = is_matrix ? call.rows(0, Shape(n, n)) : Rows<const T>{};
+    const Product<T> multiply = is_matrix ? matrix_product<T>(matrix) : product(call, 0, "operator");
     const Product<T> precondition = product(call, 6, "preconditioner");
     const CgObserver<T> observe = observer<T>(call.function(7));
     if (!call) return py::none();

@@ -41,7 +41,7 @@ struct Shape {
   bool operator==(const Shape& other) const { return ndim == other.ndim && length == other.length; }
 };
 
-// NumPy's description of a dtype; all arrays in native byte order share it.
+// NumPy's description of a dtype; most arrays share it.
 template <class S>
 PyObject* dtype_of() {
   static PyObject* const dtype = py::dtype::of<S>().release().ptr();
@@ -61,7 +61,7 @@ class ExactArray {
   explicit operator bool() const { return array_ != nullptr; }
   template <class S>
   bool holds() const {
-    return array_ && array_->descr == dtype_of<S>();
+    return array_ && (array_->descr == dtype_of<S>() || is_equal(array_->descr, dtype_of<S>()));
   }
   bool writeable() const { return array_->flags & py::detail::npy_api::NPY_ARRAY_WRITEABLE_; }
   Shape shape() const {
@@ -76,6 +76,12 @@ class ExactArray {
   }
 
  private:
+  // A copy of a description describes the same.
+  static bool is_equal(PyObject* one, PyObject* other) {
+    const auto *a = py::detail::array_descriptor_proxy(one), *b = py::detail::array_descriptor_proxy(other);
+    return a->type_num == b->type_num && a->byteorder == b->byteorder;
+  }
+
   const py::detail::PyArray_Proxy* array_ = nullptr;
 };
 
@@ -88,6 +94,12 @@ py::object new_array(const Shape& shape) {
                                                 nullptr, nullptr, 0, nullptr);
   if (!array) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(array);
+}
+
+inline py::object pair(const py::object& first, const py::object& second) {
+  PyObject* tuple = PyTuple_Pack(2, first.ptr(), second.ptr());
+  if (!tuple) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(tuple);
 }
 
 // ---- one call ----
@@ -106,8 +118,13 @@ class Exact {
     require(PyTuple_CheckExact(arguments_[i]) && PyTuple_GET_SIZE(arguments_[i]) == count);
     if (exact_) items_ = &PyTuple_GET_ITEM(arguments_[i], 0);
   }
+  py::handle object(int i) const { return argument(i); }
   bool given(int i) const { return exact_ && argument(i) != Py_None; }
   bool is_array(int i) const { return exact_ && static_cast<bool>(ExactArray(argument(i))); }
+  template <class S>
+  bool holds(int i) const {
+    return exact_ && ExactArray(argument(i)).template holds<S>();
+  }
   void require(bool condition) { exact_ = exact_ && condition; }
 
   // The shape of an array with `least` to `most` dimensions.
@@ -181,12 +198,17 @@ class Exact {
     return 0;
   }
 
-  // What receives a result of this shape: a new array, or the one that argument i is. Read inputs first: an
-  // output that shares memory with one of them is not exact.
+  // A new array for a result of this shape.
+  template <class S = T>
+  py::object result(const Shape& shape) {
+    return exact_ ? new_array<S>(shape) : py::none();
+  }
+  // The same, or the one that argument i is. Read inputs first: an output that shares memory with one of them
+  // is not exact.
+  template <class S = T>
   py::object result(int i, const Shape& shape) {
-    if (!exact_) return py::none();
-    if (!given(i)) return new_array<T>(shape);
-    return accept(argument(i), shape) ? py::reinterpret_borrow<py::object>(argument(i)) : py::none();
+    if (!given(i)) return result<S>(shape);
+    return accept<S>(argument(i), shape) ? py::reinterpret_borrow<py::object>(argument(i)) : py::none();
   }
   // The same for two results, as a tuple.
   py::object results(int i, const Shape& first, const Shape& second) {
@@ -198,17 +220,17 @@ class Exact {
           exact_ && accept(PyTuple_GET_ITEM(out, 0), first) && accept(PyTuple_GET_ITEM(out, 1), second);
       return fits ? py::reinterpret_borrow<py::object>(out) : py::none();
     }
-    py::object arrays[] = {new_array<T>(first), new_array<T>(second)};
-    PyObject* tuple = PyTuple_Pack(2, arrays[0].ptr(), arrays[1].ptr());
-    if (!tuple) throw py::error_already_set();
-    return py::reinterpret_steal<py::object>(tuple);
+    return pair(new_array<T>(first), new_array<T>(second));
   }
   // An array that is changed in place; it shares memory with none that was read before.
   Vec<T> changed(int i, Index size) {
     const bool fits = exact_ && accept(argument(i), Shape(size));
     return fits ? Vec<T>{ExactArray(argument(i)).template data<T>(), size} : Vec<T>{};
   }
-  static T* memory(const py::object& array) { return ExactArray(array.ptr()).data<T>(); }
+  template <class S = T>
+  static S* memory(const py::object& array) {
+    return ExactArray(array.ptr()).data<S>();
+  }
   static T* memory(const py::object& tuple, int k) {
     return ExactArray(PyTuple_GET_ITEM(tuple.ptr(), k)).data<T>();
   }
@@ -242,15 +264,16 @@ class Exact {
   void note(const S* data, const Shape& shape) {
     arrays_[num_arrays_++] = range_of(data, shape, sizeof(S));
   }
+  template <class S = T>
   bool accept(PyObject* object, const Shape& shape) {
     const ExactArray array(object);
-    require(array.template holds<T>() && array.writeable() && array.shape() == shape);
+    require(array.template holds<S>() && array.writeable() && array.shape() == shape);
     if (!exact_) return false;
-    const Range own = range_of(array.template data<T>(), shape, sizeof(T));
+    const Range own = range_of(array.template data<S>(), shape, sizeof(S));
     for (std::size_t k = 0; k < num_arrays_; ++k) {
       require(own.end <= arrays_[k].begin || arrays_[k].end <= own.begin);
     }
-    note(array.template data<T>(), shape);
+    note(array.template data<S>(), shape);
     return exact_;
   }
 
@@ -267,6 +290,34 @@ void compute(Index num_scalars, F&& f) {
   if (num_scalars < 4096) return f();
   const release_gil guard;
   f();
+}
+
+// How many scalars take as long as a network's pass over rows.
+inline Index pass_work(Index num_rows, Index num_params) {
+  return num_rows * num_params / 8;
+}
+
+// Rows of raw observations, float or double whatever the pass computes in. Their scaling is that of this
+// call: changes of the normaliser during the call have no effect on it.
+template <class T>
+Inputs<T> inputs(Exact<T>& call, int obs, int scaling, Index width) {
+  const Shape shape(call.shape(obs, 2, 2).length[0], width);
+  typename Inputs<T>::Scaling statistics;
+  if (call.given(scaling)) {
+    py::detail::make_caster<std::shared_ptr<InputScaling>> caster;
+    call.require(caster.load(call.object(scaling), false));
+    if (call) statistics = py::detail::cast_op<std::shared_ptr<InputScaling>>(caster);
+  }
+  if (statistics && static_cast<Index>(statistics->shift.size()) != width) {
+    throw py::value_error("normalizer: expected one for observations of length " + std::to_string(width) +
+                          ", got length " + std::to_string(statistics->shift.size()));
+  }
+  const bool is_float = call.template holds<float>(obs);
+  const auto of_float = is_float ? call.template rows<float>(obs, shape) : Rows<const float>{};
+  const auto of_double = is_float ? Rows<const double>{} : call.template rows<double>(obs, shape);
+  if (!call) statistics = nullptr;
+  if (is_float) return {of_float, std::move(statistics)};
+  return {of_double, std::move(statistics)};
 }
 
 // ---- functions of a module ----

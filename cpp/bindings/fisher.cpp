@@ -24,11 +24,21 @@ class FisherKernels {
   std::vector<Index> layer_sizes() const { return fisher_.layer_sizes(); }
   bool cached() const { return fisher_.cached(); }
 
-  void multiply(const Array<T>& v, Array<T>& out) {
-    const auto x = input_vec("v", v, num_params());
-    const auto y = output_vec("out", out, num_params());
-    const release_gil guard;
-    fisher_.multiply(x, y);
+  // (F + damping·I) v.
+  py::object multiply(Exact<T>& call) {
+    const auto v = call.vec(0, num_params());
+    const double damping = call.number(1);
+    py::object out = call.result(Shape(num_params()));
+    if (call) {
+      const Vec<T> y{call.memory(out), num_params()};
+      compute(pass_work(num_rows(), num_params()), [&] {
+        fisher_.multiply(v, y);
+        if (damping == 0) return;
+        const T scale = static_cast<T>(damping);
+        for (Index i = 0; i < y.size(); ++i) y[i] += scale * v[i];
+      });
+    }
+    return out;
   }
   void diagonal(Array<T>& out) {
     const auto y = output_vec("out", out, num_params());
@@ -118,10 +128,14 @@ class FisherKernels {
                         const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes) {
     const auto [p, x] = policy.arguments(theta, obs, scaling);
     positive("obs", {x.num_rows()});
-    std::optional<decltype(policy.view(*actions, 0))> a;
-    if (actions) a = policy.view(*actions, x.num_rows());
+    if (!actions) return made(policy, p, x, {}, max_cache_bytes);
+    return made(policy, p, x, policy.view(*actions, x.num_rows()), max_cache_bytes);
+  }
+
+  static Fisher<T> made(const PolicyKernels<T>& policy, Vec<const T> params, const Inputs<T>& x,
+                        Actions<const T> actions, double max_cache_bytes) {
     const release_gil guard;
-    return Fisher<T>(policy.policy(), p, x, a ? Actions<const T>(*a) : Actions<const T>{}, max_cache_bytes);
+    return Fisher<T>(policy.policy(), params, x, actions, max_cache_bytes);
   }
 
   py::array obs_;
@@ -149,13 +163,13 @@ void bind(py::module_& m) {
       .def_property_readonly("num_rows", &K::num_rows)
       .def_property_readonly("num_roots", &K::num_roots)
       .def_property_readonly("layer_sizes", &K::layer_sizes)
-      .def("multiply", &K::multiply, py::arg("v").noconvert(), py::arg("out").noconvert())
       .def("diagonal", &K::diagonal, py::arg("out").noconvert())
       .def("free_block", &K::free_block, py::arg("out").noconvert())
       .def("factors", &K::factors, py::arg("hidden"), py::arg("delta"), py::arg("free_params").noconvert())
       .def("kronecker_factors", &K::kronecker_factors, py::arg("inputs"), py::arg("outputs"))
       .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("tolerances"),
            py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"), py::arg("callback"));
+  add_method<&K::multiply>(c, "multiply", "v, damping");
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ class MlpKernels {
     return call.rows(1, Shape(call.shape(1, 2, 2).length[0], mlp_.num_inputs()));
   }
   Shape outputs(Rows<const T> x) const { return Shape(x.num_rows(), mlp_.num_outputs()); }
-  Index work(Rows<const T> x) const { return x.num_rows() * num_params(); }
+  Index work(Rows<const T> x) const { return pass_work(x.num_rows(), num_params()); }
 
   Mlp<T> mlp_;
 };

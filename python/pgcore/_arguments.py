@@ -284,11 +284,6 @@ def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[_Scal
     raise ValueError(f"{name}: expected a writeable, contiguous, aligned array, got one that is not {lacks}")
 
 
-def overlaps(out: AnyArray, *inputs: AnyArray | None) -> bool:
-    """Whether writing to `out` could change an input before it has been read."""
-    return any(array is not None and np.may_share_memory(out, array) for array in inputs)
-
-
 def real(name: str, value: object, *, minimum: float = -math.inf, or_infinite: bool = False) -> float:
     """Return a real number of at least `minimum` as a Python float.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 from pgcore import _core  # noqa: PLW0406  # in the protocols its names are those of attributes
-from pgcore._arguments import Float64Array, FloatArray, IntArray
+from pgcore._arguments import AnyArray, Float64Array, FloatArray, IntArray
 
 class Build:
     @property
@@ -100,6 +100,7 @@ class Policy:
         obs_dim: int,
         hidden: Sequence[int],
         activation: str,
+        action_ndim: int,
         head: str,
         sizes: Sequence[int],
         init_log_std: float = 0.0,
@@ -109,61 +110,27 @@ class Policy:
     def num_params(self) -> int: ...
     @property
     def num_net_params(self) -> int: ...
+    # Called as those of `MLP`; a scaling is an `InputScaling` or None.
     def log_prob(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-        out: FloatArray,
-    ) -> None: ...
-    def sample(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        noise: FloatArray,
-        actions: FloatArray | IntArray,
-        log_probs: FloatArray | None,
-    ) -> None: ...
-    def mode(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-    ) -> None: ...
-    def entropy(
-        self, params: FloatArray, obs: FloatArray, scaling: InputScaling | None, out: FloatArray
-    ) -> None: ...
-    def entropy_gradient(
-        self, params: FloatArray, obs: FloatArray, scaling: InputScaling | None, out: FloatArray
-    ) -> None: ...
-    def kl(
-        self,
-        params_old: FloatArray,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        out: FloatArray,
-    ) -> None: ...
+        self, params: object, obs: object, scaling: object, actions: object
+    ) -> FloatArray | None: ...
+    def entropy(self, params: object, obs: object, scaling: object) -> FloatArray | None: ...
+    def entropy_gradient(self, params: object, obs: object, scaling: object) -> FloatArray | None: ...
+    def kl(self, params: object, obs: object, scaling: object, params_old: object) -> FloatArray | None: ...
     def score_product(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-        weights: FloatArray,
-        out: FloatArray,
-    ) -> None: ...
-    def scores(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-        out: FloatArray,
-    ) -> None: ...
+        self, params: object, obs: object, scaling: object, actions: object, weights: object
+    ) -> FloatArray | None: ...
+    def scores(self, params: object, obs: object, scaling: object, actions: object) -> FloatArray | None: ...
+    def score_sq_norms(
+        self, params: object, obs: object, scaling: object, actions: object
+    ) -> FloatArray | None: ...
+    def act(
+        self, params: object, obs: object, scaling: object, noise: object, out: object
+    ) -> AnyArray | None: ...
+    def sample(
+        self, params: object, obs: object, scaling: object, noise: object
+    ) -> tuple[AnyArray, FloatArray] | None: ...
+    def mode(self, params: object, obs: object, scaling: object) -> AnyArray | None: ...
     def episode_scores(
         self,
         params: FloatArray,
@@ -172,14 +139,6 @@ class Policy:
         actions: FloatArray | IntArray,
         weights: FloatArray | None,
         starts: IntArray,
-        out: FloatArray,
-    ) -> None: ...
-    def score_sq_norms(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
         out: FloatArray,
     ) -> None: ...
 
@@ -228,8 +187,8 @@ class ValueFit:
     @property
     def num_params(self) -> int: ...
     def predict(
-        self, theta: FloatArray, x: FloatArray, scaling: InputScaling | None, out: FloatArray
-    ) -> None: ...
+        self, theta: object, x: object, scaling: object, mean: object, std: object
+    ) -> Float64Array | None: ...
     def epoch(
         self,
         adam: AdamState,
@@ -266,7 +225,7 @@ class Fisher:
     def num_roots(self) -> int: ...
     @property
     def layer_sizes(self) -> list[int]: ...
-    def multiply(self, v: FloatArray, out: FloatArray) -> None: ...
+    def multiply(self, v: object, damping: object) -> FloatArray | None: ...
     def diagonal(self, out: FloatArray) -> None: ...
     def free_block(self, out: FloatArray) -> None: ...
     def factors(

@@ -180,7 +180,7 @@ def test_matrix_and_memmap(tmp_path: Any) -> None:
 def test_good_arrays_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the core computes from is the caller's own memory."""
     seen: list[np.ndarray] = []
-    real_gae = _dispatch.core().gae
+    real_gae = _dispatch.compiled.gae
 
     class Spy:
         def gae(self, *arguments: Any) -> Any:

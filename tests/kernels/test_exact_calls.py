@@ -397,7 +397,7 @@ def test_compiled_functions_take_their_arguments_alone(call: Call, compiled: Rec
 
 
 def test_methods_take_their_own_class_alone() -> None:
-    floats, doubles = (_dispatch.core().float32.MLP, _dispatch.core().float64.MLP)
+    floats, doubles = (_dispatch.compiled.float32.MLP, _dispatch.compiled.float64.MLP)
     with pytest.raises(TypeError, match="descriptor 'forward'"):
         floats.forward(doubles([1, 1], "tanh"), None, None, None)
 

@@ -36,6 +36,12 @@ template <class T>
 PGCORE_INLINE inline bool is_moderate(T log_std) {
   return std::abs(log_std) <= moderate<T>;
 }
+template <class T>
+bool all_moderate(const T* log_std, Index count) {
+  simd::Int<T> others = 0;
+  for (Index i = 0; i < count; ++i) others |= simd::mask<T>(!is_moderate(log_std[i]));
+  return others == 0;
+}
 
 // 1/σ as a product of two numbers: itself and 1, or where it may overflow though (a − μ)/σ does not, twice
 // 1/√σ. That stays a normal number, so that 0/σ is 0 for any σ; where it would not, σ is so small that any
@@ -53,6 +59,23 @@ struct Inverse {
   }
   PGCORE_INLINE T times(T x) const { return x * first * second; }
 };
+// The same of a moderate log σ.
+template <class T>
+struct PlainInverse {
+  T first;
+  PGCORE_INLINE explicit PlainInverse(T log_std) : first(vecmath::exp_moderate(-log_std)) {}
+  PGCORE_INLINE T times(T x) const { return x * first; }
+};
+
+// Calls f(inverse) with a function that makes 1/σ of log σ, one of those given here.
+template <class T, class F>
+void with_inverse(const T* log_std, Index count, F&& f) {
+  if (all_moderate(log_std, count)) {
+    f([](T s) PGCORE_INLINE { return PlainInverse<T>(s); });
+  } else {
+    f([](T s) PGCORE_INLINE { return Inverse<T>(s); });
+  }
+}
 
 // Rows that are taken together as one flat run of numbers.
 constexpr Index most_rows_at_once = 1024;
@@ -91,11 +114,6 @@ class SharedInverse {
   }
 
  private:
-  static bool all_moderate(const T* log_std, Index A) {
-    int all = 1;
-    for (Index k = 0; k < A; ++k) all &= is_moderate(log_std[k]);
-    return all != 0;
-  }
   void repeat(T* x, Index A) const {
     for (Index n = A; n < run_; n *= 2) std::copy_n(x, std::min(n, run_ - n), x + n);
   }
@@ -125,17 +143,31 @@ class TermSums {
     for (Index i = 0; i < rows * A_; ++i) x[i] = term(i);
     sum_rows(rows, x, out);
   }
+  // Of two terms, each by a loop of its own: GCC 12 does not vectorise one with two exponentials.
+  template <class F, class G>
+  PGCORE_INLINE void sum(Index rows, F&& term, G&& other, double* out) {
+    T* const x = terms_.data();
+    PGCORE_INDEPENDENT
+    for (Index i = 0; i < rows * A_; ++i) x[i] = term(i);
+    PGCORE_INDEPENDENT
+    for (Index i = 0; i < rows * A_; ++i) x[i] += other(i);
+    sum_rows(rows, x, out);
+  }
   // The same of numbers that are there already; of many in double, since what they are added to may cancel
   // them.
   void sum(Index rows, const T* x, double* out) {
-    if (A_ > longest_short_row) {
+    if (A_ > 8 * lanes<T>) {
       const auto widened = [&](Index r, Index k) PGCORE_INLINE {
         return simd::load_as_double<lanes_of<double, bytes>>(x + r * A_ + k);
       };
       return reduce_rows<Sum, bytes>(rows, A_, 0.0, widened, out);
     }
     if (A_ == 1 || A_ >= lanes<T>) return sum_rows(rows, x, out);
-    sum(rows, [=](Index i) { return x[i]; }, out);
+    // Only the last rows are copied: of the others more may be read than they have.
+    const Index direct = std::max<Index>(0, rows - lanes<T>) / group * group;
+    sum_rows(direct, x, out);
+    x += direct * A_;
+    sum(rows - direct, [=](Index i) { return x[i]; }, out + direct);
   }
 
  private:
@@ -176,7 +208,7 @@ void distances(Rows<const T> x, Rows<const T> y, const T* log_std, double consta
   const Index A = x.width();
   const SharedInverse<T> inverse(log_std, A);
   inverse.with_product([&](auto times) {
-    if (A < lanes<T>) {
+    if (A < 2 * lanes<T>) {
       return for_terms<T>(x.num_rows(), A, [&](TermSums<T>& sums, Index first, Index rows) {
         const T *a = x.row(first), *b = y.row(first);
         const auto square = [=](Index i) {
@@ -237,14 +269,16 @@ void log_prob(Rows<const T> actions, Rows<const T> mean, LogStd<T> log_std, Vec<
   }
   for_terms<T>(num_rows, A, [&](TermSums<T>& sums, Index first, Index rows) {
     const T *a = actions.row(first), *m = mean.row(first), *s = log_std.row(first);
-    const auto square = [=](Index i) {
-      const T z = Inverse<T>(s[i]).times(a[i] - m[i]);
-      return z * z;
-    };
     double log_det[most_rows_at_once], squares[most_rows_at_once];
     T* y = out.data() + first;
     sums.sum(rows, s, log_det);
-    sums.sum(rows, square, squares);
+    with_inverse(s, rows * A, [&](auto inverse) {
+      const auto square = [=](Index i) {
+        const T z = inverse(s[i]).times(a[i] - m[i]);
+        return z * z;
+      };
+      sums.sum(rows, square, squares);
+    });
     PGCORE_INDEPENDENT
     for (Index r = 0; r < rows; ++r) {
       y[r] = static_cast<T>((constant - log_det[r]) + -0.5 * squares[r]);
@@ -258,18 +292,23 @@ void score(Rows<const T> actions, Rows<const T> mean, LogStd<T> log_std, Rows<T>
   assert(mean.has_shape(num_rows, A) && log_std.serves(num_rows, A));
   assert(d_mean.has_shape(num_rows, A) && d_log_std.has_shape(num_rows, A));
   if (!log_std.shared) {
-    for_row_blocks(num_rows, A, [&](Index first, Index rows) {
-      const T *a = actions.row(first), *m = mean.row(first), *s = log_std.row(first);
-      T *dm = d_mean.row(first), *dl = d_log_std.row(first);
-      PGCORE_INDEPENDENT
-      for (Index i = 0; i < rows * A; ++i) {
-        const Inverse<T> inverse(s[i]);
-        const T z = inverse.times(a[i] - m[i]);
-        dm[i] = inverse.times(z);
-        dl[i] = z * z - T(1);
+    const Index step = rows_at_once(A);
+    return for_row_blocks(num_rows, A, [&](Index begin, Index rows) {
+      for (Index first = begin; first < begin + rows; first += step) {
+        const T *a = actions.row(first), *m = mean.row(first), *s = log_std.row(first);
+        T *dm = d_mean.row(first), *dl = d_log_std.row(first);
+        const Index count = std::min(step, begin + rows - first) * A;
+        with_inverse(s, count, [=](auto inverse) {
+          PGCORE_INDEPENDENT
+          for (Index i = 0; i < count; ++i) {
+            const auto over_std = inverse(s[i]);
+            const T z = over_std.times(a[i] - m[i]);
+            dm[i] = over_std.times(z);
+            dl[i] = z * z - T(1);
+          }
+        });
       }
     });
-    return;
   }
   const SharedInverse<T> inverse(log_std.row(0), A);
   inverse.with_product([&](auto times) {
@@ -305,12 +344,15 @@ void kl(Rows<const T> mean_p, LogStd<T> log_std_p, Rows<const T> mean_q, LogStd<
   const FlatLogStd<T> of_p(log_std_p, A), of_q(log_std_q, A);
   for_terms<T>(num_rows, A, [&](TermSums<T>& sums, Index first, Index rows) {
     const T *p = mean_p.row(first), *q = mean_q.row(first), *log_p = of_p.of(first), *log_q = of_q.of(first);
-    const auto term = [=](Index i) {
-      const T z = Inverse<T>(log_q[i]).times(p[i] - q[i]);
-      return z * z + vecmath::exp_excess(2 * (log_p[i] - log_q[i]));
-    };
     double twice[most_rows_at_once];
-    sums.sum(rows, term, twice);
+    with_inverse(log_q, rows * A, [&](auto inverse) {
+      const auto square = [=](Index i) {
+        const T z = inverse(log_q[i]).times(p[i] - q[i]);
+        return z * z;
+      };
+      const auto excess = [=](Index i) { return vecmath::exp_excess(2 * (log_p[i] - log_q[i])); };
+      sums.sum(rows, square, excess, twice);
+    });
     finish(twice, rows, 0, 0.5, out.data() + first);
   });
 }

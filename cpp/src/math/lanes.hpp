@@ -82,6 +82,7 @@ template <class Op, class V, class T, class F>
 PGCORE_INLINE inline V gather(Index begin, Index end, T neutral, F&& f) {
   constexpr int parts = 64 / static_cast<int>(sizeof(V));
   constexpr Index width = lanes<T> / parts;
+  if (end <= width) return simd::only_lanes<T>(0, end, f(0), V{} + neutral);  // the others add nothing
   V y[parts];
   for (V& part : y) part = V{} + neutral;
   Index k = begin;
@@ -91,6 +92,7 @@ PGCORE_INLINE inline V gather(Index begin, Index end, T neutral, F&& f) {
   const Index last = std::max<Index>(0, end - lanes<T>);
   for (int p = 0; p < parts && k < end; ++p) {
     const Index i = last + p * width;
+    if (i + width <= k || i >= end) continue;
     Op::add(simd::only_lanes<T>(k - i, end - i, f(i), V{} + neutral), y[p]);
   }
   for (int half = parts / 2; half > 0; half /= 2) {

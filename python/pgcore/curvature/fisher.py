@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from pgcore._arguments import BoolArray, FloatArray, IntArray, check_shape, float_array, integer
 from pgcore.kernels import CGResult, CGStatus
 from pgcore.kernels.cg import adapted_operator, cg_tolerances, checked_callback
+from pgcore.kernels.coercion import computed
 
 if TYPE_CHECKING:
     from pgcore.curvature.products import FisherProducts
@@ -114,20 +115,22 @@ class Fisher:
 
     def matvec(self, v: ArrayLike) -> FloatArray:
         """Return (F + damping·I) v, shape (P,); v is (P,) or (P, 1)."""
+        exact = self._products.multiply(v, self.damping)
+        if exact is not None:
+            return exact
         vector = float_array("v", v, self.dtype)
         if vector.shape == (self.shape[1], 1):  # as SciPy's operators may ask
             return self.matvec(vector[:, 0])[:, None]
         check_shape("v", vector, (self.shape[1],))
-        out = np.empty_like(vector)
-        self._products.multiply(vector, out)
-        if self.damping:
-            out += self.damping * vector
-        return out
+        return computed(self._products.multiply(vector, self.damping))
 
     rmatvec = matvec  # it is symmetric
 
     def __matmul__(self, v: ArrayLike) -> FloatArray:
         """Return the product with a vector (P,) or with the columns of a matrix (P, K)."""
+        exact = self._products.multiply(v, self.damping)
+        if exact is not None:
+            return exact
         array = float_array("v", v, self.dtype)
         if array.ndim == 2:
             check_shape("v", array, (self.shape[1], array.shape[1]))
@@ -153,8 +156,8 @@ class Fisher:
         """F as an array."""
         columns = np.eye(self.shape[0], dtype=self.dtype)
         matrix = np.empty_like(columns)
-        for column, out in zip(columns, matrix, strict=True):
-            self._products.multiply(column, out)
+        for i, column in enumerate(columns):
+            matrix[i] = computed(self._products.multiply(column, 0.0))
         symmetric: FloatArray = (matrix + matrix.T) / 2
         return symmetric
 

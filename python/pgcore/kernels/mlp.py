@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from pgcore import _dispatch
 from pgcore._arguments import FloatArray, check_shape, float_array, float_dtype, integers, real
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
 from pgcore.kernels.coercion import computed, delivered
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -114,7 +115,7 @@ class MLP:
             gain = final_gain if layer == len(self.sizes) - 2 else math.sqrt(2.0)
             columns = rng.standard_normal((max(weight.shape), min(weight.shape)))
             rows = np.ascontiguousarray(columns.T)
-            core().orthonormalize(rows)
+            _dispatch.compiled.orthonormalize(rows)
             n_out, n_in = weight.shape
             weight[...] = gain * (rows.T if n_out >= n_in else rows)
         return theta.astype(self.dtype)
