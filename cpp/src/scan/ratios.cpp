@@ -52,7 +52,7 @@ struct LaterSums : Sums<T> {
 
   Maps<Real, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>& s, bool&) const {
     std::copy(this->addends + run.first, this->addends + run.first + run.count, s.x);
-    return {run.count, width, s.x, nullptr, run.ends};
+    return {run.count, width, s.x, nullptr, run.ends, 0};
   }
   Real* y(const Run<T, Real>&, Scratch<Real>& s) const { return s.y; }
   void write(const Run<T, Real>& run, Index width, const Real* y, const Real*) const {
@@ -76,7 +76,7 @@ struct LastAddends : Sums<T> {
     for (Index k = 0; k < run.count; ++k) {
       s.x[k] = simd::select_or_zero(simd::mask<Real>(run.ends[k] != 0), static_cast<Real>(a[k]));
     }
-    return {run.count, width, s.x, nullptr, run.ends};
+    return {run.count, width, s.x, nullptr, run.ends, 0};
   }
   Real* y(const Run<T, Real>& run, Scratch<Real>& s) const {
     return scan::detail::direct(this->out + run.first, s.y);
