@@ -239,7 +239,7 @@ def test_the_noise_of_a_gradient_is_estimated_from_steps_spread_over_the_batch()
     assert snr == pytest.approx(square / (np.sum(scores.var(axis=0)) / batch.num_steps), rel=0.2)
 
 
-def test_ppo_takes_a_batch_s_log_probs_only_if_they_are_its_own():
+def test_ppo_takes_ratios_to_its_own_policy_whatever_acted():
     updated = []
     for change in (0.0, 0.3, None):
         model = make(PPO, n_epochs=2, batch_size=600)

@@ -22,7 +22,7 @@ from pgcore.policies import CompiledPolicy, divergence
 from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 
 if TYPE_CHECKING:
-    from pgcore._arguments import Arrays, FloatArray
+    from pgcore._arguments import Arrays
     from pgcore.algorithms.actor_critic import Advantages, CriticOptions
     from pgcore.data.batch import Batch
     from pgcore.training import Component
@@ -133,7 +133,7 @@ class PPO(ActorCritic[PPOConfig]):
         clip_range = math.inf
         if cfg.clip_range is not None:
             clip_range = scheduled(cfg.clip_range, cfg.clip_range_schedule, self.progress)
-        old, old_log_probs = policy.params, self._log_probs(batch, logged)
+        old, old_log_probs = policy.params, policy.log_prob(batch.obs, batch.actions)
         kl_limit = None if cfg.target_kl is None or cfg.kl_adaptive else 1.5 * cfg.target_kl
         num_steps_taken, report = 0, None
         for _ in range(cfg.n_epochs):
@@ -176,14 +176,6 @@ class PPO(ActorCritic[PPOConfig]):
             "learning_rate": learning_rate,
             "clip_range": clip_range,
         }
-
-    def _log_probs(self, batch: Batch, some: slice) -> FloatArray:
-        """Return log π(a_t∣o_t): the batch's own if they are this policy's at ``some`` steps, bit for bit."""
-        policy, given = self.policy, batch.log_probs
-        if given is None or given.dtype != policy.dtype:
-            return policy.log_prob(batch.obs, batch.actions)
-        ours = policy.log_prob(batch.obs[some], batch.actions[some])
-        return given if np.array_equal(given[some], ours) else policy.log_prob(batch.obs, batch.actions)
 
 
 class AdaptiveCoefficient:
