@@ -189,8 +189,11 @@ void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
   const Index num_rows = log_weights.num_rows(), num_columns = log_weights.width();
   assert(out.size() == num_columns);
   if (num_columns == 0) return;
-  // Several rows of few columns are one wide row: `joined` of them, whose columns are added in the end.
-  const Index width = std::min(num_columns, columns_per_block), joined = std::max<Index>(1, narrow / width);
+  // Several rows of few columns are one wide row: `joined` of them, whose columns are added in the end; fewer
+  // where there are few rows, because adding takes time too.
+  const Index width = std::min(num_columns, columns_per_block);
+  const Index enough = std::max(narrow / 4 / width, num_rows / 16);
+  const Index joined = std::max<Index>(1, std::min({narrow / width, enough, num_rows}));
   const Index whole = num_rows / joined, rest = num_rows % joined * width;
   for (Index first = 0; first < num_columns; first += width) {
     const Index count = std::min(width, num_columns - first), wide = joined * count;
