@@ -91,10 +91,24 @@ def sanitized(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Time the kernels against their references: `nox -s bench -- bench/bench_scan.py`."""
+    """Time the kernels beside NumPy and SciPy: `nox -s bench -- -k gae`."""
     session.install(".[test]")
-    for script in session.posargs or ["bench/bench_scan.py"]:
-        session.run("python", script)
+    session.run("python", "-m", "pytest", "bench/", *session.posargs)
+
+
+@nox.session
+def against(session: nox.Session) -> None:
+    """Time the kernels against the best of all libraries: `nox -s against -- --only gae`."""
+    session.install("torch==2.13.0")
+    session.install(".[peers]")
+    session.run("python", "bench/against_peers.py", *session.posargs)
+
+
+@nox.session
+def instructions(session: nox.Session) -> None:
+    """Count instructions of fixed workloads against the committed figures; `-- --update` writes them anew."""
+    session.install(".[test]")
+    session.run("python", "bench/instructions.py", *session.posargs)
 
 
 @nox.session

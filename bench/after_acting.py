@@ -18,8 +18,7 @@ import time
 import gymnasium as gym
 import numpy as np
 
-import harness
-import pgcore
+from pgcore.benchmarks import describe
 from pgcore.policies import for_spaces
 
 IN_A_ROW = 4
@@ -64,7 +63,7 @@ def main() -> None:
             if kind == "act":
                 acting.append(1e6 * (between - start))
     env.close()
-    print(harness.describe(pgcore.get_num_threads(), str(policy.dtype)))
+    print(describe())
     steps = ", ".join(f"{statistics.median(times):.0f} after {kind}" for kind, times in stepping.items())
     print(f"{arguments.env_id}, {N} copies, µs: act {statistics.median(acting):.1f}; env.step {steps}")
 

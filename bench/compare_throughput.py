@@ -15,6 +15,7 @@ pgcore's run that is spent there. pgcore has a vector environment of its own (do
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import statistics
 import time
@@ -24,8 +25,8 @@ from typing import Any
 
 import gymnasium as gym
 
-import harness
 import pgcore
+from pgcore.benchmarks import describe
 
 Train = Callable[[], int]
 
@@ -91,13 +92,15 @@ def ours(contest: Contest, backend: str, shares: list[float]) -> Train:
 
 
 def stable_baselines(contest: Contest) -> Train | None:
-    package = harness.optional("stable_baselines3" if contest.algorithm == "PPO" else "sb3_contrib")
-    common = harness.optional("stable_baselines3.common.env_util")
-    if package is None or common is None:
+    try:
+        name = "stable_baselines3" if contest.algorithm == "PPO" else "sb3_contrib"
+        package = importlib.import_module(name)
+        from stable_baselines3.common.env_util import make_vec_env
+    except ImportError:
         return None
 
     def run() -> int:
-        env = common.make_vec_env(contest.env_id, contest.num_envs)
+        env = make_vec_env(contest.env_id, contest.num_envs)
         model = getattr(package, contest.algorithm)("MlpPolicy", env, device="cpu", **contest.theirs)
         steps: int = model.learn(contest.steps).num_timesteps
         env.close()
@@ -107,8 +110,9 @@ def stable_baselines(contest: Contest) -> Train | None:
 
 
 def rltools(contest: Contest) -> Train | None:
-    package = harness.optional("rltools")
-    if package is None:
+    try:
+        package = importlib.import_module("rltools")
+    except ImportError:
         return None
     module = package.PPO(
         lambda: gym.wrappers.RescaleAction(gym.make(contest.env_id), -1.0, 1.0),
@@ -161,7 +165,7 @@ def main() -> None:
         "--native", action="store_true", help="step ours by the environment's own vector code"
     )
     arguments = parser.parse_args()
-    print(harness.describe(pgcore.get_num_threads(), "float32"))
+    print(describe())
     for name in arguments.contests:
         contest = CONTESTS[name]
         shares: list[float] = []

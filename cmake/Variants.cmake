@@ -40,7 +40,7 @@ set(PGCORE_CORE_SOURCES
   build
   math/matmul math/orthogonal
   parallel/parallel
-  scan/ratios scan/scan
+  scan/ratios scan/recurrence scan/scan
   distributions/categorical distributions/gaussian
   nn/few_rows nn/inputs nn/mlp nn/network
   policy/heads policy/policy

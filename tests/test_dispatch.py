@@ -83,7 +83,7 @@ for policy in (
     actions, log_probs = policy.sample(x, np.random.default_rng(1))
     answers += [actions.astype(float), log_probs, policy.score_sq_norms(x, actions)]
     answers.append(policy.score_product(x, actions, x[:, 0]))
-core = pgcore._dispatch.core()
+core = pgcore._dispatch.compiled
 assert core.__name__ == "pgcore._core_" + pgcore.build_info()["variant"]
 loaded = [name for name in sys.modules if name.startswith("pgcore._core_")]
 assert {name.removesuffix(".float32").removesuffix(".float64") for name in loaded} == {core.__name__}
@@ -131,7 +131,7 @@ def test_a_package_without_a_usable_core_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(_dispatch, "levels_supported", lambda: ["base", "v2"])
     monkeypatch.delenv("PGCORE_ISA", raising=False)
     with pytest.raises(RuntimeError) as caught:
-        _dispatch.core.__wrapped__()
+        _dispatch.load.__wrapped__()
     assert str(caught.value) == (
         "pgcore: expected a compiled core for this processor, got levels ['v4'] where ['base', 'v2'] run; "
         "reinstall pgcore from source on this machine"
@@ -237,7 +237,7 @@ def test_threadpoolctl_knows_the_pool() -> None:
     with threadpoolctl.threadpool_limits(limits=2):
         seen.append(pgcore.get_num_threads())
     seen.append(pgcore.get_num_threads())
-    pool["loaded"] = pgcore._dispatch.core().__file__
+    pool["loaded"] = pgcore._dispatch.compiled.__file__
     print(json.dumps([seen, pool]))
     """
     seen, pool = json.loads(python(code))

@@ -16,13 +16,15 @@ import pgcore
 
 
 def python_modules() -> list[str]:
-    """Every module of the package that is written in Python."""
+    """Every module of the package that is written in Python, and whose library is installed if it has one."""
     names = ["pgcore"]
     for found in pkgutil.walk_packages(pgcore.__path__, "pgcore."):
         spec = importlib.util.find_spec(found.name)
         assert spec is not None
         if spec.origin is not None and spec.origin.endswith(".py") and not found.name.endswith("__main__"):
-            names.append(found.name)
+            library = found.name.removeprefix("pgcore.benchmarks.with_")
+            if library == found.name or importlib.util.find_spec(library) is not None:
+                names.append(found.name)
     return sorted(set(names))
 
 

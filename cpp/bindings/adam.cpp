@@ -1,42 +1,34 @@
 #include "pgcore/adam.hpp"
 
 #include "adam_state.hpp"
+#include "exact.hpp"
 #include "families.hpp"
 
 namespace pgcore::bindings {
 namespace {
 
-template <class T>
-void refuse_overlap(Index n, std::initializer_list<std::pair<const char*, const T*>> arrays) {
-  const auto size = static_cast<std::uintptr_t>(n) * sizeof(T);
-  for (auto a = arrays.begin(); a != arrays.end(); ++a) {
-    for (auto b = a + 1; b != arrays.end(); ++b) {
-      const auto p = reinterpret_cast<std::uintptr_t>(a->second);
-      const auto q = reinterpret_cast<std::uintptr_t>(b->second);
-      if ((p < q ? q - p : p - q) < size) {
-        throw py::value_error(std::string(b->first) + ": expected memory of its own, got that of " +
-                              a->first);
-      }
-    }
+// θ and the moments change in place. Returns true: there is nothing else to return.
+struct AdamStep {
+  static constexpr auto name = "adam_step", arguments = "theta, grad, m, v, step, options";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    const Index P = call.shape(0, 1, 1).length[0];
+    const auto gradient = call.vec(1, P);
+    const auto theta = call.changed(0, P), m = call.changed(2, P), v = call.changed(3, P);
+    const Index step = call.integer(4, 1);
+    call.unfold(5, 4);
+    constexpr int k = Exact<T>::unfolded;
+    const AdamOptions options{call.number(k), call.number(k + 1), call.number(k + 2), call.number(k + 3)};
+    for (const double rate : {options.beta1, options.beta2}) call.require(0 <= rate && rate < 1);
+    call.require(options.epsilon >= 0);
+    if (call) compute(P, [&] { adam_step<T>(theta, gradient, m, v, step, options); });
+    return py::bool_(true);
   }
-}
+};
 
 template <class T>
 void bind(py::module_& m) {
-  m.def(
-      "adam_step",
-      [](Array<T>& theta, const Array<T>& gradient, Array<T>& first, Array<T>& second, Index step,
-         const AdamOptions& options) {
-        check_ndim("theta", theta, 1);
-        const Index n = theta.shape(0);
-        const T* g = input("gradient", gradient, n);
-        T *x = output("theta", theta, n), *m1 = output("m", first, n), *m2 = output("v", second, n);
-        refuse_overlap<T>(n, {{"theta", x}, {"m", m1}, {"v", m2}});
-        const release_gil guard;
-        adam_step<T>({x, n}, {g, n}, {m1, n}, {m2, n}, step, options);
-      },
-      py::arg("theta").noconvert(), py::arg("grad").noconvert(), py::arg("m").noconvert(),
-      py::arg("v").noconvert(), py::arg("step"), py::arg("options"));
   py::class_<AdamArrays<T>>(classes_of<T>(m), "AdamState")
       .def(py::init(
                [](const Array<T>& theta, const Array<T>& first, const Array<T>& second, Index step,
@@ -54,6 +46,7 @@ void bind_adam(py::module_& m) {
              return AdamOptions{learning_rate, beta1, beta2, epsilon};
            }),
            py::arg("learning_rate"), py::arg("beta1"), py::arg("beta2"), py::arg("epsilon"));
+  add_kernel<AdamStep>(m);
   bind<float>(m);
   bind<double>(m);
 }

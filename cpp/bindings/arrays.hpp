@@ -144,23 +144,6 @@ inline std::vector<Index> layer_sizes(std::vector<Index> sizes, Index last = 0) 
   return sizes;
 }
 
-[[noreturn]] inline void refuse_choice(const char* name, Index K, std::int64_t got) {
-  throw py::value_error(std::string(name) + ": expected integers in 0…" + std::to_string(K - 1) + ", got " +
-                        std::to_string(got));
-}
-
-// Integers, each checked to be in 0 … K − 1; a copy, because they are used as indices while other threads
-// may write to the caller's array.
-inline std::vector<std::int64_t> choices(const char* name, const Array<std::int64_t>& a, Index rows,
-                                         Index K) {
-  const std::int64_t* data = input(name, a, rows);
-  std::vector<std::int64_t> copy(data, data + rows);
-  for (const std::int64_t k : copy) {
-    if (k < 0 || k >= K) refuse_choice(name, K, k);
-  }
-  return copy;
-}
-
 // A normaliser's statistics, an InputScaling or None. As an object, because pybind11 accepts a None for a
 // pointer only in its second round over the overloads, which takes longer than the network does to act.
 using Scaling = py::object;

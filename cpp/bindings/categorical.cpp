@@ -1,62 +1,89 @@
 #include "pgcore/categorical.hpp"
 
-#include "arrays.hpp"
+#include "checked_indices.hpp"
+#include "exact.hpp"
 #include "families.hpp"
 
 namespace pgcore::bindings {
 namespace {
 
-template <class T>
-void bind(py::module_& m) {
-  m.def(
-      "categorical_log_prob",
-      [](const Array<std::int64_t>& actions, const Array<T>& logits, Array<T>& out) {
-        check_ndim("logits", logits, 2);
-        const Index rows = logits.shape(0), K = logits.shape(1);
-        const auto a = choices("actions", actions, rows, K);
-        T* y = output("out", out, rows);
-        const release_gil guard;
-        categorical::log_prob<T>({a.data(), rows}, {logits.data(), rows, K}, {y, rows});
-      },
-      py::arg("actions").noconvert(), py::arg("logits").noconvert(), py::arg("out").noconvert());
-  m.def(
-      "categorical_score",
-      [](const Array<std::int64_t>& actions, const Array<T>& logits, Array<T>& out) {
-        check_ndim("logits", logits, 2);
-        const Index rows = logits.shape(0), K = logits.shape(1);
-        const auto a = choices("actions", actions, rows, K);
-        T* y = output("out", out, rows, K);
-        const release_gil guard;
-        categorical::score<T>({a.data(), rows}, {logits.data(), rows, K}, {y, rows, K});
-      },
-      py::arg("actions").noconvert(), py::arg("logits").noconvert(), py::arg("out").noconvert());
-  m.def(
-      "categorical_kl",
-      [](const Array<T>& logits_p, const Array<T>& logits_q, Array<T>& out) {
-        check_ndim("logits_p", logits_p, 2);
-        const Index rows = logits_p.shape(0), K = logits_p.shape(1);
-        const T* q = input("logits_q", logits_q, rows, K);
-        T* y = output("out", out, rows);
-        const release_gil guard;
-        categorical::kl<T>({logits_p.data(), rows, K}, {q, rows, K}, {y, rows});
-      },
-      py::arg("logits_p").noconvert(), py::arg("logits_q").noconvert(), py::arg("out").noconvert());
-  m.def(
-      "categorical_entropy",
-      [](const Array<T>& logits, Array<T>& out) {
-        check_ndim("logits", logits, 2);
-        T* y = output("out", out, logits.shape(0));
-        const release_gil guard;
-        categorical::entropy<T>({logits.data(), logits.shape(0), logits.shape(1)}, {y, logits.shape(0)});
-      },
-      py::arg("logits").noconvert(), py::arg("out").noconvert());
-}
+struct LogProb {
+  static constexpr auto name = "categorical_log_prob", arguments = "actions, logits, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    const Shape batch = call.shape(1, 2, 2);
+    const Index B = batch.length[0], K = batch.length[1];
+    const auto logits = call.rows(1, batch);
+    const auto actions = call.template vec<std::int64_t>(0, B);
+    py::object out = call.result(2, Shape(B));
+    if (call) {
+      const CheckedIndices a("actions", actions.data(), B, K);
+      const Vec<T> y{call.memory(out), B};
+      compute(B * K, [&] { categorical::log_prob<T>(a.view(), logits, y); });
+    }
+    return out;
+  }
+};
+
+struct Score {
+  static constexpr auto name = "categorical_score", arguments = "actions, logits, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    const Shape batch = call.shape(1, 2, 2);
+    const Index B = batch.length[0], K = batch.length[1];
+    const auto logits = call.rows(1, batch);
+    const auto actions = call.template vec<std::int64_t>(0, B);
+    py::object out = call.result(2, batch);
+    if (call) {
+      const CheckedIndices a("actions", actions.data(), B, K);
+      const Rows<T> y{call.memory(out), B, K};
+      compute(B * K, [&] { categorical::score<T>(a.view(), logits, y); });
+    }
+    return out;
+  }
+};
+
+struct Kl {
+  static constexpr auto name = "categorical_kl", arguments = "logits_p, logits_q, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    const Shape batch = call.shape(0, 2, 2);
+    const auto p = call.rows(0, batch), q = call.rows(1, batch);
+    py::object out = call.result(2, Shape(batch.length[0]));
+    if (call) {
+      const Vec<T> y{call.memory(out), p.num_rows()};
+      compute(batch.size(), [&] { categorical::kl<T>(p, q, y); });
+    }
+    return out;
+  }
+};
+
+struct Entropy {
+  static constexpr auto name = "categorical_entropy", arguments = "logits, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    const Shape batch = call.shape(0, 2, 2);
+    const auto logits = call.rows(0, batch);
+    py::object out = call.result(1, Shape(batch.length[0]));
+    if (call) {
+      const Vec<T> y{call.memory(out), logits.num_rows()};
+      compute(batch.size(), [&] { categorical::entropy<T>(logits, y); });
+    }
+    return out;
+  }
+};
 
 }  // namespace
 
 void bind_categorical(py::module_& m) {
-  bind<float>(m);
-  bind<double>(m);
+  add_kernel<LogProb>(m);
+  add_kernel<Score>(m);
+  add_kernel<Kl>(m);
+  add_kernel<Entropy>(m);
 }
 
 }  // namespace pgcore::bindings

@@ -24,11 +24,21 @@ class FisherKernels {
   std::vector<Index> layer_sizes() const { return fisher_.layer_sizes(); }
   bool cached() const { return fisher_.cached(); }
 
-  void multiply(const Array<T>& v, Array<T>& out) {
-    const auto x = input_vec("v", v, num_params());
-    const auto y = output_vec("out", out, num_params());
-    const release_gil guard;
-    fisher_.multiply(x, y);
+  // (F + damping·I) v.
+  py::object multiply(Exact<T>& call) {
+    const auto v = call.vec(0, num_params());
+    const double damping = call.number(1);
+    py::object out = call.result(Shape(num_params()));
+    if (call) {
+      const Vec<T> y{call.memory(out), num_params()};
+      compute(pass_work(num_rows(), num_params()), [&] {
+        fisher_.multiply(v, y);
+        if (damping == 0) return;
+        const T scale = static_cast<T>(damping);
+        for (Index i = 0; i < y.size(); ++i) y[i] += scale * v[i];
+      });
+    }
+    return out;
   }
   void diagonal(Array<T>& out) {
     const auto y = output_vec("out", out, num_params());
@@ -66,9 +76,11 @@ class FisherKernels {
     fisher_.kronecker_factors(a, g);
   }
 
-  // `preconditioner` is None, a vector of the inverse's diagonal, a KroneckerInverse or a function.
-  Solution<T> solve(const Array<T>& b, const Optional<T>& x0, const CgOptions& options,
-                    const py::object& preconditioner) {
+  // `preconditioner` is None, a vector of the inverse's diagonal, a KroneckerInverse or a function;
+  // `callback` None or a function.
+  py::object solve(const Array<T>& b, const Optional<T>& x0, std::pair<double, double> tolerances,
+                   Index max_iter, double damping, const py::object& preconditioner,
+                   const py::object& callback) {
     const Index n = num_params();
     const auto rhs = input_vec("b", b, n);
     const T* start = input("x0", x0, n);
@@ -76,7 +88,7 @@ class FisherKernels {
     const Vec<T> out{x.mutable_data(), n};
     if (start) std::copy_n(start, n, out.data());
     Product<T> precondition;
-    bool calls_python = false;
+    bool calls_python = !callback.is_none();
     if (py::isinstance<Array<T>>(preconditioner)) {
       const auto inverse = input_vec("preconditioner", py::reinterpret_borrow<Array<T>>(preconditioner), n);
       precondition = [=](Vec<const T> r, Vec<T> z) {
@@ -94,11 +106,14 @@ class FisherKernels {
       precondition = [&](Vec<const T> r, Vec<T> z) { call<T>(preconditioner, "preconditioner", r, z); };
     }
     const Product<T> multiply = [this](Vec<const T> v, Vec<T> product) { fisher_.multiply(v, product); };
+    const CgObserver<T> observe = observer<T>(callback);
     std::optional<release_gil> guard;
     if (!calls_python) guard.emplace();
-    const CgReport report = conjugate_gradient(multiply, rhs, out, start != nullptr, options, precondition);
+    const CgReport report =
+        conjugate_gradient(multiply, rhs, out, start != nullptr,
+                           {tolerances.first, tolerances.second, max_iter, damping}, precondition, observe);
     guard.reset();
-    return {x, report};
+    return solution(x, report);
   }
 
  private:
@@ -113,10 +128,14 @@ class FisherKernels {
                         const Scaling& scaling, const std::optional<A>& actions, double max_cache_bytes) {
     const auto [p, x] = policy.arguments(theta, obs, scaling);
     positive("obs", {x.num_rows()});
-    std::optional<decltype(policy.view(*actions, 0))> a;
-    if (actions) a = policy.view(*actions, x.num_rows());
+    if (!actions) return made(policy, p, x, {}, max_cache_bytes);
+    return made(policy, p, x, policy.view(*actions, x.num_rows()), max_cache_bytes);
+  }
+
+  static Fisher<T> made(const PolicyKernels<T>& policy, Vec<const T> params, const Inputs<T>& x,
+                        Actions<const T> actions, double max_cache_bytes) {
     const release_gil guard;
-    return Fisher<T>(policy.policy(), p, x, a ? Actions<const T>(*a) : Actions<const T>{}, max_cache_bytes);
+    return Fisher<T>(policy.policy(), params, x, actions, max_cache_bytes);
   }
 
   py::array obs_;
@@ -144,13 +163,13 @@ void bind(py::module_& m) {
       .def_property_readonly("num_rows", &K::num_rows)
       .def_property_readonly("num_roots", &K::num_roots)
       .def_property_readonly("layer_sizes", &K::layer_sizes)
-      .def("multiply", &K::multiply, py::arg("v").noconvert(), py::arg("out").noconvert())
       .def("diagonal", &K::diagonal, py::arg("out").noconvert())
       .def("free_block", &K::free_block, py::arg("out").noconvert())
       .def("factors", &K::factors, py::arg("hidden"), py::arg("delta"), py::arg("free_params").noconvert())
       .def("kronecker_factors", &K::kronecker_factors, py::arg("inputs"), py::arg("outputs"))
-      .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("options"),
-           py::arg("preconditioner"));
+      .def("solve", &K::solve, py::arg("b").noconvert(), py::arg("x0").noconvert(), py::arg("tolerances"),
+           py::arg("max_iter"), py::arg("damping"), py::arg("preconditioner"), py::arg("callback"));
+  add_method<&K::multiply>(c, "multiply", "v, damping");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "pgcore/mlp.hpp"
 
-#include "arrays.hpp"
+#include "exact.hpp"
 #include "families.hpp"
 #include "pgcore/orthogonal.hpp"
 
@@ -15,47 +15,56 @@ class MlpKernels {
 
   Index num_params() const { return mlp_.num_params(); }
 
-  void forward(const Array<T>& theta, const Array<T>& x, Array<T>& out) {
-    const Index rows = rows_of(x);
-    const T *p = input("theta", theta, num_params()), *data = x.data();
-    T* y = output("out", out, rows, mlp_.num_outputs());
-    const release_gil guard;
-    mlp_.forward({p, num_params()}, {data, rows, mlp_.num_inputs()}, {y, rows, mlp_.num_outputs()});
+  py::object forward(Exact<T>& call) {
+    const auto theta = call.vec(0, num_params());
+    const auto x = inputs(call);
+    py::object out = call.result(2, outputs(x));
+    if (call) {
+      const Rows<T> y{call.memory(out), x.num_rows(), mlp_.num_outputs()};
+      compute(work(x), [&] { mlp_.forward(theta, x, y); });
+    }
+    return out;
   }
-  void vjp(const Array<T>& theta, const Array<T>& x, const Array<T>& cotangent, Array<T>& out) {
-    const Index rows = rows_of(x);
-    const T *p = input("theta", theta, num_params()), *data = x.data();
-    const T* c = input("cotangent", cotangent, rows, mlp_.num_outputs());
-    T* gradient = output("out", out, num_params());
-    const release_gil guard;
-    mlp_.vjp({p, num_params()}, {data, rows, mlp_.num_inputs()}, {c, rows, mlp_.num_outputs()},
-             {gradient, num_params()});
+  py::object vjp(Exact<T>& call) {
+    const auto theta = call.vec(0, num_params());
+    const auto x = inputs(call);
+    const auto cotangent = call.rows(2, outputs(x));
+    py::object out = call.result(3, Shape(num_params()));
+    if (call) {
+      const Vec<T> gradient{call.memory(out), num_params()};
+      compute(work(x), [&] { mlp_.vjp(theta, x, cotangent, gradient); });
+    }
+    return out;
   }
-  void jvp(const Array<T>& theta, const Array<T>& x, const Array<T>& tangent, Array<T>& out) {
-    const Index rows = rows_of(x);
-    const T *p = input("theta", theta, num_params()), *data = x.data();
-    const T* direction = input("tangent", tangent, num_params());
-    T* y = output("out", out, rows, mlp_.num_outputs());
-    const release_gil guard;
-    mlp_.jvp({p, num_params()}, {data, rows, mlp_.num_inputs()}, {direction, num_params()},
-             {y, rows, mlp_.num_outputs()});
+  py::object jvp(Exact<T>& call) {
+    const auto theta = call.vec(0, num_params());
+    const auto x = inputs(call);
+    const auto tangent = call.vec(2, num_params());
+    py::object out = call.result(3, outputs(x));
+    if (call) {
+      const Rows<T> y{call.memory(out), x.num_rows(), mlp_.num_outputs()};
+      compute(work(x), [&] { mlp_.jvp(theta, x, tangent, y); });
+    }
+    return out;
   }
-  void per_sample_vjp(const Array<T>& theta, const Array<T>& x, const Array<T>& cotangent, Array<T>& out) {
-    const Index rows = rows_of(x);
-    const T *p = input("theta", theta, num_params()), *data = x.data();
-    const T* c = input("cotangent", cotangent, rows, mlp_.num_outputs());
-    T* gradients = output("out", out, rows, num_params());
-    const release_gil guard;
-    mlp_.per_sample_vjp({p, num_params()}, {data, rows, mlp_.num_inputs()}, {c, rows, mlp_.num_outputs()},
-                        {gradients, rows, num_params()});
+  py::object per_sample_vjp(Exact<T>& call) {
+    const auto theta = call.vec(0, num_params());
+    const auto x = inputs(call);
+    const auto cotangent = call.rows(2, outputs(x));
+    py::object out = call.result(3, Shape(x.num_rows(), num_params()));
+    if (call) {
+      const Rows<T> gradients{call.memory(out), x.num_rows(), num_params()};
+      compute(work(x), [&] { mlp_.per_sample_vjp(theta, x, cotangent, gradients); });
+    }
+    return out;
   }
 
  private:
-  Index rows_of(const Array<T>& x) const {
-    check_ndim("x", x, 2);
-    check_shape("x", x, x.shape(0), mlp_.num_inputs());
-    return x.shape(0);
+  Rows<const T> inputs(Exact<T>& call) const {
+    return call.rows(1, Shape(call.shape(1, 2, 2).length[0], mlp_.num_inputs()));
   }
+  Shape outputs(Rows<const T> x) const { return Shape(x.num_rows(), mlp_.num_outputs()); }
+  Index work(Rows<const T> x) const { return pass_work(x.num_rows(), num_params()); }
 
   Mlp<T> mlp_;
 };
@@ -63,17 +72,13 @@ class MlpKernels {
 template <class T>
 void bind(py::module_& m) {
   using K = MlpKernels<T>;
-  py::class_<K>(classes_of<T>(m), "MLP")
-      .def(py::init<std::vector<Index>, const std::string&>(), py::arg("sizes"), py::arg("activation"))
-      .def_property_readonly("num_params", &K::num_params)
-      .def("forward", &K::forward, py::arg("theta").noconvert(), py::arg("x").noconvert(),
-           py::arg("out").noconvert())
-      .def("vjp", &K::vjp, py::arg("theta").noconvert(), py::arg("x").noconvert(),
-           py::arg("cotangent").noconvert(), py::arg("out").noconvert())
-      .def("jvp", &K::jvp, py::arg("theta").noconvert(), py::arg("x").noconvert(),
-           py::arg("tangent").noconvert(), py::arg("out").noconvert())
-      .def("per_sample_vjp", &K::per_sample_vjp, py::arg("theta").noconvert(), py::arg("x").noconvert(),
-           py::arg("cotangent").noconvert(), py::arg("out").noconvert());
+  py::class_<K> c(classes_of<T>(m), "MLP");
+  c.def(py::init<std::vector<Index>, const std::string&>(), py::arg("sizes"), py::arg("activation"))
+      .def_property_readonly("num_params", &K::num_params);
+  add_method<&K::forward>(c, "forward", "theta, x, out");
+  add_method<&K::vjp>(c, "vjp", "theta, x, cotangent, out");
+  add_method<&K::jvp>(c, "jvp", "theta, x, tangent, out");
+  add_method<&K::per_sample_vjp>(c, "per_sample_vjp", "theta, x, cotangent, out");
 }
 
 }  // namespace

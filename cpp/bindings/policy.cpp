@@ -7,26 +7,10 @@ namespace pgcore::bindings {
 namespace {
 
 template <class T, class A>
-void bind_for_actions(py::class_<PolicyKernels<T>>& c) {
-  using K = PolicyKernels<T>;
-  c.def("log_prob", &K::template log_prob<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-        py::arg("scaling"), py::arg("actions").noconvert(), py::arg("out").noconvert())
-      .def("sample", &K::template sample<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("scaling"), py::arg("noise").noconvert(), py::arg("actions").noconvert(),
-           py::arg("log_probs").noconvert())
-      .def("mode", &K::template mode<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("scaling"), py::arg("actions").noconvert())
-      .def("score_product", &K::template score_product<A>, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
-           py::arg("weights").noconvert(), py::arg("out").noconvert())
-      .def("scores", &K::template scores<A>, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("scaling"), py::arg("actions").noconvert(), py::arg("out").noconvert())
-      .def("episode_scores", &K::template episode_scores<A>, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
-           py::arg("weights").noconvert(), py::arg("starts").noconvert(), py::arg("out").noconvert())
-      .def("score_sq_norms", &K::template score_sq_norms<A>, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
-           py::arg("out").noconvert());
+void bind_episode_scores(py::class_<PolicyKernels<T>>& c) {
+  c.def("episode_scores", &PolicyKernels<T>::template episode_scores<A>, py::arg("params").noconvert(),
+        py::arg("obs").noconvert(), py::arg("scaling"), py::arg("actions").noconvert(),
+        py::arg("weights").noconvert(), py::arg("starts").noconvert(), py::arg("out").noconvert());
 }
 
 template <class T, class A>
@@ -45,20 +29,24 @@ template <class T>
 void bind(py::module_ m) {
   using K = PolicyKernels<T>;
   py::class_<K> c(m, "Policy");
-  c.def(py::init<Index, const std::vector<Index>&, const std::string&, const std::string&,
+  c.def(py::init<Index, const std::vector<Index>&, const std::string&, Index, const std::string&,
                  const std::vector<Index>&, double, const Optional<double>&>(),
-        py::arg("obs_dim"), py::arg("hidden"), py::arg("activation"), py::arg("head"), py::arg("sizes"),
-        py::arg("init_log_std") = 0.0, py::arg("fixed_tril").noconvert() = py::none())
+        py::arg("obs_dim"), py::arg("hidden"), py::arg("activation"), py::arg("action_ndim"), py::arg("head"),
+        py::arg("sizes"), py::arg("init_log_std") = 0.0, py::arg("fixed_tril").noconvert() = py::none())
       .def_property_readonly("num_params", &K::num_params)
-      .def_property_readonly("num_net_params", &K::num_net_params)
-      .def("entropy", &K::entropy, py::arg("params").noconvert(), py::arg("obs").noconvert(),
-           py::arg("scaling"), py::arg("out").noconvert())
-      .def("entropy_gradient", &K::entropy_gradient, py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("out").noconvert())
-      .def("kl", &K::kl, py::arg("params_old").noconvert(), py::arg("params").noconvert(),
-           py::arg("obs").noconvert(), py::arg("scaling"), py::arg("out").noconvert());
-  bind_for_actions<T, Array<T>>(c);
-  bind_for_actions<T, Array<std::int64_t>>(c);
+      .def_property_readonly("num_net_params", &K::num_net_params);
+  add_method<&K::log_prob>(c, "log_prob", "params, obs, scaling, actions");
+  add_method<&K::entropy>(c, "entropy", "params, obs, scaling");
+  add_method<&K::entropy_gradient>(c, "entropy_gradient", "params, obs, scaling");
+  add_method<&K::kl>(c, "kl", "params, obs, scaling, params_old");
+  add_method<&K::score_product>(c, "score_product", "params, obs, scaling, actions, weights");
+  add_method<&K::scores>(c, "scores", "params, obs, scaling, actions");
+  add_method<&K::score_sq_norms>(c, "score_sq_norms", "params, obs, scaling, actions");
+  add_method<&K::act>(c, "act", "params, obs, scaling, noise, out");
+  add_method<&K::sample>(c, "sample", "params, obs, scaling, noise");
+  add_method<&K::mode>(c, "mode", "params, obs, scaling");
+  bind_episode_scores<T, Array<T>>(c);
+  bind_episode_scores<T, Array<std::int64_t>>(c);
   bind_actor<T, Array<T>>(m, "RealActor");
   bind_actor<T, Array<std::int64_t>>(m, "ChoiceActor");
 }

@@ -3,21 +3,30 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
-#include "arrays.hpp"
+#include "checked_indices.hpp"
+#include "exact.hpp"
 #include "pgcore/policy.hpp"
 
 namespace pgcore::bindings {
 
-// Choices that were checked and copied: they are used as indices while other threads may write to the
-// caller's array.
-struct CheckedChoices {
-  std::vector<std::int64_t> numbers;
-  Index num_rows, width;
-  template <class T>
-  operator Actions<const T>() const {
-    return Rows<const std::int64_t>{numbers.data(), num_rows, width};
+// Actions as the core reads them: choices were checked and copied.
+template <class T>
+class TakenActions {
+ public:
+  explicit TakenActions(Rows<const T> reals) : actions_(reals) {}
+  TakenActions(Rows<const std::int64_t> choices, const std::vector<Index>& sizes) {
+    const Index width = choices.width();
+    copy_.emplace("actions", choices.data(), choices.num_rows() * width,
+                  [&](Index i) { return sizes[static_cast<std::size_t>(width == 1 ? 0 : i % width)]; });
+    actions_ = Rows<const std::int64_t>{copy_->view().data(), choices.num_rows(), width};
   }
+  operator Actions<const T>() const { return actions_; }
+
+ private:
+  std::optional<CheckedIndices> copy_;
+  Actions<const T> actions_;
 };
 
 // Checked access to a policy's arrays. Actions are (B, width): T for real ones, int64 for choices.
@@ -28,86 +37,125 @@ class PolicyKernels {
   using Choices = Array<std::int64_t>;
 
   PolicyKernels(Index obs_dim, const std::vector<Index>& hidden, const std::string& activation,
-                const std::string& head, const std::vector<Index>& sizes, double init_log_std,
-                const Optional<double>& fixed_tril)
+                Index action_ndim, const std::string& head, const std::vector<Index>& sizes,
+                double init_log_std, const Optional<double>& fixed_tril)
       : policy_(checked_obs_dim(obs_dim, hidden, sizes), hidden, parse_activation(activation),
                 {head, sizes, static_cast<T>(init_log_std), copied_tril(fixed_tril, sizes)}),
-        choice_sizes_(policy_.discrete() ? sizes : std::vector<Index>{}) {}
+        choice_sizes_(policy_.discrete() ? sizes : std::vector<Index>{}),
+        one_choice_(action_ndim == 0) {
+    if (action_ndim < (policy_.action_width() == 1 ? 0 : 1) || action_ndim > 1) {
+      throw py::value_error("action_ndim: expected the dimensions of one action, got " +
+                            std::to_string(action_ndim));
+    }
+  }
 
   Index num_params() const { return policy_.num_params(); }
   Index num_net_params() const { return policy_.num_net_params(); }
 
-  template <class A>
-  void log_prob(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
-                Reals& out) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto a = view(actions, x.num_rows());
-    const auto y = output_vec("out", out, x.num_rows());
-    const release_gil guard;
-    policy_.log_prob(p, x, a, y);
-  }
-  template <class A>
-  void sample(const Reals& theta, const py::array& obs, const Scaling& scaling, const Reals& noise,
-              A& actions, std::optional<Reals>& log_probs) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto z = input_rows("noise", noise, x.num_rows(), width());
-    const auto a = view_out(actions, x.num_rows());
-    const auto y = log_probs ? output_vec("log_probs", *log_probs, x.num_rows()) : Vec<T>{};
-    {
-      const release_gil guard;
-      policy_.sample(p, x, z, a, y);
+  // ---- calls of exact arguments ----
+
+  py::object log_prob(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    const auto actions = read_actions(call, 3, x);
+    py::object out = call.result(Shape(x.num_rows()));
+    if (call) {
+      const TakenActions<T> a = taken(actions);
+      const Vec<T> y = vec(out, x);
+      compute(work(x), [&, &p = p, &x = x] { policy_.log_prob(p, x, a, y); });
     }
-    refuse_undefined(a, p, x);
+    return out;
   }
-  template <class A>
-  void mode(const Reals& theta, const py::array& obs, const Scaling& scaling, A& actions) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto a = view_out(actions, x.num_rows());
-    {
-      const release_gil guard;
-      policy_.mode(p, x, a);
+  py::object entropy(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    py::object out = call.result(Shape(x.num_rows()));
+    if (call) {
+      const Vec<T> y = vec(out, x);
+      compute(work(x), [&, &p = p, &x = x] { policy_.entropy(p, x, y); });
     }
-    refuse_undefined(a, p, x);
+    return out;
   }
-  void entropy(const Reals& theta, const py::array& obs, const Scaling& scaling, Reals& out) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto y = output_vec("out", out, x.num_rows());
-    const release_gil guard;
-    policy_.entropy(p, x, y);
+  py::object entropy_gradient(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    py::object out = call.result(Shape(num_params()));
+    if (call) {
+      const Vec<T> y{call.memory(out), num_params()};
+      compute(work(x), [&, &p = p, &x = x] { policy_.entropy_gradient(p, x, y); });
+    }
+    return out;
   }
-  void entropy_gradient(const Reals& theta, const py::array& obs, const Scaling& scaling, Reals& out) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto y = output_vec("out", out, num_params());
-    const release_gil guard;
-    policy_.entropy_gradient(p, x, y);
+  py::object kl(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    const auto old = call.vec(3, num_params());
+    py::object out = call.result(Shape(x.num_rows()));
+    if (call) {
+      const Vec<T> y = vec(out, x);
+      compute(work(x), [&, &p = p, &x = x] { policy_.kl(old, p, x, y); });
+    }
+    return out;
   }
-  void kl(const Reals& theta_old, const Reals& theta, const py::array& obs, const Scaling& scaling,
-          Reals& out) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const Vec<const T> old = parameters(theta_old);
-    const auto y = output_vec("out", out, x.num_rows());
-    const release_gil guard;
-    policy_.kl(old, p, x, y);
+  py::object score_product(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    const auto actions = read_actions(call, 3, x);
+    const auto weights = call.vec(4, x.num_rows());
+    py::object out = call.result(Shape(num_params()));
+    if (call) {
+      const TakenActions<T> a = taken(actions);
+      const Vec<T> y{call.memory(out), num_params()};
+      compute(work(x), [&, &p = p, &x = x] { policy_.score_product(p, x, a, weights, y); });
+    }
+    return out;
   }
-  template <class A>
-  void score_product(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
-                     const Reals& weights, Reals& out) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto w = input_vec("weights", weights, x.num_rows());
-    const auto a = view(actions, x.num_rows());
-    const auto y = output_vec("out", out, num_params());
-    const release_gil guard;
-    policy_.score_product(p, x, a, w, y);
+  py::object scores(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    const auto actions = read_actions(call, 3, x);
+    py::object out = call.result(Shape(x.num_rows(), num_params()));
+    if (call) {
+      const TakenActions<T> a = taken(actions);
+      const Rows<T> y{call.memory(out), x.num_rows(), num_params()};
+      compute(work(x), [&, &p = p, &x = x] { policy_.scores(p, x, a, y); });
+    }
+    return out;
   }
-  template <class A>
-  void scores(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
-              Reals& out) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto a = view(actions, x.num_rows());
-    const auto y = output_rows("out", out, x.num_rows(), num_params());
-    const release_gil guard;
-    policy_.scores(p, x, a, y);
+  py::object score_sq_norms(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    const auto actions = read_actions(call, 3, x);
+    py::object out = call.result(Shape(x.num_rows()));
+    if (call) {
+      const TakenActions<T> a = taken(actions);
+      const Vec<T> y = vec(out, x);
+      compute(work(x), [&, &p = p, &x = x] { policy_.score_sq_norms(p, x, a, y); });
+    }
+    return out;
   }
+  py::object act(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    const auto noise = call.rows(3, Shape(x.num_rows(), width()));
+    py::object out = new_actions(call, 4, x);
+    if (call) draw(p, x, noise, written(out, x), {});
+    return out;
+  }
+  // Actions and their log π.
+  py::object sample(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    const auto noise = call.rows(3, Shape(x.num_rows(), width()));
+    py::object actions = new_actions(call, -1, x), log_probs = call.result(Shape(x.num_rows()));
+    if (!call) return py::none();
+    draw(p, x, noise, written(actions, x), vec(log_probs, x));
+    return pair(actions, log_probs);
+  }
+  py::object mode(Exact<T>& call) {
+    const auto [p, x] = arguments(call);
+    py::object out = new_actions(call, -1, x);
+    if (call) {
+      const Actions<T> a = written(out, x);
+      compute(work(x), [&, &p = p, &x = x] { policy_.mode(p, x, a); });
+      refuse_undefined(a, p, x);
+    }
+    return out;
+  }
+
+  // ---- other calls ----
+
   // `starts` has E + 1 entries that do not decrease, from 0 to B.
   template <class A>
   void episode_scores(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
@@ -126,16 +174,6 @@ class PolicyKernels {
     const release_gil guard;
     policy_.episode_scores(p, x, a, w, {first.data(), episodes + 1}, y);
   }
-  template <class A>
-  void score_sq_norms(const Reals& theta, const py::array& obs, const Scaling& scaling, const A& actions,
-                      Reals& out) {
-    const auto [p, x] = arguments(theta, obs, scaling);
-    const auto a = view(actions, x.num_rows());
-    const auto y = output_vec("out", out, x.num_rows());
-    const release_gil guard;
-    policy_.score_sq_norms(p, x, a, y);
-  }
-
   // ---- checked arguments ----
 
   const Policy<T>& policy() const { return policy_; }
@@ -177,19 +215,13 @@ class PolicyKernels {
         "logits: expected numbers, got nan in row " + std::to_string(row) +
         (finite ? " (the network overflows)" : " (the policy's parameters are not finite)"));
   }
-  Actions<const T> view(const Reals& actions, Index B) const {
+  TakenActions<T> view(const Reals& actions, Index B) const {
     check_family(false);
-    return input_rows("actions", actions, B, width());
+    return TakenActions<T>(input_rows("actions", actions, B, width()));
   }
-  CheckedChoices view(const Choices& actions, Index B) const {
+  TakenActions<T> view(const Choices& actions, Index B) const {
     check_family(true);
-    const std::int64_t* data = input("actions", actions, B, width());
-    std::vector<std::int64_t> copy(data, data + B * width());
-    for (std::size_t i = 0; i < copy.size(); ++i) {
-      const Index size = choice_sizes_[i % choice_sizes_.size()];
-      if (copy[i] < 0 || copy[i] >= size) refuse_choice("actions", size, copy[i]);
-    }
-    return {std::move(copy), B, width()};
+    return {Rows<const std::int64_t>(input_rows("actions", actions, B, width())), choice_sizes_};
   }
   Actions<T> view_out(Reals& actions, Index B) const {
     check_family(false);
@@ -201,6 +233,55 @@ class PolicyKernels {
   }
 
  private:
+  // Parameters, observations and scaling: what calls begin with.
+  Arguments arguments(Exact<T>& call) const {
+    const auto params = call.vec(0, num_params());
+    return {params, bindings::inputs(call, 1, 2, policy_.obs_dim())};
+  }
+  // One action is a number or an array.
+  Shape action_shape(const Inputs<T>& x) const {
+    return one_choice_ ? Shape(x.num_rows()) : Shape(x.num_rows(), width());
+  }
+  // Actions of the policy's kind, not yet checked.
+  Actions<const T> read_actions(Exact<T>& call, int i, const Inputs<T>& x) const {
+    const Index rows = x.num_rows();
+    if (policy_.discrete()) {
+      const auto* data = call.template input<std::int64_t>(i, action_shape(x));
+      return call ? Rows<const std::int64_t>{data, rows, width()} : Rows<const std::int64_t>{};
+    }
+    const T* data = call.input(i, action_shape(x));
+    return call ? Rows<const T>{data, rows, width()} : Rows<const T>{};
+  }
+  TakenActions<T> taken(Actions<const T> actions) const {
+    const Index rows = actions.num_rows;
+    if (!policy_.discrete()) return TakenActions<T>({actions.real, rows, width()});
+    return {Rows<const std::int64_t>{actions.choice, rows, width()}, choice_sizes_};
+  }
+  // A new array for actions, or argument i.
+  py::object new_actions(Exact<T>& call, int i, const Inputs<T>& x) const {
+    const Shape shape = action_shape(x);
+    if (policy_.discrete()) {
+      return i < 0 ? call.template result<std::int64_t>(shape) : call.template result<std::int64_t>(i, shape);
+    }
+    return i < 0 ? call.result(shape) : call.result(i, shape);
+  }
+  Actions<T> written(const py::object& actions, const Inputs<T>& x) const {
+    using Call = Exact<T>;
+    const Index rows = x.num_rows();
+    if (policy_.discrete()) {
+      return Rows<std::int64_t>{Call::template memory<std::int64_t>(actions), rows, width()};
+    }
+    return Rows<T>{Call::memory(actions), rows, width()};
+  }
+  static Vec<T> vec(const py::object& array, const Inputs<T>& x) {
+    return {Exact<T>::memory(array), x.num_rows()};
+  }
+  Index work(const Inputs<T>& x) const { return pass_work(x.num_rows(), num_params()); }
+  void draw(Vec<const T> params, const Inputs<T>& x, Rows<const T> noise, Actions<T> actions,
+            Vec<T> log_probs) {
+    compute(work(x), [&] { policy_.sample(params, x, noise, actions, log_probs); });
+    refuse_undefined(actions, params, x);
+  }
   // Checks all sizes: it comes first.
   static Index checked_obs_dim(Index obs_dim, const std::vector<Index>& hidden,
                                const std::vector<Index>& sizes) {
@@ -234,6 +315,7 @@ class PolicyKernels {
 
   Policy<T> policy_;
   std::vector<Index> choice_sizes_;
+  bool one_choice_;
 };
 
 }  // namespace pgcore::bindings

@@ -18,8 +18,18 @@ void call(const py::object& function, const char* name, Vec<const T> v, Vec<T> o
   std::copy_n(input(name, array, v.size()), v.size(), out.data());
 }
 
-// x, and how it was found.
+// A Python function as the observer of an iteration: every call gets an array of its own. None is no
+// observer.
 template <class T>
-using Solution = std::pair<Array<T>, CgReport>;
+CgObserver<T> observer(const py::object& callback) {
+  if (callback.is_none()) return nullptr;
+  return [=](Vec<const T> x) { callback(py::array_t<T>(x.size(), x.data())); };
+}
+
+// x, and how it was found: the fields of `CGResult` in its order.
+inline py::tuple solution(const py::object& x, const CgReport& report) {
+  return py::make_tuple(x, static_cast<int>(report.status), report.iterations, report.residual_norm,
+                        report.curvature, report.condition);
+}
 
 }  // namespace pgcore::bindings

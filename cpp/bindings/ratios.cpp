@@ -6,50 +6,73 @@
 namespace pgcore::bindings {
 namespace {
 
-template <class T>
-void bind(py::module_& m) {
-  m.def(
-      "cumulative_log_ratios",
-      [](const Array<T>& log_ratios, const Optional<bool>& ends, int direction, Array<T>& out) {
-        const TimeShape shape = time_shape("log_ratios", log_ratios);
-        const auto l = shape.input("log_ratios", log_ratios);
-        const auto e = shape.ends(ends);
-        const Rows<T> y = shape.output("out", out);
-        const release_gil guard;
-        ratios::cumulative_log_ratios(l, e, static_cast<ratios::Direction>(direction), y);
-      },
-      py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(), py::arg("direction"),
-      py::arg("out").noconvert());
-  m.def(
-      "weighted_reward_to_go",
-      [](const Array<T>& rewards, const Array<T>& log_ratios, const Optional<bool>& ends,
-         const Optional<T>& bootstrap, double gamma, Array<T>& out) {
-        const TimeShape shape = time_shape("rewards", rewards);
-        const auto r = shape.input("rewards", rewards), l = shape.input("log_ratios", log_ratios);
-        const auto segments = segments_of<T>(ends, bootstrap, shape);
-        const Rows<T> y = shape.output("out", out);
-        const release_gil guard;
-        ratios::weighted_reward_to_go(r, l, segments, gamma, y);
-      },
-      py::arg("rewards").noconvert(), py::arg("log_ratios").noconvert(), py::arg("ends").noconvert(),
-      py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("out").noconvert());
-  m.def(
-      "effective_sample_size",
-      [](const Array<T>& log_weights, Array<T>& out) {
-        const TimeShape shape = time_shape("log_weights", log_weights);
-        const auto l = shape.input("log_weights", log_weights);
-        const Vec<T> y = output_vec("out", out, shape.columns);
-        const release_gil guard;
-        ratios::effective_sample_size(l, y);
-      },
-      py::arg("log_weights").noconvert(), py::arg("out").noconvert());
-}
+struct CumulativeLogRatios {
+  static constexpr auto name = "cumulative_log_ratios", arguments = "log_ratios, ends, direction, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    static constexpr std::array directions{"past", "future", "trajectory"};
+    TimeArguments<T> along(call, 0);
+    const auto log_ratios = along.rows(0);
+    const auto ends = along.template optional_rows<bool>(1);
+    const auto direction = static_cast<ratios::Direction>(call.choice(2, directions));
+    const py::object out = call.result(3, along.shape());
+    if (call) {
+      compute(along.size(),
+              [&] { ratios::cumulative_log_ratios(log_ratios, ends, direction, along.output(out)); });
+    }
+    return out;
+  }
+};
+
+struct WeightedRewardToGo {
+  static constexpr auto name = "weighted_reward_to_go",
+                        arguments = "rewards, log_ratios, gamma, ends, bootstrap_values, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    TimeArguments<T> along(call, 0);
+    const auto rewards = along.rows(0), log_ratios = along.rows(1);
+    const auto gamma = along.coefficient(2);
+    const auto segments = along.segments(3, 4);
+    const py::object out = call.result(5, along.shape());
+    if (call) {
+      compute(along.size(), [&] {
+        ratios::weighted_reward_to_go(rewards, log_ratios, segments, gamma, along.output(out));
+      });
+    }
+    return out;
+  }
+};
+
+struct EffectiveSampleSize {
+  static constexpr auto name = "effective_sample_size", arguments = "log_weights, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    TimeArguments<T> along(call, 0);
+    const auto log_weights = along.rows(0);
+    if (call && along.is_column() && !call.given(1)) {
+      T size = 0;
+      compute(along.size(), [&] { ratios::effective_sample_size(log_weights, Vec<T>(&size, 1)); });
+      return py::float_(static_cast<double>(size));
+    }
+    call.require(!along.is_column());
+    const py::object out = call.result(1, along.row_shape());
+    if (call) {
+      const Vec<T> sizes{call.memory(out), log_weights.width()};
+      compute(along.size(), [&] { ratios::effective_sample_size(log_weights, sizes); });
+    }
+    return out;
+  }
+};
 
 }  // namespace
 
 void bind_ratios(py::module_& m) {
-  bind<float>(m);
-  bind<double>(m);
+  add_kernel<CumulativeLogRatios>(m);
+  add_kernel<WeightedRewardToGo>(m);
+  add_kernel<EffectiveSampleSize>(m);
 }
 
 }  // namespace pgcore::bindings

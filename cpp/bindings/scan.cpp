@@ -6,70 +6,119 @@
 namespace pgcore::bindings {
 namespace {
 
-struct VtraceOptions {
-  double gamma, rho_clip, c_clip;
+struct AffineScan {
+  static constexpr auto name = "affine_scan", arguments = "x, c, ends, bootstrap_values, direction, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    static constexpr std::array directions{"backward", "forward"};
+    TimeArguments<T> along(call, 0);
+    const auto x = along.rows(0);
+    const auto c = along.coefficient(1);
+    const auto segments = along.segments(2, 3);
+    const auto order = static_cast<scan::Order>(call.choice(4, directions));
+    call.require(order == scan::Order::backward || !call.given(3));
+    const py::object out = call.result(5, along.shape());
+    if (call) compute(along.size(), [&] { scan::affine_scan(x, c, segments, order, along.output(out)); });
+    return out;
+  }
 };
 
-template <class T>
-void bind(py::module_& m) {
-  m.def(
-      "reward_to_go",
-      [](const Array<T>& rewards, const Optional<bool>& ends, const Optional<T>& bootstrap, double gamma,
-         Array<T>& out) {
-        const TimeShape shape = time_shape("rewards", rewards);
-        const auto r = shape.input("rewards", rewards);
-        const auto segments = segments_of<T>(ends, bootstrap, shape);
-        const Rows<T> y = shape.output("out", out);
-        const release_gil guard;
-        scan::reward_to_go(r, segments, gamma, y);
-      },
-      py::arg("rewards").noconvert(), py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(),
-      py::arg("gamma"), py::arg("out").noconvert());
-  m.def(
-      "gae",
-      [](const Array<T>& rewards, const Array<T>& values, const Optional<bool>& ends,
-         const Optional<T>& bootstrap, double gamma, double lam, Array<T>& advantages,
-         Array<T>& value_targets) {
-        const TimeShape shape = time_shape("rewards", rewards);
-        const auto r = shape.input("rewards", rewards), v = shape.input("values", values);
-        const auto segments = segments_of<T>(ends, bootstrap, shape);
-        const Rows<T> a = shape.output("advantages", advantages),
-                      targets = shape.output("value_targets", value_targets);
-        const release_gil guard;
-        scan::gae(r, v, segments, gamma, lam, a, targets);
-      },
-      py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("ends").noconvert(),
-      py::arg("bootstrap").noconvert(), py::arg("gamma"), py::arg("lam"), py::arg("advantages").noconvert(),
-      py::arg("value_targets").noconvert());
-  m.def(
-      "vtrace",
-      [](const Array<T>& rewards, const Array<T>& values, const Array<T>& log_ratios,
-         const Optional<bool>& ends, const Optional<T>& bootstrap, const VtraceOptions& options,
-         Array<T>& advantages, Array<T>& value_targets) {
-        const TimeShape shape = time_shape("rewards", rewards);
-        const auto r = shape.input("rewards", rewards), v = shape.input("values", values);
-        const auto ratios = shape.input("log_ratios", log_ratios);
-        const auto segments = segments_of<T>(ends, bootstrap, shape);
-        const Rows<T> targets = shape.output("value_targets", value_targets),
-                      a = shape.output("advantages", advantages);
-        const release_gil guard;
-        scan::vtrace(r, v, ratios, segments, options.gamma, options.rho_clip, options.c_clip, a, targets);
-      },
-      py::arg("rewards").noconvert(), py::arg("values").noconvert(), py::arg("log_ratios").noconvert(),
-      py::arg("ends").noconvert(), py::arg("bootstrap").noconvert(), py::arg("options"),
-      py::arg("advantages").noconvert(), py::arg("value_targets").noconvert());
-}
+struct RewardToGo {
+  static constexpr auto name = "reward_to_go", arguments = "rewards, gamma, ends, bootstrap_values, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    TimeArguments<T> along(call, 0);
+    const auto rewards = along.rows(0);
+    const auto gamma = along.coefficient(1);
+    const auto segments = along.segments(2, 3);
+    const py::object out = call.result(4, along.shape());
+    if (call) compute(along.size(), [&] { scan::reward_to_go(rewards, segments, gamma, along.output(out)); });
+    return out;
+  }
+};
+
+struct NStepReturn {
+  static constexpr auto name = "n_step_return",
+                        arguments = "rewards, values, gamma, n, ends, bootstrap_values, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    TimeArguments<T> along(call, 0);
+    const auto rewards = along.rows(0), values = along.rows(1);
+    const auto gamma = along.coefficient(2);
+    const Index n = call.integer(3, 1);
+    const auto segments = along.segments(4, 5);
+    const py::object out = call.result(6, along.shape());
+    if (call) {
+      compute(along.size(),
+              [&] { scan::n_step_return(rewards, values, segments, gamma, n, along.output(out)); });
+    }
+    return out;
+  }
+};
+
+struct Gae {
+  static constexpr auto name = "gae",
+                        arguments = "rewards, values, gamma, lam, ends, bootstrap_values, next_values, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    TimeArguments<T> along(call, 0);
+    const auto rewards = along.rows(0), values = along.rows(1);
+    const auto gamma = along.coefficient(2), lam = along.coefficient(3);
+    const auto segments = along.segments(4, 5);
+    const auto next_values = along.optional_rows(6);
+    call.require(!call.given(5) || !call.given(6));
+    const py::object out = call.results(7, along.shape(), along.shape());
+    if (call) {
+      compute(along.size(), [&] {
+        scan::gae(rewards, values, next_values, segments, gamma, lam, along.output(out, 0),
+                  along.output(out, 1));
+      });
+    }
+    return out;
+  }
+};
+
+// The limits of V-trace's ratios come as one tuple, so that eight arguments are enough.
+struct Vtrace {
+  static constexpr auto name = "vtrace",
+                        arguments =
+                            "rewards, values, log_ratios, coefficients, ends, bootstrap_values, "
+                            "next_values, out";
+
+  template <class T>
+  static py::object call(Exact<T>& call) {
+    TimeArguments<T> along(call, 0);
+    const auto rewards = along.rows(0), values = along.rows(1), log_ratios = along.rows(2);
+    call.unfold(3, 5);
+    constexpr int k = Exact<T>::unfolded;
+    const scan::VtraceOptions<T> options{along.coefficient(k), along.coefficient(k + 1), call.limit(k + 2),
+                                         call.limit(k + 3), call.limit(k + 4)};
+    const auto segments = along.segments(4, 5);
+    const auto next_values = along.optional_rows(6);
+    call.require(!call.given(5) || !call.given(6));
+    const py::object out = call.results(7, along.shape(), along.shape());
+    if (call) {
+      compute(along.size(), [&] {
+        scan::vtrace(rewards, values, log_ratios, next_values, segments, options, along.output(out, 0),
+                     along.output(out, 1));
+      });
+    }
+    return out;
+  }
+};
 
 }  // namespace
 
 void bind_scan(py::module_& m) {
-  py::class_<VtraceOptions>(m, "VtraceOptions")
-      .def(py::init([](double gamma, double rho_clip, double c_clip) {
-             return VtraceOptions{gamma, rho_clip, c_clip};
-           }),
-           py::arg("gamma"), py::arg("rho_clip"), py::arg("c_clip"));
-  bind<float>(m);
-  bind<double>(m);
+  add_kernel<AffineScan>(m);
+  add_kernel<RewardToGo>(m);
+  add_kernel<NStepReturn>(m);
+  add_kernel<Gae>(m);
+  add_kernel<Vtrace>(m);
 }
 
 }  // namespace pgcore::bindings

@@ -1,55 +1,60 @@
-// Reads where segments end, for the families that run along time.
+// Reads what the families along time have in common: where segments end, and coefficients.
 #pragma once
 
-#include "arrays.hpp"
+#include "exact.hpp"
 #include "pgcore/scan.hpp"
 
 namespace pgcore::bindings {
 
-// The shape of arrays along time: (T,), which is one column, or (T, N).
-struct TimeShape {
-  Index rows, columns;
-  bool flat;
-
-  template <class T>
-  Rows<const T> input(const char* name, const Array<T>& a) const {
-    return {flat ? bindings::input(name, a, rows) : bindings::input(name, a, rows, columns), rows, columns};
-  }
-  Rows<const bool> ends(const Optional<bool>& a) const { return a ? input("ends", *a) : Rows<const bool>{}; }
-  template <class T>
-  Rows<T> output(const char* name, Array<T>& a) const {
-    return {flat ? bindings::output(name, a, rows) : bindings::output(name, a, rows, columns), rows, columns};
-  }
-};
-
-inline TimeShape time_shape(const char* name, const py::array& a) {
-  if (a.ndim() == 1) return {a.shape(0), 1, true};
-  if (a.ndim() == 2) return {a.shape(0), a.shape(1), false};
-  throw py::value_error(std::string(name) + ": expected shape (T,) or (T, N), got " + shape_text(a));
-}
-
-// `bootstrap` has that shape, or the shape of one row: bootstrap values of the last row only.
+// Arguments along time: (T,), which is one column, or (T, N).
 template <class T>
-scan::Segments<T> segments_of(const Optional<bool>& ends, const Optional<T>& bootstrap,
-                              const TimeShape& shape) {
-  const auto rows = shape.rows, columns = shape.columns;
-  scan::Segments<T> segments{shape.ends(ends), {}, {}};
-  if (!bootstrap) return segments;
-  const py::ssize_t ndim = bootstrap->ndim(), full = shape.flat ? 1 : 2;
-  const bool last_only = ndim == full - 1 && (shape.flat || bootstrap->shape(0) == columns);
-  if (!last_only &&
-      !(ndim == full && bootstrap->shape(0) == rows && (shape.flat || bootstrap->shape(1) == columns))) {
-    const std::string text =
-        shape.flat ? shape_text(rows) + " or ()" : shape_text(rows, columns) + " or " + shape_text(columns);
-    throw py::value_error("bootstrap_values: expected shape " + text + ", got " +
-                          shape_text(static_cast<const py::array&>(*bootstrap)));
+class TimeArguments {
+ public:
+  TimeArguments(Exact<T>& call, int first) : call_(call), shape_(call.shape(first, 1, 2)) {}
+
+  const Shape& shape() const { return shape_; }
+  Index size() const { return shape_.size(); }
+  bool is_column() const { return shape_.ndim == 1; }
+  Shape row_shape() const { return shape_.ndim == 2 ? Shape(columns()) : Shape(); }
+
+  template <class S = T>
+  Rows<const S> rows(int i) {
+    return {call_.template input<S>(i, shape_), call_ ? num_rows() : 0, call_ ? columns() : 0};
   }
-  if (rows > 0) {
-    const T* data = bootstrap->data();
-    if (!last_only) segments.bootstrap = {data, rows, columns};
-    segments.last_bootstrap = {last_only ? data : data + (rows - 1) * columns, columns};
+  template <class S = T>
+  Rows<const S> optional_rows(int i) {
+    return call_.given(i) ? rows<S>(i) : Rows<const S>{};
   }
-  return segments;
-}
+  // A number, or an array like the others.
+  scan::Coefficient<T> coefficient(int i) {
+    if (call_.is_array(i)) return {0, rows(i)};
+    return {call_.number(i), {}};
+  }
+  // Bootstrap values have the shape of the others, or of one row: then they are those of the last row.
+  scan::Segments<T> segments(int ends, int bootstrap) {
+    scan::Segments<T> segments{optional_rows<bool>(ends), {}, {}};
+    if (!call_.given(bootstrap) || !call_) return segments;
+    if (call_.shape(bootstrap, 0, 2) == row_shape()) {
+      segments.last_bootstrap = {call_.input(bootstrap, row_shape()), columns()};
+    } else {
+      segments.bootstrap = rows(bootstrap);
+      if (call_ && num_rows() > 0)
+        segments.last_bootstrap = {segments.bootstrap.row(num_rows() - 1), columns()};
+    }
+    return segments;
+  }
+  // Memory of a result, or of one of two.
+  Rows<T> output(const py::object& array) const { return {Exact<T>::memory(array), num_rows(), columns()}; }
+  Rows<T> output(const py::object& tuple, int k) const {
+    return {Exact<T>::memory(tuple, k), num_rows(), columns()};
+  }
+
+ private:
+  Index num_rows() const { return shape_.length[0]; }
+  Index columns() const { return shape_.ndim == 2 ? shape_.length[1] : 1; }
+
+  Exact<T>& call_;
+  Shape shape_;
+};
 
 }  // namespace pgcore::bindings

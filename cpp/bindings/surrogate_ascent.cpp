@@ -1,6 +1,7 @@
 #include "pgcore/surrogate_ascent.hpp"
 
 #include "adam_state.hpp"
+#include "checked_indices.hpp"
 #include "families.hpp"
 #include "policy_kernels.hpp"
 
@@ -24,9 +25,9 @@ class SurrogateAscentKernels {
     const auto old = input_vec("log_probs_old", log_probs_old, rows);
     check_ndim("order", order, 1);
     const Index count = order.shape(0);
-    const auto index = choices("order", order, count, rows);
+    const CheckedIndices index("order", order.data(), count, rows);
     const release_gil guard;
-    return fit_.epoch(state, {x, a, advantage, old}, {index.data(), count}, options, adam.options);
+    return fit_.epoch(state, {x, a, advantage, old}, index.view(), options, adam.options);
   }
 
  private:

@@ -28,7 +28,7 @@ void test_solutions(Index n, T scale_of_matrix, T scale_of_rhs, bool warm) {
   std::vector<T> x(b.size(), scale_of_rhs / scale_of_matrix), product(b.size());
   const T rtol = std::is_same_v<T, float> ? T(1e-5) : T(1e-12);
   const CgReport report =
-      conjugate_gradient<T>(multiply, testing::vec(b), testing::vec(x), warm, {rtol, 10 * n, 0.0});
+      conjugate_gradient<T>(multiply, testing::vec(b), testing::vec(x), warm, {rtol, 0.0, 10 * n, 0.0});
   CHECK(report.status == CgStatus::converged);
   multiply(testing::vec(x), testing::vec(product));
   double worst = 0;
@@ -43,11 +43,12 @@ void test_not_finite(T bad) {
   const auto multiply = tridiagonal<T>(3, T(1));
   const std::vector<T> b{1, bad, 2}, good{1, 2, 3};
   std::vector<T> x(3);
-  CHECK(conjugate_gradient<T>(multiply, testing::vec(b), testing::vec(x), false, {1e-6, 30, 0.0}).status ==
-        CgStatus::nonfinite);
+  CHECK(
+      conjugate_gradient<T>(multiply, testing::vec(b), testing::vec(x), false, {1e-6, 0.0, 30, 0.0}).status ==
+      CgStatus::nonfinite);
   x = {T(0), bad, T(0)};
-  CHECK(conjugate_gradient<T>(multiply, testing::vec(good), testing::vec(x), true, {1e-6, 30, 0.0}).status ==
-        CgStatus::nonfinite);
+  CHECK(conjugate_gradient<T>(multiply, testing::vec(good), testing::vec(x), true, {1e-6, 0.0, 30, 0.0})
+            .status == CgStatus::nonfinite);
   CHECK(x == std::vector<T>(3));
 }
 
@@ -59,10 +60,39 @@ void test_curvature(double a, double b) {
   };
   const T rhs[] = {static_cast<T>(3 * b), static_cast<T>(4 * b)};
   T x[2];
-  const CgReport report = conjugate_gradient<T>(multiply, {rhs, 2}, {x, 2}, false, {1e-6, 9, 0.0});
+  const CgReport report = conjugate_gradient<T>(multiply, {rhs, 2}, {x, 2}, false, {1e-6, 0.0, 9, 0.0});
   CHECK(report.status == CgStatus::converged);
   const double expected = 25 * (b / a) * b;
   CHECK(std::abs(report.curvature - expected) <= 1e-6 * expected);
+}
+
+// ‖r‖ ≤ atol ends the iteration, in the units of b; the observer sees every iterate, in those of x.
+template <class T>
+void test_absolute_tolerance(T scale_of_matrix, T scale_of_rhs) {
+  const testing::Case here("matrix", scale_of_matrix, "right-hand side", scale_of_rhs);
+  constexpr Index n = 33;
+  const auto multiply = tridiagonal(n, scale_of_matrix);
+  auto b = testing::normal<T>(n, 1);
+  for (T& entry : b) entry *= scale_of_rhs;
+  std::vector<T> x(b.size()), product(b.size());
+  const double atol = 0.05 * static_cast<double>(scale_of_rhs);
+  std::vector<double> residuals;
+  const CgObserver<T> observe = [&](Vec<const T> iterate) {
+    multiply(iterate, testing::vec(product));
+    double square = 0;
+    for (std::size_t i = 0; i < b.size(); ++i) {
+      const double part = static_cast<double>((b[i] - product[i]) / scale_of_rhs);
+      square += part * part;
+    }
+    residuals.push_back(std::sqrt(square) * static_cast<double>(scale_of_rhs));
+  };
+  const CgReport report = conjugate_gradient<T>(multiply, testing::vec(b), testing::vec(x), false,
+                                                {0.0, atol, 10 * n, 0.0}, nullptr, observe);
+  CHECK(report.status == CgStatus::converged);
+  CHECK(report.iterations > 2);
+  CHECK(static_cast<Index>(residuals.size()) == report.iterations);
+  for (std::size_t k = 0; k + 1 < residuals.size(); ++k) CHECK(residuals[k] > atol);
+  CHECK(residuals.back() <= 1.001 * atol);
 }
 
 // A direction without curvature, and one whose curvature is rounding.
@@ -72,7 +102,8 @@ void test_statuses() {
   const auto status = [&](T a00, T a01, T a11) {
     const T matrix[] = {a00, a01, a01, a11};
     T x[2];
-    return conjugate_gradient<T>(matrix_product<T>({matrix, 2, 2}), {b, 2}, {x, 2}, false, {0.0, 50, 0.0})
+    return conjugate_gradient<T>(matrix_product<T>({matrix, 2, 2}), {b, 2}, {x, 2}, false,
+                                 {0.0, 0.0, 50, 0.0})
         .status;
   };
   CHECK(status(1, 0, 1) == CgStatus::converged);
@@ -89,6 +120,15 @@ void test_statuses() {
 TEST("a solution's status says whether there is one") {
   test_statuses<float>();
   test_statuses<double>();
+}
+TEST("an absolute tolerance ends the iteration, and every iterate is shown") {
+  for (const double a : {1e-15, 1.0, 1e15}) {
+    for (const double b : {1e-15, 1.0, 1e15})
+      test_absolute_tolerance(static_cast<float>(a), static_cast<float>(b));
+  }
+  for (const double a : {1e-130, 1.0, 1e130}) {
+    for (const double b : {1e-130, 1.0, 1e130}) test_absolute_tolerance(a, b);
+  }
 }
 TEST("the curvature of a solution, whatever the size of matrix and right-hand side") {
   for (const double size : {1e-15, 1.0, 1e15}) {

@@ -214,10 +214,13 @@ TEST("kernels do not allocate") {
           for (const Index columns : {Index{1}, A}) {
             const Rows<const float> r{x.data(), rows, columns}, values{y.data(), rows, columns};
             const Rows<float> first{out.data(), rows, columns}, second{other.data(), rows, columns};
-            scan::reward_to_go(r, none, 0.99, first);
-            scan::gae(r, values, none, 0.99, 0.95, first, second);
-            scan::vtrace(r, values, r, none, 0.99, 1.0, 1.0, first, second);
-            ratios::weighted_reward_to_go(r, values, none, 0.99, first);
+            const scan::Coefficient<float> gamma{0.99, {}}, lam{0.95, {}};
+            scan::affine_scan(r, {0, values}, none, scan::Order::forward, first);
+            scan::reward_to_go(r, none, gamma, first);
+            scan::n_step_return(r, values, none, gamma, 5, first);
+            scan::gae(r, values, {}, none, gamma, lam, first, second);
+            scan::vtrace(r, values, r, {}, none, {gamma, lam, 1.0, 1.0, 1.0}, first, second);
+            ratios::weighted_reward_to_go(r, values, none, gamma, first);
             ratios::cumulative_log_ratios(r, {}, ratios::Direction::trajectory, first);
             ratios::effective_sample_size(r, Vec<float>{out.data(), columns});
           }

@@ -91,21 +91,30 @@ def float_arrays(
             if (last is None and last_optional) or _is_ready(last, dtype):
                 return values  # type: ignore[return-value]  # each of them is ready
 
-    arrays: list[AnyArray | None] = []
+    given = dict(zip(names, values, strict=True))
+    if last_optional and values[-1] is None:
+        del given[names[-1]]
+    arrays = promoted(given)  # type: ignore[arg-type]  # a required None is refused there
+    return tuple(arrays.get(name) for name in names)
+
+
+def promoted(values: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
+    """Return array-likes, by name, as C-contiguous arrays of one dtype, float32 or float64.
+
+    As `float_arrays`, of which it is the part that takes time.
+    """
+    arrays: dict[str, AnyArray] = {}
     narrow = wide = False  # whether float32 and float64 occur; both make float64
-    for name, value in zip(names, values, strict=True):
-        if value is None and last_optional and name is names[-1]:
-            arrays.append(None)
-            continue
-        array = to_numpy(name, value)
-        arrays.append(array)
+    for name, value in values.items():
+        array = arrays[name] = to_numpy(name, value)
+        dtype = _float_dtype(name, array)
         if type(value) is not float and type(value) is not int:
-            if _float_dtype(name, array) is FLOAT64:
+            if dtype is FLOAT64:
                 wide = True
             else:
                 narrow = True
     common: FloatDType = FLOAT32 if narrow and not wide else FLOAT64
-    return tuple(None if array is None else _contiguous(array, common) for array in arrays)
+    return {name: _contiguous(array, common) for name, array in arrays.items()}
 
 
 def float_array(name: str, value: ArrayLike, dtype: FloatDType | None = None) -> FloatArray:
@@ -234,7 +243,8 @@ def _float_dtype(name: str, array: AnyArray) -> FloatDType:
 def _contiguous(array: AnyArray, dtype: np.dtype[_Scalar]) -> NDArray[_Scalar]:
     # np.require would do, but makes 0-d arrays 1-d.
     if array.dtype == dtype and array.flags.num & _C_ALIGNED == _C_ALIGNED:
-        return array
+        # The core knows dtypes by identity; NumPy sometimes makes equal ones.
+        return array if array.dtype is dtype else array.view(dtype)
     return np.array(array, dtype=dtype, order="C")
 
 
@@ -272,11 +282,6 @@ def output(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[_Scal
         return out
     lacks = next(flag for flag in ("writeable", "contiguous", "aligned") if not getattr(out.flags, flag))
     raise ValueError(f"{name}: expected a writeable, contiguous, aligned array, got one that is not {lacks}")
-
-
-def overlaps(out: AnyArray, *inputs: AnyArray | None) -> bool:
-    """Whether writing to `out` could change an input before it has been read."""
-    return any(array is not None and np.may_share_memory(out, array) for array in inputs)
 
 
 def real(name: str, value: object, *, minimum: float = -math.inf, or_infinite: bool = False) -> float:

@@ -23,7 +23,7 @@ def build_info() -> dict[str, Any]:
     >>> pgcore.build_info()["variant"] in ("base", "v2", "v3", "v4")
     True
     """
-    build = _dispatch.core().build()
+    build = _dispatch.compiled.build()
     return {
         "version": __version__,
         "variant": build.variant,

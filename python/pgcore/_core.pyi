@@ -7,10 +7,10 @@ always have either.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from pgcore import _core  # noqa: PLW0406  # in the protocols its names are those of attributes
-from pgcore._arguments import BoolArray, Float64Array, FloatArray, IntArray
+from pgcore._arguments import AnyArray, Float64Array, FloatArray, IntArray
 
 class Build:
     @property
@@ -24,28 +24,13 @@ class Build:
     @property
     def eigen_simd(self) -> str: ...
 
+CgSolution: TypeAlias = tuple[FloatArray, int, int, float, float, float]
+"""Fields of `pgcore.kernels.CGResult`."""
+
 # Options and reports
 
 class AdamOptions:
     def __init__(self, learning_rate: float, beta1: float, beta2: float, epsilon: float) -> None: ...
-
-class VtraceOptions:
-    def __init__(self, gamma: float, rho_clip: float, c_clip: float) -> None: ...
-
-class CgOptions:
-    def __init__(self, rtol: float, max_iter: int, damping: float) -> None: ...
-
-class CgReport:
-    @property
-    def status(self) -> int: ...
-    @property
-    def iterations(self) -> int: ...
-    @property
-    def residual_norm(self) -> float: ...
-    @property
-    def curvature(self) -> float: ...
-    @property
-    def condition(self) -> float: ...
 
 class SurrogateOptions:
     def __init__(
@@ -90,12 +75,13 @@ class MLP:
     def __init__(self, sizes: Sequence[int], activation: str) -> None: ...
     @property
     def num_params(self) -> int: ...
-    def forward(self, theta: FloatArray, x: FloatArray, out: FloatArray) -> None: ...
-    def vjp(self, theta: FloatArray, x: FloatArray, cotangent: FloatArray, out: FloatArray) -> None: ...
-    def jvp(self, theta: FloatArray, x: FloatArray, tangent: FloatArray, out: FloatArray) -> None: ...
+    # Methods that take arguments as the kernels of the module do, and return None as they do.
+    def forward(self, theta: object, x: object, out: object) -> FloatArray | None: ...
+    def vjp(self, theta: object, x: object, cotangent: object, out: object) -> FloatArray | None: ...
+    def jvp(self, theta: object, x: object, tangent: object, out: object) -> FloatArray | None: ...
     def per_sample_vjp(
-        self, theta: FloatArray, x: FloatArray, cotangent: FloatArray, out: FloatArray
-    ) -> None: ...
+        self, theta: object, x: object, cotangent: object, out: object
+    ) -> FloatArray | None: ...
 
 class AdamState:
     """Parameters and moments, changed in place; the steps taken so far."""
@@ -114,6 +100,7 @@ class Policy:
         obs_dim: int,
         hidden: Sequence[int],
         activation: str,
+        action_ndim: int,
         head: str,
         sizes: Sequence[int],
         init_log_std: float = 0.0,
@@ -123,61 +110,27 @@ class Policy:
     def num_params(self) -> int: ...
     @property
     def num_net_params(self) -> int: ...
+    # Called as those of `MLP`; a scaling is an `InputScaling` or None.
     def log_prob(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-        out: FloatArray,
-    ) -> None: ...
-    def sample(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        noise: FloatArray,
-        actions: FloatArray | IntArray,
-        log_probs: FloatArray | None,
-    ) -> None: ...
-    def mode(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-    ) -> None: ...
-    def entropy(
-        self, params: FloatArray, obs: FloatArray, scaling: InputScaling | None, out: FloatArray
-    ) -> None: ...
-    def entropy_gradient(
-        self, params: FloatArray, obs: FloatArray, scaling: InputScaling | None, out: FloatArray
-    ) -> None: ...
-    def kl(
-        self,
-        params_old: FloatArray,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        out: FloatArray,
-    ) -> None: ...
+        self, params: object, obs: object, scaling: object, actions: object
+    ) -> FloatArray | None: ...
+    def entropy(self, params: object, obs: object, scaling: object) -> FloatArray | None: ...
+    def entropy_gradient(self, params: object, obs: object, scaling: object) -> FloatArray | None: ...
+    def kl(self, params: object, obs: object, scaling: object, params_old: object) -> FloatArray | None: ...
     def score_product(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-        weights: FloatArray,
-        out: FloatArray,
-    ) -> None: ...
-    def scores(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
-        out: FloatArray,
-    ) -> None: ...
+        self, params: object, obs: object, scaling: object, actions: object, weights: object
+    ) -> FloatArray | None: ...
+    def scores(self, params: object, obs: object, scaling: object, actions: object) -> FloatArray | None: ...
+    def score_sq_norms(
+        self, params: object, obs: object, scaling: object, actions: object
+    ) -> FloatArray | None: ...
+    def act(
+        self, params: object, obs: object, scaling: object, noise: object, out: object
+    ) -> AnyArray | None: ...
+    def sample(
+        self, params: object, obs: object, scaling: object, noise: object
+    ) -> tuple[AnyArray, FloatArray] | None: ...
+    def mode(self, params: object, obs: object, scaling: object) -> AnyArray | None: ...
     def episode_scores(
         self,
         params: FloatArray,
@@ -186,14 +139,6 @@ class Policy:
         actions: FloatArray | IntArray,
         weights: FloatArray | None,
         starts: IntArray,
-        out: FloatArray,
-    ) -> None: ...
-    def score_sq_norms(
-        self,
-        params: FloatArray,
-        obs: FloatArray,
-        scaling: InputScaling | None,
-        actions: FloatArray | IntArray,
         out: FloatArray,
     ) -> None: ...
 
@@ -242,8 +187,8 @@ class ValueFit:
     @property
     def num_params(self) -> int: ...
     def predict(
-        self, theta: FloatArray, x: FloatArray, scaling: InputScaling | None, out: FloatArray
-    ) -> None: ...
+        self, theta: object, x: object, scaling: object, mean: object, std: object
+    ) -> Float64Array | None: ...
     def epoch(
         self,
         adam: AdamState,
@@ -280,7 +225,7 @@ class Fisher:
     def num_roots(self) -> int: ...
     @property
     def layer_sizes(self) -> list[int]: ...
-    def multiply(self, v: FloatArray, out: FloatArray) -> None: ...
+    def multiply(self, v: object, damping: object) -> FloatArray | None: ...
     def diagonal(self, out: FloatArray) -> None: ...
     def free_block(self, out: FloatArray) -> None: ...
     def factors(
@@ -291,9 +236,12 @@ class Fisher:
         self,
         b: FloatArray,
         x0: FloatArray | None,
-        options: CgOptions,
+        tolerances: tuple[float, float],
+        max_iter: int,
+        damping: float,
         preconditioner: FloatArray | KroneckerInverse | Callable[[FloatArray], FloatArray] | None,
-    ) -> tuple[FloatArray, CgReport]: ...
+        callback: Callable[[FloatArray], object] | None,
+    ) -> CgSolution: ...
 
 class Classes(Protocol):
     """A submodule: the classes that compute in its dtype."""
@@ -315,125 +263,119 @@ class Core(Protocol):
     float64: Classes
     AdamOptions: type[_core.AdamOptions]
     Build: type[_core.Build]
-    CgOptions: type[_core.CgOptions]
-    CgReport: type[_core.CgReport]
     InputScaling: type[_core.InputScaling]
     SurrogateOptions: type[_core.SurrogateOptions]
     SurrogateReport: type[_core.SurrogateReport]
-    VtraceOptions: type[_core.VtraceOptions]
 
     def build(self) -> _core.Build: ...
     def get_num_threads(self) -> int: ...
     def set_num_threads(self, num_threads: int) -> None: ...
 
-    # Scans; arrays are (T,) or (T, N), bootstrap values have that shape or that of one row
-    def reward_to_go(
+    # Kernels along time. They take arguments as users pass them, and return None if one of them is not exact:
+    # a C-contiguous array of one dtype, of a shape that fits, a Python number, `out` without shared memory.
+    def affine_scan(
         self,
-        rewards: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        gamma: float,
-        out: FloatArray,
-    ) -> None: ...
+        x: object,
+        c: object,
+        ends: object,
+        bootstrap_values: object,
+        direction: object,
+        out: object,
+    ) -> FloatArray | None: ...
+    def reward_to_go(
+        self, rewards: object, gamma: object, ends: object, bootstrap_values: object, out: object
+    ) -> FloatArray | None: ...
+    def n_step_return(
+        self,
+        rewards: object,
+        values: object,
+        gamma: object,
+        n: object,
+        ends: object,
+        bootstrap_values: object,
+        out: object,
+    ) -> FloatArray | None: ...
     def gae(
         self,
-        rewards: FloatArray,
-        values: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        gamma: float,
-        lam: float,
-        advantages: FloatArray,
-        value_targets: FloatArray,
-    ) -> None: ...
+        rewards: object,
+        values: object,
+        gamma: object,
+        lam: object,
+        ends: object,
+        bootstrap_values: object,
+        next_values: object,
+        out: object,
+    ) -> tuple[FloatArray, FloatArray] | None: ...
     def vtrace(
         self,
-        rewards: FloatArray,
-        values: FloatArray,
-        log_ratios: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        options: _core.VtraceOptions,
-        advantages: FloatArray,
-        value_targets: FloatArray,
-    ) -> None: ...
-
-    # Ratios
+        rewards: object,
+        values: object,
+        log_ratios: object,
+        coefficients: tuple[object, object, object, object, object],  # γ, λ and the three limits
+        ends: object,
+        bootstrap_values: object,
+        next_values: object,
+        out: object,
+    ) -> tuple[FloatArray, FloatArray] | None: ...
     def cumulative_log_ratios(
-        self, log_ratios: FloatArray, ends: BoolArray | None, direction: int, out: FloatArray
-    ) -> None: ...
+        self, log_ratios: object, ends: object, direction: object, out: object
+    ) -> FloatArray | None: ...
     def weighted_reward_to_go(
         self,
-        rewards: FloatArray,
-        log_ratios: FloatArray,
-        ends: BoolArray | None,
-        bootstrap: FloatArray | None,
-        gamma: float,
-        out: FloatArray,
-    ) -> None: ...
-    def effective_sample_size(self, log_weights: FloatArray, out: FloatArray) -> None: ...
+        rewards: object,
+        log_ratios: object,
+        gamma: object,
+        ends: object,
+        bootstrap_values: object,
+        out: object,
+    ) -> FloatArray | None: ...
+    def effective_sample_size(self, log_weights: object, out: object) -> float | FloatArray | None: ...
 
-    # Distributions
+    # Kernels of distributions, called in the same way.
     def gaussian_log_prob(
-        self, actions: FloatArray, mean: FloatArray, log_std: FloatArray, out: FloatArray
-    ) -> None: ...
+        self, actions: object, mean: object, log_std: object, scale_tril: object, out: object
+    ) -> FloatArray | None: ...
     def gaussian_score(
-        self,
-        actions: FloatArray,
-        mean: FloatArray,
-        log_std: FloatArray,
-        d_mean: FloatArray,
-        d_log_std: FloatArray,
-    ) -> None: ...
+        self, actions: object, mean: object, log_std: object, scale_tril: object, out: object
+    ) -> tuple[FloatArray, FloatArray] | None: ...
     def gaussian_kl(
         self,
-        mean_p: FloatArray,
-        log_std_p: FloatArray,
-        mean_q: FloatArray,
-        log_std_q: FloatArray,
-        out: FloatArray,
-    ) -> None: ...
-    def gaussian_entropy(self, log_std: FloatArray, out: FloatArray) -> None: ...
-    def gaussian_log_prob_tril(
-        self, actions: FloatArray, mean: FloatArray, scale_tril: FloatArray, out: FloatArray
-    ) -> None: ...
-    def gaussian_score_tril(
-        self,
-        actions: FloatArray,
-        mean: FloatArray,
-        scale_tril: FloatArray,
-        d_mean: FloatArray,
-        d_tril: FloatArray,
-    ) -> None: ...
-    def gaussian_kl_tril(
-        self,
-        mean_p: FloatArray,
-        tril_p: FloatArray,
-        mean_q: FloatArray,
-        tril_q: FloatArray,
-        out: FloatArray,
-    ) -> None: ...
-    def categorical_log_prob(self, actions: IntArray, logits: FloatArray, out: FloatArray) -> None: ...
-    def categorical_score(self, actions: IntArray, logits: FloatArray, out: FloatArray) -> None: ...
-    def categorical_kl(self, logits_p: FloatArray, logits_q: FloatArray, out: FloatArray) -> None: ...
-    def categorical_entropy(self, logits: FloatArray, out: FloatArray) -> None: ...
+        mean_p: object,
+        log_std_p: object,
+        mean_q: object,
+        log_std_q: object,
+        scale_tril_p: object,
+        scale_tril_q: object,
+        out: object,
+    ) -> FloatArray | None: ...
+    def gaussian_entropy(
+        self, log_std: object, scale_tril: object, out: object
+    ) -> float | FloatArray | None: ...
+    def categorical_log_prob(self, actions: object, logits: object, out: object) -> FloatArray | None: ...
+    def categorical_score(self, actions: object, logits: object, out: object) -> FloatArray | None: ...
+    def categorical_kl(self, logits_p: object, logits_q: object, out: object) -> FloatArray | None: ...
+    def categorical_entropy(self, logits: object, out: object) -> FloatArray | None: ...
 
     # Parameters and linear systems
     def orthonormalize(self, rows: Float64Array) -> None: ...
     def adam_step(
         self,
-        theta: FloatArray,
-        grad: FloatArray,
-        m: FloatArray,
-        v: FloatArray,
-        step: int,
-        options: _core.AdamOptions,
-    ) -> None: ...
+        theta: object,
+        grad: object,
+        m: object,
+        v: object,
+        step: object,
+        options: tuple[object, object, object, object],  # learning rate, β₁, β₂, ε
+    ) -> Literal[True] | None: ...
+    # Functions are exact if they return exact vectors.
     def conjugate_gradient(
         self,
-        operator: FloatArray | Callable[[FloatArray], FloatArray],
-        b: FloatArray,
-        x0: FloatArray | None,
-        options: _core.CgOptions,
+        operator: object,
+        b: object,
+        x0: object,
+        tolerances: tuple[object, object],  # rtol, atol
+        max_iter: object,
+        damping: object,
         preconditioner: Callable[[FloatArray], FloatArray] | None,
-    ) -> tuple[FloatArray, _core.CgReport]: ...
+        callback: Callable[[FloatArray], object] | None,
+    ) -> CgSolution | None: ...

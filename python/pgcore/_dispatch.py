@@ -28,9 +28,20 @@ def levels_supported() -> list[str]:
     return ["base", *_cpu.levels()]
 
 
+compiled: Core
+"""The extension module, loaded when it is first asked for: an attribute, because a call takes longer."""
+
+
+def __getattr__(name: str) -> Core:
+    if name != "compiled":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = globals()["compiled"] = load()
+    return module
+
+
 @lru_cache(maxsize=1)
-def core() -> Core:
-    """Return the extension module, loaded at the first call.
+def load() -> Core:
+    """Return the extension module, loaded at the first call; other modules ask for `compiled`.
 
     Raises
     ------
@@ -61,7 +72,7 @@ def core() -> Core:
 
 def classes_of(dtype: FloatDType) -> Classes:
     """Return the extension module's classes that compute in float32 or in float64."""
-    return core().float32 if dtype.itemsize == 4 else core().float64
+    return load().float32 if dtype.itemsize == 4 else load().float64
 
 
 def get_num_threads() -> int:
@@ -69,7 +80,7 @@ def get_num_threads() -> int:
 
     The default is ``OMP_NUM_THREADS`` if set, else the number of processors this process may run on.
     """
-    return core().get_num_threads()
+    return load().get_num_threads()
 
 
 def set_num_threads(num_threads: int) -> None:
@@ -88,7 +99,7 @@ def set_num_threads(num_threads: int) -> None:
         raise TypeError(f"num_threads: expected an integer, got {type(num_threads).__name__}") from None
     if n < 1:
         raise ValueError(f"num_threads: expected at least 1, got {n}")
-    core().set_num_threads(min(n, 1024))
+    load().set_num_threads(min(n, 1024))
 
 
 def _register_with_threadpoolctl(module: Core) -> None:

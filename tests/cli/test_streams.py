@@ -167,7 +167,7 @@ def test_an_evaluation_without_room_is_still_printed(tmp_path, monkeypatch, caps
 
 @pytest.mark.parametrize(
     "arguments",
-    [["info"], ["--help"], ["train", "ppo", "--help"], ["bench", "--only", "gae", "--repeats", "1"]],
+    [["info"], ["--help"], ["train", "ppo", "--help"], ["bench", "--only", "gae", "--seconds", "0.001"]],
 )
 def test_standard_output_without_room(tmp_path, arguments):
     if not os.path.exists("/dev/full"):
@@ -270,7 +270,7 @@ def test_characters_that_an_encoding_lacks(tmp_path, encoding):
     commands = [
         [*TRAIN, *QUICK, "--out", run],
         ["eval", run, "--episodes", "2"],
-        ["bench", "--only", "gae", "--repeats", "1"],
+        ["bench", "--only", "gae", "--seconds", "0.001"],
         ["info"],
         ["train", "ppo", "--help"],
         ["lab", "importance", "--help"],

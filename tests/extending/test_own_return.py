@@ -19,10 +19,9 @@ def retrace(rewards, q_values, next_values, log_ratios, gamma, lam, *, ends):
     or (T, N), time first.
     """
     differences = rewards + gamma * next_values - q_values
-    # The differences are the rewards of a scan whose ratios are the coefficients c.
-    with np.errstate(divide="ignore"):  # λ = 0: the one-step target
-        log_coefficients = np.log(lam) + np.minimum(log_ratios, 0.0)
-    return q_values + kernels.weighted_reward_to_go(differences, log_coefficients, gamma, ends=ends)
+    traces = lam * np.exp(np.minimum(log_ratios, 0.0))
+    traces_after = np.concatenate([traces[1:], np.zeros_like(traces[:1])])  # c_{t+1}
+    return q_values + kernels.affine_scan(differences, gamma * traces_after, ends=ends)
 
 
 # ---- and its test ----

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
+from itertools import combinations
 from types import ModuleType
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import linalg
 
 from pgcore import kernels, reference
 from pgcore.kernels import CGResult, CGStatus, conjugate_gradient
@@ -145,7 +148,124 @@ def test_vanishing_tolerance(lib: ModuleType) -> None:
     assert (result.status, result.iterations, result.residual_norm) == (CGStatus.CONVERGED, 1, 0.0)
 
 
-# ---- what is not positive definite, or not finite ----
+# ---- when it stops, and what the callback sees ----
+
+
+def iterates_of_scipy(a: np.ndarray, b: np.ndarray, **options: Any) -> list[np.ndarray]:
+    """Solutions after each step, by another implementation in float64."""
+    iterates: list[np.ndarray] = []
+    linalg.cg(a, b, callback=lambda x: iterates.append(x.copy()), **options)
+    return iterates
+
+
+@pytest.mark.parametrize(("rtol", "atol"), [(0.0, 0.3), (1e-2, 0.3), (1e-1, 1e-3), (0.0, 1e-5), (1e-5, 0.0)])
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e150])
+def test_it_stops_at_the_larger_of_both_tolerances(
+    lib: ModuleType, rtol: float, atol: float, scale: float, rng: np.random.Generator
+) -> None:
+    """`atol` is a length of the residual itself, at any size of the system."""
+    a, b = spd(rng, 20), rng.normal(size=20)
+    residuals = [np.linalg.norm(b - a @ x) for x in iterates_of_scipy(a, b, rtol=1e-12)]
+    expected = 1 + next(k for k, r in enumerate(residuals) if r <= max(rtol * np.linalg.norm(b), atol))
+    result = lib.conjugate_gradient(a, scale * b, rtol=rtol, atol=scale * atol)
+    assert (result.status, result.iterations) == (CGStatus.CONVERGED, expected)
+    assert result.residual_norm == pytest.approx(residuals[expected - 1] / np.linalg.norm(b), rel=1e-4)
+
+
+def test_an_absolute_tolerance_that_the_start_meets(lib: ModuleType, dtype: np.dtype) -> None:
+    b = np.array([3.0, 4.0], dtype)
+    for size in (1.0, 1e30, 1e-30):
+        rhs = np.asarray(size * b, dtype)
+        loose, tight = (
+            lib.conjugate_gradient(np.eye(2, dtype=dtype), rhs, atol=k * size) for k in (5.01, 4.9)
+        )
+        assert (loose.status, loose.iterations, loose.residual_norm) == (CGStatus.CONVERGED, 0, 1.0)
+        np.testing.assert_array_equal(loose.x, 0.0)
+        assert (tight.iterations, tight.residual_norm) == (1, 0.0)
+    near = lib.conjugate_gradient(np.eye(2), b, x0=[3.0, 3.5], rtol=0.0, atol=0.6)
+    assert (near.iterations, near.x.tolist()) == (0, [3.0, 3.5])
+    huge = lib.conjugate_gradient(np.eye(2), 1e-300 * b.astype(float), atol=1e308)
+    assert (huge.status, huge.iterations) == (CGStatus.CONVERGED, 0)
+
+
+@pytest.mark.parametrize("setting", ["plain", "damping", "preconditioner", "start"])
+def test_the_callback_sees_every_iterate(lib: ModuleType, setting: str, rng: np.random.Generator) -> None:
+    """Those of SciPy, each in an array of its own; the last one is the result."""
+    a, b = spd(rng, 16), rng.normal(size=16)
+    damping = 0.05 if setting == "damping" else 0.0
+    m = np.diag(1.0 / np.diag(a)) if setting == "preconditioner" else None
+    x0 = 0.1 * rng.normal(size=16) if setting == "start" else None
+    seen: list[np.ndarray] = []
+    result = lib.conjugate_gradient(
+        a, b, rtol=1e-6, damping=damping, preconditioner=m, x0=x0, callback=seen.append
+    )
+    expected = iterates_of_scipy(a + damping * np.eye(16), b, rtol=1e-6, M=m, x0=x0)
+    assert len(seen) == result.iterations == len(expected) > 5
+    for mine, other in zip(seen, expected, strict=True):
+        assert_close(mine, other, 1e-9)
+    np.testing.assert_array_equal(seen[-1], result.x)
+    assert not any(np.may_share_memory(x, y) for x, y in combinations([*seen, result.x], 2))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-18, 1.0, 1e18, 1e30])
+def test_the_callback_sees_iterates_in_the_units_of_the_system(
+    lib: ModuleType, size: float, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    a, b = spd(rng, 6), rng.normal(size=6)
+    for matrix, rhs in ((size, size), (1.0, size), (size, 1.0)):
+        seen: list[np.ndarray] = []
+        A, scaled = (matrix * a).astype(dtype), (rhs * b).astype(dtype)
+        result = lib.conjugate_gradient(A, scaled, callback=seen.append)
+        assert len(seen) == result.iterations > 1
+        assert seen[0].dtype == dtype
+        np.testing.assert_array_equal(seen[-1], result.x)
+        first = (b @ b) / (b @ a @ b) * b * (rhs / matrix)
+        np.testing.assert_allclose(seen[0], first, rtol=1e-5)
+
+
+def test_the_callback_may_spoil_what_it_gets(lib: ModuleType, rng: np.random.Generator) -> None:
+    a, b = spd(rng, 12), rng.normal(size=12)
+
+    def spoil(x: np.ndarray) -> str:
+        x[...] = np.nan
+        return "ignored"
+
+    result, plain = lib.conjugate_gradient(a, b, callback=spoil), lib.conjugate_gradient(a, b)
+    assert result.status == CGStatus.CONVERGED
+    np.testing.assert_array_equal(result.x, plain.x)
+
+
+def test_exceptions_of_the_callback_come_through(lib: ModuleType, rng: np.random.Generator) -> None:
+    """With every iterate up to that one in the user's hands."""
+    a, b = spd(rng, 12), rng.normal(size=12)
+    seen: list[np.ndarray] = []
+
+    def enough(x: np.ndarray) -> None:
+        seen.append(x)
+        if len(seen) == 3:
+            raise StopIteration("that will do")
+
+    for form in (a, lambda v: a @ v):
+        seen.clear()
+        with pytest.raises(StopIteration, match="that will do"):
+            lib.conjugate_gradient(form, b, callback=enough)
+        assert len(seen) == 3
+        assert_close(seen[-1], lib.conjugate_gradient(a, b, max_iter=3).x, 1e-12)
+
+
+def test_no_callback_without_an_iteration(lib: ModuleType) -> None:
+    def never(x: np.ndarray) -> None:
+        raise AssertionError("no iteration took place")
+
+    for rhs, options in (
+        (np.zeros(2), {}),
+        (np.array([np.nan, 1.0]), {}),
+        (np.ones(2), {"max_iter": 0}),
+        (np.ones(2), {"x0": np.ones(2)}),
+        (np.ones(2), {"atol": 2.0}),
+    ):
+        assert lib.conjugate_gradient(np.eye(2), rhs, callback=never, **options).iterations == 0
+    assert lib.conjugate_gradient(-np.eye(2), np.ones(2), callback=never).iterations == 0
 
 
 # ---- operators in every form, and aliasing ----
@@ -261,6 +381,58 @@ def test_nothing_aliases(lib: ModuleType, rng: np.random.Generator) -> None:
     assert not np.may_share_memory(handed_back.x, b)
 
 
+def test_a_column_gives_a_column(lib: ModuleType, rng: np.random.Generator) -> None:
+    a, b = spd(rng, 6), rng.normal(size=6)
+    x0 = 0.1 * b
+    plain = lib.conjugate_gradient(a, b, x0=x0)
+    for operator in (a, lambda v: a @ v):
+        for start in (x0, x0[:, None]):
+            seen: list[np.ndarray] = []
+            result = lib.conjugate_gradient(operator, b[:, None], x0=start, callback=seen.append)
+            assert result.x.shape == (6, 1)
+            assert seen[-1].shape == (6,)
+            assert_close(result.x[:, 0], plain.x, 1e-13)
+    assert lib.conjugate_gradient(np.zeros((0, 0)), np.zeros((0, 1))).x.shape == (0, 1)
+    assert lib.conjugate_gradient([[2.0]], [[4.0]]).x.tolist() == [[2.0]]
+
+
+@pytest.mark.parametrize("n", [1, 16, 70])
+def test_exact_and_coerced_arguments_give_the_same_bits(
+    n: int, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    """In any mixture: lists, strides, other kinds of numbers, subclasses."""
+    a, b = spd(rng, n).astype(dtype), rng.normal(size=n).astype(dtype)
+    x0 = (0.1 * rng.normal(size=n)).astype(dtype)
+    numbers = {"rtol": 0.5**10, "atol": 2.0**-30, "damping": 0.25, "max_iter": 9}
+    expected = conjugate_gradient(a, b, x0=x0, **numbers)
+    coerced = {
+        "rtol": np.float32(0.5**10),
+        "atol": Fraction(1, 2**30),
+        "damping": np.array(0.25),
+        "max_iter": np.int8(9),
+    }
+    forms = [
+        ((a.view(np.matrix), b), {}),
+        ((oracles.strided(a), oracles.strided(b)), {"x0": oracles.strided(x0)}),
+        ((np.asfortranarray(a), b), {"x0": oracles.read_only(x0)}),
+        ((a, unaligned(b)), {"x0": unaligned(x0)}),
+        *(((a, b), {name: value}) for name, value in coerced.items()),
+    ]
+    for arguments, options in forms:
+        result = conjugate_gradient(*arguments, **{"x0": x0, **numbers, **options})
+        np.testing.assert_array_equal(result.x, expected.x)
+        assert dataclasses.astuple(result)[1:] == dataclasses.astuple(expected)[1:]
+        assert type(result.x) is np.ndarray
+
+
+def unaligned(array: np.ndarray) -> np.ndarray:
+    memory = np.zeros(array.nbytes + 1, np.uint8)
+    view = memory[1:].view(array.dtype)
+    view[...] = array
+    assert not view.flags.aligned
+    return view
+
+
 def test_inputs_are_not_modified(lib: ModuleType, rng: np.random.Generator) -> None:
     a, b, x0 = spd(rng, 15), rng.normal(size=15), rng.normal(size=15)
     before = a.copy(), b.copy(), x0.copy()
@@ -329,7 +501,12 @@ ONES = np.ones(3)
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        ((np.eye(3), np.ones((3, 1))), {}, ValueError, "b: expected shape (n,), got (3, 1)"),
+        ((np.eye(3), np.ones((3, 2))), {}, ValueError, "b: expected shape (n,) or (n, 1), got (3, 2)"),
+        ((np.eye(3), np.ones((1, 3))), {}, ValueError, "b: expected shape (n,) or (n, 1), got (1, 3)"),
+        ((np.eye(3), ONES), {"x0": ONES[:, None]}, ValueError, "x0: expected shape (3,), got (3, 1)"),
+        ((np.eye(3), ONES), {"atol": -1.0}, ValueError, "atol: expected a finite number >= 0, got -1.0"),
+        ((np.eye(3), ONES), {"atol": np.inf}, ValueError, "atol: expected a finite number >= 0, got inf"),
+        ((np.eye(3), ONES), {"callback": 1}, TypeError, "callback: expected a callable, got int"),
         ((np.eye(2), ONES), {}, ValueError, "operator: expected shape (3, 3), got (2, 2)"),
         ((np.ones(3), ONES), {}, ValueError, "operator: expected shape (3, 3), got (3,)"),
         ((lambda v: v[:2], ONES), {}, ValueError, "operator: expected shape (3,), got (2,)"),
@@ -391,7 +568,9 @@ def test_errors(
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((np.eye(3), np.ones((3, 1))), {}, "b: expected shape (n,), got (3, 1)"),
+        ((np.eye(3), np.ones((3, 2))), {}, "b: expected shape (n,) or (n, 1), got (3, 2)"),
+        ((np.eye(3), ONES), {"x0": ONES[:, None]}, "x0: expected shape (3,), got (3, 1)"),
+        ((np.eye(3), ONES[:, None]), {"x0": np.ones((3, 2))}, "x0: expected shape (3,), got (3, 2)"),
         ((np.eye(2), ONES), {}, "operator: expected shape (3, 3), got (2, 2)"),
         ((np.ones((3, 2)), ONES), {}, "operator: expected shape (3, 3), got (3, 2)"),
         ((lambda v: v[:2], ONES), {}, "operator: expected shape (3,), got (2,)"),

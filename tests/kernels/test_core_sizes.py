@@ -30,18 +30,21 @@ def test_a_critic_has_one_output(dtype: np.dtype) -> None:
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ((0, [4], "tanh", "diagonal", [2]), "obs_dim"),
-        ((-3, [4], "tanh", "diagonal", [2]), "obs_dim"),
-        ((3, [0], "tanh", "diagonal", [2]), "hidden"),
-        ((3, [4, -4], "tanh", "diagonal", [2]), "hidden"),
-        ((3, [4], "tanh", "diagonal", []), "sizes"),
-        ((3, [4], "tanh", "diagonal", [0]), "sizes"),
-        ((3, [4], "tanh", "full", [-1]), "sizes"),
-        ((3, [4], "tanh", "state", [-2]), "sizes"),
-        ((3, [4], "tanh", "categorical", [2, 0]), "sizes"),
-        ((3, [4], "tanh", "categorical", []), "sizes"),
-        ((3, [4], "tanh", "categorical", [HUGE]), "sizes"),
-        ((HUGE, [HUGE], "tanh", "categorical", [2]), "sizes"),
+        ((0, [4], "tanh", 1, "diagonal", [2]), "obs_dim"),
+        ((-3, [4], "tanh", 1, "diagonal", [2]), "obs_dim"),
+        ((3, [0], "tanh", 1, "diagonal", [2]), "hidden"),
+        ((3, [4, -4], "tanh", 1, "diagonal", [2]), "hidden"),
+        ((3, [4], "tanh", 1, "diagonal", []), "sizes"),
+        ((3, [4], "tanh", 1, "diagonal", [0]), "sizes"),
+        ((3, [4], "tanh", 1, "full", [-1]), "sizes"),
+        ((3, [4], "tanh", 1, "state", [-2]), "sizes"),
+        ((3, [4], "tanh", 1, "categorical", [2, 0]), "sizes"),
+        ((3, [4], "tanh", 1, "categorical", []), "sizes"),
+        ((3, [4], "tanh", 1, "categorical", [HUGE]), "sizes"),
+        ((HUGE, [HUGE], "tanh", 1, "categorical", [2]), "sizes"),
+        ((3, [4], "tanh", 0, "categorical", [2, 2]), "action_ndim"),
+        ((3, [4], "tanh", 2, "diagonal", [2]), "action_ndim"),
+        ((3, [4], "tanh", -1, "categorical", [2]), "action_ndim"),
     ],
 )
 def test_policies(arguments: tuple[Any, ...], name: str, dtype: np.dtype) -> None:
@@ -58,7 +61,7 @@ def test_kronecker_products(dtype: np.dtype) -> None:
 
 
 def test_fisher_operators(dtype: np.dtype) -> None:
-    policy = classes_of(dtype).Policy(3, [4], "tanh", "diagonal", [2])
+    policy = classes_of(dtype).Policy(3, [4], "tanh", 1, "diagonal", [2])
     params = np.zeros(policy.num_params, dtype)
     make = classes_of(dtype).Fisher
     with pytest.raises(ValueError, match="obs: expected sizes of at least 1, got 0"):

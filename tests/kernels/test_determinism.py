@@ -71,8 +71,15 @@ CASES: dict[str, Case] = {
         a["rewards"], 0.9, ends=a["ends"], bootstrap_values=a["bootstrap"]
     ),
     "reward_to_go column": lambda a: kernels.reward_to_go(a["column"], 0.99, ends=a["column_ends"]),
+    "affine_scan": lambda a: kernels.affine_scan(a["rewards"], a["values"], ends=a["ends"]),
+    "affine_scan column": lambda a: kernels.affine_scan(a["column"], 0.99, ends=a["column_ends"]),
+    "affine_scan forward": lambda a: kernels.affine_scan(a["column"], 0.9, direction="forward"),
+    "n_step_return": lambda a: kernels.n_step_return(a["rewards"], a["values"], 0.9, 5, ends=a["ends"]),
     "gae": lambda a: kernels.gae(a["rewards"], a["values"], 0.9, 0.9, ends=a["ends"]),
     "gae column": lambda a: kernels.gae(a["column"], a["column"], 0.99, 0.9),
+    "gae coefficients": lambda a: kernels.gae(
+        a["rewards"], a["values"], a["log_ratios"], 0.9, ends=a["ends"]
+    ),
     "vtrace": lambda a: kernels.vtrace(a["rewards"], a["values"], a["log_ratios"], 0.9, ends=a["ends"]),
     "cumulative": lambda a: kernels.cumulative_log_ratios(
         a["log_ratios"], ends=a["ends"], direction="future"

@@ -291,6 +291,25 @@ def test_compiled_cg_is_the_kernel_on_the_operator() -> None:
         assert mine.residual_norm == kernel.residual_norm
 
 
+@every_kind
+@pytest.mark.parametrize("preconditioner", [None, "diagonal"])
+def test_tolerance_and_callback_are_those_of_the_kernel(kind: str, preconditioner: str | None) -> None:
+    p = problem("diagonal", 200, hidden=(8,))
+    F = fisher(p, kind, damping=20.0 if kind == "empirical" else 1.0)
+    g = np.random.default_rng(0).normal(size=p.policy.num_params)
+    m = None if preconditioner is None else np.diag(1 / F.diagonal())
+    seen: list[np.ndarray] = []
+    same: list[np.ndarray] = []
+    atol = 1e-3 * float(np.linalg.norm(g))
+    mine = F.solve(g, rtol=0.0, atol=atol, callback=seen.append, preconditioner=preconditioner)
+    kernel = conjugate_gradient(F.dense(), g, rtol=0.0, atol=atol, callback=same.append, preconditioner=m)
+    assert (mine.status, mine.iterations) == (CGStatus.CONVERGED, kernel.iterations)
+    assert len(seen) == mine.iterations > 2
+    for x, other in zip(seen, same, strict=True):
+        assert_close(x, other, 1e-8)
+    assert_same_bits(seen[-1], mine.x)
+
+
 def test_preconditioners_save_iterations() -> None:
     """On badly scaled inputs. A linear policy's Fisher matrix *is* one Kronecker product for each layer."""
     policy = GaussianPolicy(6, 2, hidden=(), dtype="float64")

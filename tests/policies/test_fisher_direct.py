@@ -51,6 +51,18 @@ def test_gram_of_a_policy_without_extra_parameters(rng: np.random.Generator) -> 
     )
 
 
+def test_the_absolute_tolerance_decides_what_is_reported() -> None:
+    """Of a system without a solution: the residual is the part of g outside F's range."""
+    policy = GaussianPolicy(3, 2, hidden=(), dtype="float64")
+    fisher = policy.fisher(np.ones((4, 3)))  # inputs and bias are one and the same: singular
+    g = np.ones(policy.num_params)
+    g[0] = 2.0
+    residual = fisher.solve(g, method="dense").residual_norm * float(np.linalg.norm(g))
+    assert residual > 0.1
+    for share, status in ((0.99, CGStatus.MAX_ITER), (1.01, CGStatus.CONVERGED)):
+        assert fisher.solve(g, method="dense", atol=share * residual).status == status
+
+
 @pytest.mark.parametrize("method", ["cg", "dense", "gram"])
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -59,6 +71,7 @@ def test_gram_of_a_policy_without_extra_parameters(rng: np.random.Generator) -> 
         ({"max_iter": -1}, "max_iter: expected an integer >= 0, got -1"),
         ({"max_iter": 2**70}, "max_iter: expected an integer of 64 bits, got 1180591620717411303424"),
         ({"rtol": -1.0}, "rtol: expected a finite number >= 0, got -1"),
+        ({"atol": -1.0}, "atol: expected a finite number >= 0, got -1"),
         (
             {"preconditioner": "nonsense"},
             "preconditioner: expected one of diagonal, kronecker, got 'nonsense'",

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pgcore import Batch
+from pgcore import Batch, _dispatch
 from pgcore.baselines import ValueNetwork
 from pgcore.policies import GaussianPolicy, ObservationNormalizer, Policy
-from pgcore.policies import normalizer as normalizer_module
 from support.oracles import assert_close, assert_same_bits
 from support.oracles_policies import FAMILIES, METHODS, problem
 
@@ -182,14 +181,16 @@ def test_an_update_while_another_thread_prepares_the_old_statistics(monkeypatch:
     policy.normalizer = normalizer
     obs = np.random.default_rng(6).normal(size=(9, 3))
     old = by_definition(normalizer, obs)
-    original = normalizer_module.core
+    original = _dispatch.compiled
 
-    def core() -> Any:  # called when they are ready to be made, and not yet kept
-        monkeypatch.setattr(normalizer_module, "core", original)
-        normalizer.update(np.full((400, 3), 5.0))
-        return original()
+    class Updating:
+        def __getattr__(self, name: str) -> Any:  # they are ready to be made, and not yet kept
+            assert name == "InputScaling"
+            monkeypatch.setattr(_dispatch, "compiled", original)
+            normalizer.update(np.full((400, 3), 5.0))
+            return original.InputScaling
 
-    monkeypatch.setattr(normalizer_module, "core", core)
+    monkeypatch.setattr(_dispatch, "compiled", Updating())
     assert_close(policy.mode(obs), plain.mode(old), 1e-5)  # this call began before the update ...
     assert normalizer.count == 450
     assert_close(policy.mode(obs), plain.mode(by_definition(normalizer, obs)), 1e-5)  # ... and this one after

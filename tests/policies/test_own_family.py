@@ -136,6 +136,11 @@ def test_the_empirical_fisher_matrix(dtype, max_cache_bytes):
         {"method": "gram"},
     ):
         np.testing.assert_allclose(fisher.solve(g, **settings).x, exact, rtol=1e-3, atol=300 * rtol)
+    seen = []
+    rough = fisher.solve(g, rtol=0.0, atol=0.1 * float(np.linalg.norm(g)), callback=seen.append)
+    assert 0.01 < rough.residual_norm <= 0.1
+    assert len(seen) == rough.iterations
+    np.testing.assert_array_equal(seen[-1], rough.x)
     again = pickle.loads(pickle.dumps(fisher))
     np.testing.assert_allclose(again @ g, fisher @ g, rtol=rtol, atol=rtol)
 

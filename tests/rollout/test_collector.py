@@ -10,6 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from pgcore import Batch
+from pgcore.policies import GaussianPolicy
 from pgcore.policies.normalizer import ObservationNormalizer
 from support.batches import assert_checked
 from support.toy_envs import (
@@ -173,6 +174,23 @@ def test_the_three_modes_give_identical_batches():
             assert sorted(collector.episode_returns) == sorted(collectors[0].episode_returns)
             assert sorted(collector.episode_lengths) == sorted(collectors[0].episode_lengths)
     assert len({str(collector.rng.bit_generator.state) for collector in collectors}) == 1
+
+
+class WideNoise(GaussianPolicy):
+    """A compiled policy of single precision whose user draws its noise in double."""
+
+    def draw_noise(self, rng, num_steps, num_envs):
+        return rng.standard_normal((num_steps, num_envs, 2))
+
+
+@pytest.mark.parametrize("kind", [GaussianPolicy, WideNoise])
+def test_a_compiled_policy_uses_up_no_noise_for_resets(kind):
+    box = spaces.Box(-0.1, 0.1, (2,))
+    collectors = [collector_for(ToyVectorEnv(SCRIPTS, mode, action_space=box), kind(3, 2)) for mode in MODES]
+    for n_steps in (5, 200):
+        batches = [collector.collect(n_steps, whole_episodes=True) for collector in collectors]
+        for batch in batches[1:]:
+            assert_same(batch, batches[0])
 
 
 def test_one_rollout_of_steps_agrees_between_modes_as_far_as_it_goes():

@@ -21,6 +21,7 @@ struct CgReport {
 
 struct CgOptions {
   double rtol = 1e-6;
+  double atol = 0.0;  // it stops at ‖r‖ ≤ max(rtol·‖b‖, atol)
   Index max_iter = 0;
   double damping = 0.0;
 };
@@ -33,10 +34,15 @@ using Product = std::function<void(Vec<const T> v, Vec<T> out)>;
 template <class T>
 Product<T> matrix_product(Rows<const T> matrix);
 
+// Sees the iterate after each iteration; the memory is valid during the call.
+template <class T>
+using CgObserver = std::function<void(Vec<const T> x)>;
+
 // `precondition(r, z)` writes z = M⁻¹ r; an empty one means none. `x` holds the start when `warm`, and the
 // solution afterwards. Dot products are in double. b and x must not alias.
 template <class T>
 CgReport conjugate_gradient(const Product<T>& multiply, Vec<const T> b, Vec<T> x, bool warm,
-                            const CgOptions& options, const Product<T>& precondition = nullptr);
+                            const CgOptions& options, const Product<T>& precondition = nullptr,
+                            const CgObserver<T>& observe = nullptr);
 
 }  // namespace pgcore

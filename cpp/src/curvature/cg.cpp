@@ -168,13 +168,14 @@ template <class T>
 class Solver {
  public:
   Solver(const Product<T>& multiply, Vec<const T> b, Vec<T> x, const CgOptions& options,
-         const Product<T>& precondition)
+         const Product<T>& precondition, const CgObserver<T>& observe)
       : n_(b.size()),
         result_(x.data()),
         options_(options),
         A_(n_, multiply, options.damping),
         M_(n_, precondition),
         preconditioned_(precondition),
+        observe_(observe),
         memory_((precondition ? 7 : 6) * padded<T>(n_)) {
     assert(x.size() == n_);
     T** parts[] = {&b_, &x_, &next_x_, &r_, &p_, &product_, &z_};
@@ -198,7 +199,8 @@ class Solver {
     b_norm_ = std::sqrt(rr_);
     std::copy(b_, b_ + n_, r_);
     if (warm && !begin_at(result_)) return report(CgStatus::nonfinite);
-    const double goal = std::max(options_.rtol, lost<T>);
+    const double absolute = std::ldexp(options_.atol, -b_exponent_) / b_norm_;
+    const double goal = std::max({options_.rtol, absolute, lost<T>});
     if (residual_ <= goal) return report(CgStatus::converged);
 
     double rz = 0;
@@ -218,6 +220,7 @@ class Solver {
         for (Index i = 0; i < n_; ++i) p_[i] = z[i] + momentum * p_[i];
       }
       if (const auto status = take_step(rz)) return report(*status);
+      if (observe_) show();
       if (residual_ <= goal) return report(CgStatus::converged);
     }
     return report(CgStatus::max_iter);
@@ -303,6 +306,13 @@ class Solver {
     best_residual_ = residual_;
   }
 
+  // The iterate as the caller sees it. The memory of the next one is free between steps.
+  void show() {
+    std::copy(x_, x_ + n_, next_x_);
+    scale(next_x_, n_, b_exponent_ - A_.exponent());
+    observe_({next_x_, n_});
+  }
+
   CgReport report(CgStatus status) {
     if (drifted_) {
       std::copy_n(best_.data(), n_, x_);
@@ -328,6 +338,7 @@ class Solver {
   const CgOptions options_;
   ScaledProduct<T> A_, M_;
   const bool preconditioned_;
+  const CgObserver<T>& observe_;
   AlignedBuffer<T> memory_, best_;
   T *b_, *x_, *next_x_, *r_, *p_, *product_, *z_;
   int b_exponent_ = 0;
@@ -344,14 +355,15 @@ class Solver {
 
 template <class T>
 CgReport conjugate_gradient(const Product<T>& multiply, Vec<const T> b, Vec<T> x, bool warm,
-                            const CgOptions& options, const Product<T>& precondition) {
-  return Solver<T>(multiply, b, x, options, precondition).solve(warm);
+                            const CgOptions& options, const Product<T>& precondition,
+                            const CgObserver<T>& observe) {
+  return Solver<T>(multiply, b, x, options, precondition, observe).solve(warm);
 }
 
 #define PGCORE_INSTANTIATE(T)                                                                           \
   template Product<T> matrix_product(Rows<const T>);                                                    \
   template CgReport conjugate_gradient(const Product<T>&, Vec<const T>, Vec<T>, bool, const CgOptions&, \
-                                       const Product<T>&);
+                                       const Product<T>&, const CgObserver<T>&);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
 

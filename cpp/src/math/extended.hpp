@@ -11,8 +11,8 @@ namespace pgcore {
 
 class Extended {
  public:
-  Extended() = default;
-  explicit Extended(double value) : m_(value) { normalise(); }
+  Extended() = default;  // Extended() is 0; an array of them is left as it is
+  explicit Extended(double value) : m_(value), e_(0) { normalise(); }
 
   static Extended exp(double x) {
     if (!std::isfinite(x)) return Extended(std::exp(x));
@@ -47,11 +47,12 @@ class Extended {
     return y;
   }
   friend Extended operator-(const Extended& a, const Extended& b) { return a + Extended(-1.0) * b; }
+  friend bool operator==(const Extended& a, const Extended& b) { return a.m_ == b.m_ && a.e_ == b.e_; }
   friend bool operator>(const Extended& a, const Extended& b) { return (a - b).m_ > 0; }
 
  private:
-  double m_ = 0;  // ½ ≤ |m| < 1, or 0, infinite or NaN with e = 0
-  std::int64_t e_ = 0;
+  double m_;  // ½ ≤ |m| < 1, or 0, infinite or NaN with e = 0
+  std::int64_t e_;
 
   bool ordinary() const { return m_ != 0 && std::isfinite(m_); }
   void normalise() {

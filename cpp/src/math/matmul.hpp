@@ -1,5 +1,4 @@
-// Products of row-major matrices. Eigen's are instantiated in matmul.cpp and nowhere else: each takes seconds
-// to compile.
+// Products of row-major matrices.
 #pragma once
 
 #include "pgcore/types.hpp"

@@ -12,6 +12,10 @@
 #include "math/compiler.hpp"
 #include "pgcore/types.hpp"
 
+#if defined(__GNUC__) && (defined(__AVX512F__) || defined(__FMA__))
+#include <immintrin.h>
+#endif
+
 namespace pgcore::simd {
 
 // ---- bits ----
@@ -128,6 +132,63 @@ template <class T, class V>
 PGCORE_INLINE inline void store(const V& from, T* to) {
   std::memcpy(to, &from, sizeof from);
 }
+// x in all lanes.
+template <class V, class T>
+PGCORE_INLINE inline V all_lanes(T x) {
+  return x - V{};  // unlike x + 0, which is not x for −0, compilers leave this out
+}
+
+// sum ← sum + x·v, rounded once where the level has such an instruction: compilers may not take it for `+`
+// and
+// `*`, since contraction is off.
+template <class V>
+PGCORE_INLINE inline void add_product(const V& x, const V& v, V& sum) {
+#if defined(__GNUC__) && defined(__FMA__)
+  constexpr bool single = sizeof(v[0]) == 4;
+#if defined(__AVX512F__)
+  if constexpr (sizeof(V) == 64 && single) {
+    sum = reinterpret_cast<V>(_mm512_fmadd_ps(reinterpret_cast<__m512>(x), reinterpret_cast<__m512>(v),
+                                              reinterpret_cast<__m512>(sum)));
+    return;
+  } else if constexpr (sizeof(V) == 64) {
+    sum = reinterpret_cast<V>(_mm512_fmadd_pd(reinterpret_cast<__m512d>(x), reinterpret_cast<__m512d>(v),
+                                              reinterpret_cast<__m512d>(sum)));
+    return;
+  }
+#endif
+  if constexpr (sizeof(V) == 32 && single) {
+    sum = reinterpret_cast<V>(_mm256_fmadd_ps(reinterpret_cast<__m256>(x), reinterpret_cast<__m256>(v),
+                                              reinterpret_cast<__m256>(sum)));
+    return;
+  } else if constexpr (sizeof(V) == 32) {
+    sum = reinterpret_cast<V>(_mm256_fmadd_pd(reinterpret_cast<__m256d>(x), reinterpret_cast<__m256d>(v),
+                                              reinterpret_cast<__m256d>(sum)));
+    return;
+  }
+#endif
+  sum += x * v;
+}
+
+// f(0), f(1), … f(N − 1) with constants, so that arrays of vectors that f uses stay in registers.
+template <int N, class F, int... K>
+PGCORE_INLINE inline void unrolled(F&& f, std::integer_sequence<int, K...>) {
+  (f(std::integral_constant<int, K>{}), ...);
+}
+template <int N, class F>
+PGCORE_INLINE inline void unrolled(F&& f) {
+  unrolled<N>(f, std::make_integer_sequence<int, N>{});
+}
+
+// The bits of v that are set in `mask` too.
+template <class T, class V>
+PGCORE_INLINE inline V masked(const V& mask, const V& v) {
+#if defined(__GNUC__)
+  using Ints = Vector<Int<T>, lanes_in<T>(sizeof(V))>;
+  return reinterpret_cast<V>(reinterpret_cast<Ints>(mask) & reinterpret_cast<Ints>(v));
+#else
+  return V::of([&](int k) { return select_or_zero(bit_cast<Int<T>>(mask[k]), v[k]); });
+#endif
+}
 
 // The same numbers in double.
 template <int N, class T>
@@ -207,6 +268,31 @@ PGCORE_INLINE inline T sum_of_lanes(const V& v) {
   return gathered<T, lanes, 1>(v, 0);
 }
 
+// Every other lane of x and then y, from lane `First` on.
+template <int First, class V, int... K>
+PGCORE_INLINE inline V every_other(const V& x, const V& y, std::integer_sequence<int, K...>) {
+#if defined(__GNUC__)
+  return __builtin_shufflevector(x, y, (2 * K + First)...);
+#else
+  constexpr int lanes = sizeof...(K);
+  return V{{(2 * K < lanes ? x[2 * K + First] : y[2 * K + First - lanes])...}};
+#endif
+}
+
+// Lane n of `to` ← the sum of the lanes of v[n], for as many vectors as they have lanes; v is changed.
+template <int N, class V, int Left = N>
+PGCORE_INLINE inline void sums_of_lanes(V (&v)[N], V& to) {
+  if constexpr (Left == 1) {
+    to = v[0];
+  } else {
+    constexpr auto all = std::make_integer_sequence<int, N>{};
+    unrolled<Left / 2>([&](auto n) {
+      v[n] = every_other<0>(v[2 * n], v[2 * n + 1], all) + every_other<1>(v[2 * n], v[2 * n + 1], all);
+    });
+    sums_of_lanes<N, V, Left / 2>(v, to);
+  }
+}
+
 // to ← lanes D, D + 1, … of v, then D lanes of `beyond`.
 template <int D, int N, class V, int... K>
 PGCORE_INLINE inline void shift(const V& v, const V& beyond, V& to, std::integer_sequence<int, K...>) {
@@ -219,6 +305,44 @@ PGCORE_INLINE inline void shift(const V& v, const V& beyond, V& to, std::integer
 template <int D, int N, class V>
 PGCORE_INLINE inline void shift(const V& v, const V& beyond, V& to) {
   shift<D, N>(v, beyond, to, std::make_integer_sequence<int, N>{});
+}
+
+// Lane k of `to` ← lane From::lane(k) of v.
+template <class From, class V, int... K>
+PGCORE_INLINE inline void permute(const V& v, V& to, std::integer_sequence<int, K...>) {
+#if defined(__GNUC__)
+  to = __builtin_shufflevector(v, v, From::lane(K)...);
+#else
+  to = V{{v[From::lane(K)]...}};
+#endif
+}
+template <class From, int N, class V>
+PGCORE_INLINE inline void permute(const V& v, V& to) {
+  permute<From>(v, to, std::make_integer_sequence<int, N>{});
+}
+
+// to[j·to_row + i] ← from[i·from_row + j] for i, j in 0 … 3.
+template <class T>
+PGCORE_INLINE inline void transpose_four(const T* from, Index from_row, T* to, Index to_row) {
+#if defined(__GNUC__)
+  Vector<T, 4> a, b, c, d;
+  load(from, a);
+  load(from + from_row, b);
+  load(from + 2 * from_row, c);
+  load(from + 3 * from_row, d);
+  const Vector<T, 4> ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                     ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+                     cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5),
+                     cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  store<T>(__builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5), to);
+  store<T>(__builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7), to + to_row);
+  store<T>(__builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5), to + 2 * to_row);
+  store<T>(__builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7), to + 3 * to_row);
+#else
+  for (Index i = 0; i < 4; ++i) {
+    for (Index j = 0; j < 4; ++j) to[j * to_row + i] = from[i * from_row + j];
+  }
+#endif
 }
 
 }  // namespace pgcore::simd

@@ -15,13 +15,13 @@ namespace pgcore {
 
 namespace detail {
 
-// z[r, j] = f(z[r, j] + bias[j]) for all rows.
+// z ← f(z) for rows that are `step` apart.
 template <class T, class F>
-static void map_biased(Index rows, Index width, const T* bias, T* z, F&& f) {
+static void map(Index rows, Index width, Index step, T* z, F&& f) {
   for (Index r = 0; r < rows; ++r) {
-    T* row = z + r * width;
+    T* row = z + r * step;
     PGCORE_INDEPENDENT
-    for (Index j = 0; j < width; ++j) row[j] = f(row[j] + bias[j]);
+    for (Index j = 0; j < width; ++j) row[j] = f(row[j]);
   }
 }
 
@@ -37,24 +37,24 @@ static T normal_pdf(T x) {
 
 }  // namespace detail
 
-// Adds the bias and applies the activation, in place. `slope` receives the derivative where it does not
-// follow from the activation's value (gelu); other activations do not write to it.
+// Applies the activation in place, to rows that are `step` apart. `slope` receives the derivative where it
+// does not follow from the activation's value (gelu); other activations do not write to it.
 template <class T>
-static void activate(Activation activation, Index rows, Index width, const T* bias, T* z, T* slope) {
+static void activate(Activation activation, Index rows, Index width, Index step, T* z, T* slope) {
   switch (activation) {
     case Activation::tanh:
-      return detail::map_biased(rows, width, bias, z, [](T x) { return vecmath::tanh(x); });
+      return detail::map(rows, width, step, z, [](T x) { return vecmath::tanh(x); });
     case Activation::relu:
-      return detail::map_biased(rows, width, bias, z, [](T x) { return x < T(0) ? T(0) : x; });  // keeps NaN
+      return detail::map(rows, width, step, z, [](T x) { return x < T(0) ? T(0) : x; });  // keeps NaN
     case Activation::identity:
-      return detail::map_biased(rows, width, bias, z, [](T x) { return x; });
+      return;
     case Activation::gelu:  // x Φ(x)
       for (Index r = 0; r < rows; ++r) {
         for (Index j = 0; j < width; ++j) {
-          const T x = z[r * width + j] + bias[j];
+          T& x = z[r * step + j];
           const T cdf = detail::normal_cdf(x);
-          z[r * width + j] = x * cdf;
-          slope[r * width + j] = cdf + x * detail::normal_pdf(x);
+          slope[r * step + j] = cdf + x * detail::normal_pdf(x);
+          x *= cdf;
         }
       }
   }
@@ -64,23 +64,27 @@ inline bool needs_slope(Activation activation) {
   return activation == Activation::gelu;
 }
 
-// delta *= derivative, computed from the activation's value `h` or, for gelu, taken from `slope`.
+// delta *= derivative, computed from the activation's value `h` or, for gelu, taken from `slope`; rows of all
+// are `step` apart.
 template <class T>
-static void multiply_by_slope(Activation activation, Index count, const T* h, const T* slope, T* delta) {
+static void multiply_by_slope(Activation activation, Index rows, Index width, Index step, const T* h,
+                              const T* slope, T* delta) {
+  const auto for_all = [=](auto&& f) {
+    for (Index r = 0; r < rows; ++r) {
+      T* row = delta + r * step;
+      PGCORE_INDEPENDENT
+      for (Index j = 0; j < width; ++j) row[j] = f(r * step + j, row[j]);
+    }
+  };
   switch (activation) {
     case Activation::tanh:
-      PGCORE_INDEPENDENT
-      for (Index i = 0; i < count; ++i) delta[i] *= T(1) - h[i] * h[i];
-      return;
+      return for_all([=](Index i, T d) { return d * (T(1) - h[i] * h[i]); });
     case Activation::relu:
-      PGCORE_INDEPENDENT
-      for (Index i = 0; i < count; ++i) delta[i] = h[i] > T(0) ? delta[i] : T(0);
-      return;
+      return for_all([=](Index i, T d) { return h[i] > T(0) ? d : T(0); });
     case Activation::identity:
       return;
     case Activation::gelu:
-      PGCORE_INDEPENDENT
-      for (Index i = 0; i < count; ++i) delta[i] *= slope[i];
+      return for_all([=](Index i, T d) { return d * slope[i]; });
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "math/compiler.hpp"
 #include "math/memory.hpp"
 #include "math/simd.hpp"
 #include "nn/activate.hpp"
@@ -68,7 +69,11 @@ template <class T>
 void layer(Activation activation, Index rows, Index k, Index m, const T* h, const T* weight, const T* bias,
            T* z, T* slope) {
   product(rows, k, m, h, weight, z);
-  activate(activation, rows, m, bias, z, slope);
+  for (Index r = 0; r < rows; ++r) {
+    PGCORE_INDEPENDENT
+    for (Index j = 0; j < m; ++j) z[r * m + j] += bias[j];
+  }
+  activate(activation, rows, m, m, z, slope);
 }
 
 #define PGCORE_INSTANTIATE(T) \

@@ -14,7 +14,7 @@ inline constexpr int vector_bytes = 32;
 template <class T>
 inline constexpr Index lanes = vector_bytes / static_cast<Index>(sizeof(T));
 
-// Whether `layer` is faster than Eigen's products, the lower clock included: for one row, and for at most as
+// Whether `layer` is faster than products in tiles, the lower clock included: for one row, and for at most as
 // many rows as a vector has lanes unless the weights (k, m) are many.
 template <class T>
 bool preferred(Index rows, Index k, Index m) {

@@ -6,12 +6,25 @@
 #include "math/compiler.hpp"
 #include "math/matmul.hpp"
 #include "math/sums.hpp"
+#include "math/tiles.hpp"
 #include "nn/activate.hpp"
 #include "nn/few_rows.hpp"
 #include "pgcore/types.hpp"
 
 namespace pgcore {
 namespace {
+
+using tiles::Factor, tiles::nothing, tiles::product;
+
+// A row-major matrix, and the transpose of one, whose rows have so many numbers.
+template <class T>
+Factor<T> rows_of(const T* data, Index width) {
+  return {data, width, 1};
+}
+template <class T>
+Factor<T> columns_of(const T* data, Index width) {
+  return {data, 1, width};
+}
 
 template <class T>
 AlignedBuffer<T> squared(Index count, const T* x) {
@@ -61,18 +74,32 @@ void Network<T>::forward(const T* theta, Index rows, Block& block) const {
     if (few_rows::preferred<T>(rows, size(l - 1), size(l))) {
       few_rows::layer(f, rows, size(l - 1), size(l), h, w, b, z, slope);
     } else {
-      multiply_transposed(rows, size(l - 1), size(l), h, w, z);
-      activate(f, rows, size(l), b, z, slope);
+      // A part at a time, while it is in the first-level cache.
+      product<T>(rows, size(l - 1), size(l), rows_of(h, size(l - 1)), columns_of(w, size(l - 1)), b, 0, z,
+                 size(l), [=](T* part, Index count, Index width) {
+                   activate(f, count, width, size(l), part, slope + (part - z));
+                 });
     }
   }
+}
+
+// Multiplies parts of `delta`, the derivatives by layer l's values, by those of its activation.
+template <class T>
+auto Network<T>::multiplied_by_slope(Index l, const Block& block, T* delta) const {
+  const Activation f = l == num_layers() ? Activation::identity : activation_;
+  return [=, h = block.hidden[l], slope = block.slope[l], step = size(l)](T* part, Index rows, Index width) {
+    const Index at = part - delta;
+    multiply_by_slope(f, rows, width, step, h + at, slope + at, part);
+  };
 }
 
 template <class T>
 void Network<T>::backward(const T* theta, Index rows, Block& block) const {
   for (Index l = num_layers(); l > 1; --l) {
-    multiply(rows, size(l), size(l - 1), block.delta[l], weight(theta, l), block.delta[l - 1]);
-    multiply_by_slope(activation_, rows * size(l - 1), block.hidden[l - 1], block.slope[l - 1],
-                      block.delta[l - 1]);
+    const Index width = size(l - 1);
+    T* delta = block.delta[l - 1];
+    product<T>(rows, size(l), width, rows_of(block.delta[l], size(l)), rows_of(weight(theta, l), width),
+               nullptr, 0, delta, width, multiplied_by_slope(l - 1, block, delta));
   }
 }
 
@@ -82,9 +109,17 @@ void Network<T>::add_outer(Index rows, Index l, const T* delta, const T* h, T* s
   const Index width = size(l);
   add_transposed_product(width, rows, size(l - 1), delta, h, sum + offset(l));
   T* b = sum + offset(l) + width * size(l - 1);
-  for (const T *row = delta, *end = row + rows * width; row != end; row += width) {
+  Index r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const T* row = delta + r * width;
     PGCORE_INDEPENDENT
-    for (Index j = 0; j < width; ++j) b[j] += row[j];
+    for (Index j = 0; j < width; ++j) {
+      b[j] += (row[j] + row[width + j]) + (row[2 * width + j] + row[3 * width + j]);
+    }
+  }
+  for (; r < rows; ++r) {
+    PGCORE_INDEPENDENT
+    for (Index j = 0; j < width; ++j) b[j] += delta[r * width + j];
   }
 }
 
@@ -131,14 +166,16 @@ T Network<T>::row_square_norm(Index r, const Block& block) const {
 template <class T>
 void Network<T>::tangent(const T* theta, const T* direction, Index rows, Block& block) const {
   for (Index l = 1; l <= num_layers(); ++l) {
+    const Index in = size(l - 1), out = size(l);
     T* dz = block.delta[l];
-    multiply_transposed(rows, size(l - 1), size(l), block.hidden[l - 1], weight(direction, l), dz);
-    if (l > 1) {
-      multiply_transposed(rows, size(l - 1), size(l), block.delta[l - 1], weight(theta, l), dz, true);
-    }
-    detail::map_biased(rows, size(l), bias(direction, l), block.delta[l], [](T x) { return x; });
-    if (l < num_layers()) {
-      multiply_by_slope(activation_, rows * size(l), block.hidden[l], block.slope[l], block.delta[l]);
+    const auto finish = multiplied_by_slope(l, block, dz);
+    const Factor<T> h = rows_of(block.hidden[l - 1], in), along = columns_of(weight(direction, l), in);
+    if (l == 1) {
+      product<T>(rows, in, out, h, along, bias(direction, l), 0, dz, out, finish);
+    } else {
+      product<T>(rows, in, out, h, along, bias(direction, l), 0, dz, out, nothing);
+      product<T>(rows, in, out, rows_of(block.delta[l - 1], in), columns_of(weight(theta, l), in), dz, out,
+                 dz, out, finish);
     }
   }
 }

@@ -3,8 +3,8 @@
 // Parameters are one flat vector: weight (out, in) row-major, then bias, layer by layer. With h_0 = x,
 //   z_l = W_l h_{l−1} + b_l,  h_l = φ(z_l),  and the last layer linear.
 // Work goes in blocks of rows whose activations stay in the second-level cache. Everything a block needs
-// lives in a `Block`, built once; passes over a block do not allocate (Eigen packs operands on the stack up
-// to 128 KiB).
+// lives in a `Block`, built once; passes over a block do not allocate. Biases, activations and slopes are
+// applied to a part of a product when it is made, while it is in the first-level cache.
 #pragma once
 
 #include <cstddef>
@@ -94,6 +94,7 @@ class Network {
     return theta + offset(layer) + size(layer) * size(layer - 1);
   }
 
+  auto multiplied_by_slope(Index l, const Block& block, T* delta) const;
   void add_outer(Index rows, Index l, const T* delta, const T* h, T* sum) const;
 
   std::vector<Index> sizes_, offsets_;

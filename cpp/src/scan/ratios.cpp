@@ -4,58 +4,56 @@
 #include <cassert>
 #include <limits>
 #include <numeric>
-#include <type_traits>
 
 #include "math/compiler.hpp"
+#include "math/extended.hpp"
 #include "math/simd.hpp"
 #include "math/vecmath.hpp"
-#include "pgcore/parallel.hpp"
 #include "pgcore/types.hpp"
-#include "scan/recurrence.hpp"
+#include "scan/tiles.hpp"
 
 namespace pgcore::ratios {
 namespace {
 
 constexpr Index columns_per_block = 256;
 
-// One tile of columns; running sums in double, because products over thousands of steps are sums of logs.
-// `count` is a number, or a type that says 1, for a single column whose sum stays in a register.
-template <class T, class Count, class Cut>
-void cumulate(Index num_rows, Index num_columns, Index first, Count count, const T* log_ratios,
-              const Cut& cut, Direction direction, T* out) {
-  double sum[columns_per_block] = {};
-  const auto for_row = [&](Index t, auto&& f) {
-    if constexpr (!std::is_same_v<Count, Index>) return f(t, sum[0]);
-    const Index row = t * num_columns + first;
-    PGCORE_INDEPENDENT
-    for (Index n = 0; n < count; ++n) f(row + n, sum[n]);
-  };
-  if (direction == Direction::future) {
-    for (Index t = num_rows - 1; t >= 0; --t) {
-      for_row(t, [&](Index i, double& s) {
-        const double after = cut.inside(i, s);
-        out[i] = static_cast<T>(after);
-        s = after + static_cast<double>(log_ratios[i]);
-      });
+using scan::detail::Run;
+
+// Sums along segments, in double because products over thousands of steps are sums of logs.
+template <Direction direction>
+struct Sums {
+  template <class T, class Real>
+  struct Kernel {
+    static constexpr bool forward = direction == Direction::past, varying = false;
+    static constexpr scan::detail::Factors factors = scan::detail::Factors::masks;
+    static constexpr double max_coefficient = 1;
+    const T*
+        addends;  // of `trajectory`: the sums of the past, of which every step gets that at its segment's end
+    T* out;
+
+    static Index at(const Run<T, Real>& run, Index k) { return forward ? run.count - 1 - k : k; }
+
+    bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
+      const T* a = addends + run.first;
+      PGCORE_INDEPENDENT
+      for (Index k = 0; k < run.count; ++k) {
+        const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
+        const Real addend = static_cast<Real>(a[k]);
+        x[at(run, k)] = direction == Direction::trajectory ? simd::select_or_zero(~inner, addend) : addend;
+        c[at(run, k)] = simd::bit_cast<Real>(inner);
+      }
+      return true;
     }
-    return;
-  }
-  for (Index t = 0; t < num_rows; ++t) {
-    for_row(t, [&](Index i, double& s) {
-      const double until = s + static_cast<double>(log_ratios[i]);
-      out[i] = static_cast<T>(until);
-      s = cut.inside(i, until);
-    });
-  }
-  if (direction == Direction::past) return;
-  // Every step gets its segment's total, which is at the segment's end.
-  for (Index t = num_rows - 2; t >= 0; --t) {
-    for_row(t, [&](Index i, double&) {
-      const T own = out[i], next = out[i + num_columns];
-      out[i] = cut.at_end(i) ? own : next;
-    });
-  }
-}
+    void write(const Run<T, Real>& run, Index width, const Real* y, const Real*) const {
+      T* to = out + run.first;
+      PGCORE_INDEPENDENT
+      for (Index k = 0; k < run.count; ++k) {
+        const Real later = simd::select_or_zero(simd::mask<Real>(run.ends[k] == 0), y[k + width]);
+        to[k] = static_cast<T>(direction == Direction::future ? later : y[at(run, k)]);
+      }
+    }
+  };
+};
 
 // The largest finite or infinite number of each column.
 template <class T>
@@ -87,62 +85,42 @@ PGCORE_FLATTEN void add_moments(Index num_rows, Index num_columns, Index count, 
   }
 }
 
-template <class T, class Cut>
+template <class T, class Real>
 struct WeightedRewardToGo {
-  using Scalar = T;
-  static constexpr bool varying = true, output_is_y = true;
-  using Int = simd::Int<T>;
-  Cut cut;
-  const T *r, *log_ratio, *last_bootstrap;
-  Index stride;
-  double gamma;
+  static constexpr bool forward = false, varying = true;
+  static constexpr scan::detail::Factors factors = scan::detail::Factors::numbers;
+  static constexpr double max_coefficient = scan::detail::Range<Real>::gamma;
+  const T *rewards, *log_ratios;
   T* out;
 
-  template <class Real>
-  bool composable() const {
-    return scan::detail::within(gamma, scan::detail::Range<Real>::gamma);
+  bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
+    const T *r = rewards + run.first, *log_ratio = log_ratios + run.first + run.next;
+    simd::Int<T> extreme = 0;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
+      const Real rho = scan::detail::ratio<Real>(log_ratio[k]);
+      extreme |= scan::detail::exceeds(log_ratio[k], T(scan::detail::Range<Real>::log_ratio)) &
+                 simd::mask<T>(run.ends[k] == 0);
+      x[k] = Real(r[k]) + simd::select_or_zero(~inner, run.gamma[k] * static_cast<Real>(run.bootstrap[k]));
+      c[k] = simd::select_or_zero(inner, run.gamma[k] * rho);
+    }
+    return extreme == 0;
   }
-  template <class Real>
-  Int extreme(Index i) const {
-    return scan::detail::exceeds(log_ratio[i + stride], T(scan::detail::Range<Real>::log_ratio)) &
-           cut.template inner<T>(i);
+  void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
+    T* to = out + run.first;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) to[k] = static_cast<T>(y[k]);
   }
-  template <class Real>
-  bool last_extreme(Index) const {
-    return false;
+
+  // One step in numbers of any size.
+  Extended value(const Run<T, Real>& run, Index k, const Extended& next) const {
+    const Extended r(rewards[run.first + k]), gamma(run.gamma[k]);
+    if (run.ends[k] != 0) return r + gamma * Extended(run.bootstrap[k]);
+    return r + gamma * (Extended::exp(static_cast<double>(log_ratios[run.first + k + run.next])) * next);
   }
-  template <class Real>
-  Real rho(Index i) const {
-    return scan::detail::ratio<Real>(log_ratio[i + stride]);
-  }
-  template <class Real>
-  Real last(Index i, Index n) const {
-    return Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0));
-  }
-  template <class Real>
-  Real operator()(Index i, Real next) const {
-    return Real(r[i]) + Real(gamma) * cut.follow(i, rho<Real>(i) * next);
-  }
-  template <class Real>
-  void affine(Index i, Real& x, Real& c) const {
-    x = Real(r[i]) + Real(gamma) * cut.follow(i, Real(0));
-    c = cut.inside(i, Real(gamma) * rho<Real>(i));
-  }
-  PGCORE_INLINE void prefetch(Index i) const {
-    cut.prefetch(i);
-    pgcore::prefetch(r + i);
-    pgcore::prefetch(log_ratio + i);
-    pgcore::prefetch(out + i);
-  }
-  T* output(Index i) const { return out + i; }
-  void emit_others(Index, Index) const {}
-  template <class Real>
-  void emit(Index i, Real, Real y) const {
-    out[i] = static_cast<T>(y);
-  }
-  template <class Real>
-  void emit_last(Index i, Real y) const {
-    out[i] = static_cast<T>(y);
+  void write_one(const Run<T, Real>& run, Index k, const Extended&, const Extended& y) const {
+    out[run.first + k] = static_cast<T>(y);
   }
 };
 
@@ -155,34 +133,27 @@ double sample_size(double sum, double squares) {
 template <class T>
 void cumulative_log_ratios(Rows<const T> log_ratios, Rows<const bool> ends, Direction direction,
                            Rows<T> out) {
-  const Index num_rows = log_ratios.num_rows(), num_columns = log_ratios.width();
-  assert((ends.empty() || ends.has_shape(num_rows, num_columns)) && out.has_shape(num_rows, num_columns));
-  const Index num_blocks = (num_columns + columns_per_block - 1) / columns_per_block;
-  parallel::for_blocks(num_blocks, num_rows * num_columns >= parallel::min_scalars, [&](Index block) {
-    const Index first = block * columns_per_block, count = std::min(columns_per_block, num_columns - first);
-    scan::detail::with_segments(scan::Segments<double>{ends, {}, {}}, [&](auto cut) {
-      if (num_columns == 1) {
-        constexpr std::integral_constant<Index, 1> one;
-        cumulate(num_rows, one, 0, one, log_ratios.data(), cut, direction, out.data());
-      } else {
-        cumulate(num_rows, num_columns, first, count, log_ratios.data(), cut, direction, out.data());
-      }
-    });
-  });
+  const scan::Segments<T> segments{ends, {}, {}};
+  const scan::detail::Operands<T> in{log_ratios.num_rows(), log_ratios.width(), segments, {1, {}}, {1, {}}};
+  assert(segments.serves(in.num_rows, in.num_columns) && out.has_shape(in.num_rows, in.num_columns));
+  if (direction == Direction::future) {
+    return scan::detail::solve<Sums<Direction::future>::template Kernel>(in, in.decay(), log_ratios.data(),
+                                                                         out.data());
+  }
+  scan::detail::solve<Sums<Direction::past>::template Kernel>(in, in.decay(), log_ratios.data(), out.data());
+  if (direction == Direction::trajectory) {
+    const T* past = out.data();
+    scan::detail::solve<Sums<Direction::trajectory>::template Kernel>(in, in.decay(), past, out.data());
+  }
 }
 
 template <class T>
 void weighted_reward_to_go(Rows<const T> rewards, Rows<const T> log_ratios, const scan::Segments<T>& segments,
-                           double gamma, Rows<T> out) {
-  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(segments.serves(num_rows, num_columns) && log_ratios.has_shape(num_rows, num_columns) &&
-         out.has_shape(num_rows, num_columns));
-  scan::detail::with_segments(segments, [&](auto cut) {
-    const WeightedRewardToGo<T, decltype(cut)> step{
-        cut,         rewards.data(), log_ratios.data(), segments.last_bootstrap.data(),
-        num_columns, gamma,          out.data()};
-    scan::detail::solve<T>(num_rows, num_columns, step, gamma);
-  });
+                           scan::Coefficient<T> gamma, Rows<T> out) {
+  const scan::detail::Operands<T> in{rewards.num_rows(), rewards.width(), segments, gamma, {1, {}}};
+  assert(segments.serves(in.num_rows, in.num_columns) && gamma.serves(in.num_rows, in.num_columns) &&
+         log_ratios.has_shape(in.num_rows, in.num_columns) && out.has_shape(in.num_rows, in.num_columns));
+  scan::detail::solve<WeightedRewardToGo>(in, in.decay(), rewards.data(), log_ratios.data(), out.data());
 }
 
 template <class T>
@@ -217,10 +188,10 @@ void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
   }
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                         \
-  template void cumulative_log_ratios(Rows<const T>, Rows<const bool>, Direction, Rows<T>);           \
-  template void weighted_reward_to_go(Rows<const T>, Rows<const T>, const scan::Segments<T>&, double, \
-                                      Rows<T>);                                                       \
+#define PGCORE_INSTANTIATE(T)                                                                 \
+  template void cumulative_log_ratios(Rows<const T>, Rows<const bool>, Direction, Rows<T>);   \
+  template void weighted_reward_to_go(Rows<const T>, Rows<const T>, const scan::Segments<T>&, \
+                                      scan::Coefficient<T>, Rows<T>);                         \
   template void effective_sample_size(Rows<const T>, Vec<T>);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)

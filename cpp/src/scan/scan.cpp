@@ -1,241 +1,280 @@
 #include "pgcore/scan.hpp"
 
+#include <algorithm>
 #include <cassert>
+#include <cstdint>
 
 #include "math/compiler.hpp"
+#include "math/extended.hpp"
 #include "math/simd.hpp"
+#include "pgcore/parallel.hpp"
 #include "pgcore/types.hpp"
-#include "scan/recurrence.hpp"
+#include "scan/tiles.hpp"
 
 namespace pgcore::scan {
 namespace {
 
-template <class T, class Cut>
-struct RewardToGo {
-  using Scalar = T;
-  static constexpr bool varying = false, output_is_y = true;
-  Cut cut;
-  const T *r, *last_bootstrap;
-  double gamma;
-  T* out;
+using detail::Run;
 
-  template <class Real>
-  bool composable() const {
-    return detail::within(gamma, detail::max_coefficient<Real>);
-  }
-  template <class Real>
-  Real last(Index i, Index n) const {
-    return Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0));
-  }
-  template <class Real>
-  Real operator()(Index i, Real next) const {
-    return Real(r[i]) + Real(gamma) * cut.follow(i, next);
-  }
-  template <class Real>
-  void affine(Index i, Real& x, Real& c) const {
-    x = Real(r[i]) + Real(gamma) * cut.follow(i, Real(0));
-    c = cut.inside(i, Real(gamma));
-  }
-  PGCORE_INLINE void prefetch(Index i) const {
-    cut.prefetch(i);
-    pgcore::prefetch(r + i);
-    pgcore::prefetch(out + i);
-  }
-  T* output(Index i) const { return out + i; }
-  void emit_others(Index, Index) const {}
-  template <class Real>
-  void emit(Index i, Real, Real y) const {
-    out[i] = static_cast<T>(y);
-  }
-  template <class Real>
-  void emit_last(Index i, Real y) const {
-    out[i] = static_cast<T>(y);
-  }
+// x_t + c_t·(bootstrap_t if end else y_{t+1}); forward, scratch is in reverse order.
+template <bool Forward>
+struct Affine {
+  template <class T, class Real>
+  struct Kernel {
+    static constexpr bool forward = Forward, varying = false;
+    static constexpr detail::Factors factors = detail::Factors::numbers;
+    static constexpr double max_coefficient = detail::max_coefficient<Real>;
+    const T* addends;
+    T* out;
+
+    static Index at(const Run<T, Real>& run, Index k) { return Forward ? run.count - 1 - k : k; }
+
+    bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
+      const T* a = addends + run.first;
+      PGCORE_INDEPENDENT
+      for (Index k = 0; k < run.count; ++k) {
+        const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
+        x[at(run, k)] =
+            Real(a[k]) + simd::select_or_zero(~inner, run.gamma[k] * static_cast<Real>(run.bootstrap[k]));
+        c[at(run, k)] = simd::select_or_zero(inner, run.gamma[k]);
+      }
+      return true;
+    }
+    void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
+      T* to = out + run.first;
+      PGCORE_INDEPENDENT
+      for (Index k = 0; k < run.count; ++k) to[k] = static_cast<T>(y[at(run, k)]);
+    }
+  };
 };
 
-template <class T, class Cut>
+template <class T, class Real>
 struct Gae {
-  using Scalar = T;
-  static constexpr bool varying = false, output_is_y = true;
-  Cut cut;
-  const T *r, *v, *last_bootstrap;
-  Index stride;
-  double gamma, decay;
+  static constexpr bool forward = false, varying = false;
+  static constexpr detail::Factors factors = detail::Factors::numbers;
+  static constexpr double max_coefficient = detail::max_coefficient<Real>;
+  const T *rewards, *values, *next_values;  // next_values may be null
   T *advantages, *targets;
 
-  template <class Real>
-  bool composable() const {
-    return detail::within(decay, detail::max_coefficient<Real>);
-  }
-  template <class Real>
-  Real last(Index i, Index n) const {
-    return Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0)) - Real(v[i]);
-  }
-  template <class Real>
-  Real delta(Index i) const {
-    return Real(r[i]) + Real(gamma) * cut.follow(i, Real(v[i + stride])) - Real(v[i]);
-  }
-  template <class Real>
-  Real operator()(Index i, Real next) const {
-    return delta<Real>(i) + Real(decay) * cut.inside(i, next);
-  }
-  template <class Real>
-  void affine(Index i, Real& x, Real& c) const {
-    x = delta<Real>(i);
-    c = cut.inside(i, Real(decay));
-  }
-  PGCORE_INLINE void prefetch(Index i) const {
-    cut.prefetch(i);
-    pgcore::prefetch(r + i);
-    pgcore::prefetch(v + i);
-    pgcore::prefetch(advantages + i);
-  }
-  T* output(Index i) const { return advantages + i; }
-  void emit_others(Index first, Index count) const {
+  bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
+    const T *r = rewards + run.first, *v = values + run.first;
+    const T* following = next_values ? next_values + run.first : v + run.next;
+    const T* at_end = next_values ? following : run.bootstrap;
     PGCORE_INDEPENDENT
-    for (Index i = first; i < first + count; ++i) targets[i] = advantages[i] + v[i];
+    for (Index k = 0; k < run.count; ++k) {
+      const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
+      const Real next = simd::select(inner, static_cast<Real>(following[k]), static_cast<Real>(at_end[k]));
+      x[k] = Real(r[k]) + run.gamma[k] * next - Real(v[k]);
+      c[k] = simd::select_or_zero(inner, run.decay[k]);
+    }
+    return true;
   }
-  template <class Real>
-  void emit(Index i, Real, Real y) const {
-    emit_last(i, y);
-  }
-  template <class Real>
-  void emit_last(Index i, Real y) const {
-    advantages[i] = static_cast<T>(y);
-    targets[i] = static_cast<T>(y + Real(v[i]));
+  void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
+    const T* v = values + run.first;
+    T *a = advantages + run.first, *to = targets + run.first;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      a[k] = static_cast<T>(y[k]);
+      to[k] = static_cast<T>(y[k] + Real(v[k]));
+    }
   }
 };
 
 // Carries vs − v, so that nothing is lost where the two are nearly equal.
-template <class T, class Cut>
+template <class T, class Real>
 struct Vtrace {
-  using Scalar = T;
-  static constexpr bool varying = true, output_is_y = false;
-  using Int = simd::Int<T>;
-  Cut cut;
-  const T *r, *v, *log_ratio, *last_bootstrap;
-  Index stride;
-  double gamma, rho_clip, c_clip;
+  static constexpr bool forward = false, varying = true;
+  static constexpr detail::Factors factors = detail::Factors::numbers;
+  static constexpr double max_coefficient = detail::Range<Real>::gamma;
+  const T *rewards, *values, *log_ratios, *next_values;  // next_values may be null
+  double rho_clip, c_clip, pg_rho_clip;
   T *targets, *advantages;
 
-  template <class Real>
-  bool composable() const {
-    return detail::within(gamma, detail::Range<Real>::gamma);
+  // r + γ·following − v, in Reals or in numbers of any size.
+  template <class R>
+  static R error(T r, Real gamma, T following, T v) {
+    return R(r) + R(gamma) * R(following) - R(v);
   }
-  template <class Real>
-  Int extreme(Index i) const {
-    return detail::exceeds(log_ratio[i], T(detail::Range<Real>::log_ratio));
-  }
-  template <class Real>
-  bool last_extreme(Index i) const {
-    return extreme<Real>(i) != 0;
-  }
-  template <class Real>
-  Real clipped(Index i, double clip) const {
-    const Real rho = detail::ratio<Real>(log_ratio[i]), limit = Real(clip);
+  template <class R>
+  static R clipped(const R& rho, double clip) {
+    const R limit = R(clip);
     return rho > limit ? limit : rho;
   }
-  template <class Real>
-  Real last(Index i, Index n) const {
-    return clipped<Real>(i, rho_clip) *
-           (Real(r[i]) + Real(gamma) * Real(last_bootstrap ? last_bootstrap[n] : T(0)) - Real(v[i]));
+
+  bool maps(const Run<T, Real>& run, Real* x, Real* c, Real* pg_rho) const {
+    const T *r = rewards + run.first, *v = values + run.first, *log_ratio = log_ratios + run.first;
+    const T* following = next_values ? next_values + run.first : v + run.next;
+    const T* at_end = next_values ? following : run.bootstrap;
+    simd::Int<T> extreme = 0;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
+      const Real rho = detail::ratio<Real>(log_ratio[k]);
+      const T next = simd::select(simd::mask<T>(run.ends[k] == 0), following[k], at_end[k]);
+      extreme |= detail::exceeds(log_ratio[k], T(detail::Range<Real>::log_ratio));
+      x[k] = clipped(rho, rho_clip) * error<Real>(r[k], run.gamma[k], next, v[k]);
+      c[k] = simd::select_or_zero(inner, run.decay[k] * clipped(rho, c_clip));
+      pg_rho[k] = clipped(rho, pg_rho_clip);
+    }
+    return extreme == 0;
   }
-  template <class Real>
-  Real delta(Index i) const {
-    return Real(r[i]) + Real(gamma) * cut.follow(i, Real(v[i + stride])) - Real(v[i]);
+  void write(const Run<T, Real>& run, Index width, const Real* y, const Real* pg_rho) const {
+    const T *r = rewards + run.first, *v = values + run.first;
+    const T* at_end = next_values ? next_values + run.first : run.bootstrap;
+    T *to = targets + run.first, *a = advantages + run.first;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
+      const T next = simd::select(simd::mask<T>(run.ends[k] == 0), v[k + run.next], at_end[k]);
+      to[k] = static_cast<T>(Real(v[k]) + y[k]);
+      a[k] = static_cast<T>(pg_rho[k] * (error<Real>(r[k], run.gamma[k], next, v[k]) +
+                                         simd::select_or_zero(inner, run.gamma[k] * y[k + width])));
+    }
   }
-  template <class Real>
-  Real operator()(Index i, Real next) const {
-    return clipped<Real>(i, rho_clip) * delta<Real>(i) +
-           cut.inside(i, Real(gamma) * clipped<Real>(i, c_clip) * next);
+
+  // One step in numbers of any size. `next` is 0 at an end.
+  Extended value(const Run<T, Real>& run, Index k, const Extended& next) const {
+    const Index i = run.first + k;
+    const Extended rho = Extended::exp(static_cast<double>(log_ratios[i]));
+    const T following = next_values        ? next_values[i]
+                        : run.ends[k] != 0 ? run.bootstrap[k]
+                                           : values[i + run.next];
+    const Extended x =
+        clipped(rho, rho_clip) * error<Extended>(rewards[i], run.gamma[k], following, values[i]);
+    if (run.ends[k] != 0) return x;
+    return x + Extended(run.decay[k]) * clipped(rho, c_clip) * next;
   }
-  template <class Real>
-  void affine(Index i, Real& x, Real& c) const {
-    x = clipped<Real>(i, rho_clip) * delta<Real>(i);
-    c = cut.inside(i, Real(gamma) * clipped<Real>(i, c_clip));
-  }
-  PGCORE_INLINE void prefetch(Index i) const {
-    cut.prefetch(i);
-    pgcore::prefetch(r + i);
-    pgcore::prefetch(v + i);
-    pgcore::prefetch(log_ratio + i);
-    pgcore::prefetch(targets + i);
-  }
-  template <class Real>
-  void emit(Index i, Real next, Real y) const {
-    targets[i] = static_cast<T>(Real(v[i]) + y);
-    advantages[i] =
-        static_cast<T>(clipped<Real>(i, rho_clip) * (delta<Real>(i) + cut.inside(i, Real(gamma) * next)));
-  }
-  template <class Real>
-  void emit_last(Index i, Real y) const {
-    targets[i] = static_cast<T>(Real(v[i]) + y);
-    advantages[i] = static_cast<T>(y);
+  void write_one(const Run<T, Real>& run, Index k, const Extended& next, const Extended& y) const {
+    const Index i = run.first + k;
+    const Extended rho = Extended::exp(static_cast<double>(log_ratios[i]));
+    const T following = run.ends[k] == 0 ? values[i + run.next]
+                        : next_values    ? next_values[i]
+                                         : run.bootstrap[k];
+    const Extended error = Vtrace::error<Extended>(rewards[i], run.gamma[k], following, values[i]);
+    targets[i] = static_cast<T>(Extended(values[i]) + y);
+    advantages[i] = static_cast<T>(clipped(rho, pg_rho_clip) * (error + Extended(run.gamma[k]) * next));
   }
 };
+
+// Numbers k of a block are those of rows k steps later once more: G ← r + γ·(bootstrap if end else G), from
+// the last of the n steps to the first.
+template <class T, class Real>
+PGCORE_FLATTEN void n_step_block(const detail::Operands<T>& in, const T* rewards, const T* values, Index n,
+                                 Index first, Index count, T* out) {
+  const Index columns = in.num_columns, size = in.num_rows * columns, last_row = size - columns;
+  detail::Discounts<T, Real> discounts(in.gamma, in.lam, count);
+  alignas(64) Real g[detail::tile_size<Real>];
+  const auto* const ends = reinterpret_cast<const std::uint8_t*>(in.segments.ends.data());
+  const T *const bootstrap = in.segments.bootstrap.data(), *const last = in.segments.last_bootstrap.data();
+  const Index from = first + n * columns;
+  std::copy(values + std::min(from, size), values + std::min(from + count, size), g);
+  for (Index step = n - 1; step >= 0; --step) {
+    Run<T, Real> run;
+    run.first = first + step * columns;
+    run.count = std::clamp<Index>(last_row - run.first, 0, count);
+    run.ends = ends ? ends + run.first : detail::zeros<std::uint8_t>;
+    run.bootstrap = bootstrap ? bootstrap + run.first : detail::zeros<T>;
+    // Those in the last row, where nothing follows; beyond it there is nothing.
+    const Index end = std::clamp<Index>(size - run.first, 0, count);
+    for (Index k = run.count; k < end; ++k) {
+      const Index i = run.first + k;
+      const Real gamma =
+          static_cast<Real>(in.gamma.each.empty() ? in.gamma.all : double(in.gamma.each.data()[i]));
+      g[k] = Real(rewards[i]) + gamma * Real(last ? last[i - last_row] : T(0));
+    }
+    if (run.count == 0) continue;
+    discounts.set(run);
+    const T* r = rewards + run.first;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
+      g[k] = Real(r[k]) + run.gamma[k] * simd::select(inner, g[k], static_cast<Real>(run.bootstrap[k]));
+    }
+  }
+  for (Index k = 0; k < count; ++k) out[first + k] = static_cast<T>(g[k]);
+}
+
+constexpr Index longest_single = 256;  // sums of as many numbers lose little in single precision
+
+template <class T, class... Arrays>
+bool serve(const detail::Operands<T>& in, const Arrays&... arrays) {
+  const Index rows = in.num_rows, columns = in.num_columns;
+  return (arrays.has_shape(rows, columns) && ...) && in.segments.serves(rows, columns) &&
+         in.gamma.serves(rows, columns) && in.lam.serves(rows, columns);
+}
 
 }  // namespace
 
 template <class T>
-void reward_to_go(Rows<const T> rewards, const Segments<T>& segments, double gamma, Rows<T> out) {
-  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(segments.serves(num_rows, num_columns) && out.has_shape(num_rows, num_columns));
-  detail::with_segments(segments, [&](auto cut) {
-    const RewardToGo<T, decltype(cut)> step{cut, rewards.data(), segments.last_bootstrap.data(), gamma,
-                                            out.data()};
-    detail::solve<T>(num_rows, num_columns, step, gamma);
-  });
+void affine_scan(Rows<const T> x, Coefficient<T> c, const Segments<T>& segments, Order order, Rows<T> out) {
+  detail::Operands<T> in{x.num_rows(), x.width(), segments, c, {1, {}}};
+  assert(serve(in, x, out));
+  if (order == Order::backward) {
+    detail::solve<Affine<false>::template Kernel>(in, detail::sizes(c), x.data(), out.data());
+  } else {
+    in.segments = {segments.ends, {}, {}};
+    detail::solve<Affine<true>::template Kernel>(in, detail::sizes(c), x.data(), out.data());
+  }
 }
 
 template <class T>
-void gae(Rows<const T> rewards, Rows<const T> values, const Segments<T>& segments, double gamma, double lam,
-         Rows<T> advantages, Rows<T> value_targets) {
-  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(segments.serves(num_rows, num_columns) && values.has_shape(num_rows, num_columns) &&
-         advantages.has_shape(num_rows, num_columns) && value_targets.has_shape(num_rows, num_columns));
-  detail::with_segments(segments, [&](auto cut) {
-    const Gae<T, decltype(cut)> step{cut,
-                                     rewards.data(),
-                                     values.data(),
-                                     segments.last_bootstrap.data(),
-                                     num_columns,
-                                     gamma,
-                                     gamma * lam,
-                                     advantages.data(),
-                                     value_targets.data()};
-    detail::solve<T>(num_rows, num_columns, step, gamma * lam);
-  });
+void reward_to_go(Rows<const T> rewards, const Segments<T>& segments, Coefficient<T> gamma, Rows<T> out) {
+  affine_scan(rewards, gamma, segments, Order::backward, out);
 }
 
 template <class T>
-void vtrace(Rows<const T> rewards, Rows<const T> values, Rows<const T> log_ratios,
-            const Segments<T>& segments, double gamma, double rho_clip, double c_clip, Rows<T> advantages,
+void n_step_return(Rows<const T> rewards, Rows<const T> values, const Segments<T>& segments,
+                   Coefficient<T> gamma, Index n, Rows<T> out) {
+  const detail::Operands<T> in{rewards.num_rows(), rewards.width(), segments, gamma, {1, {}}};
+  assert(n >= 1 && serve(in, rewards, values, out));
+  if (n >= in.num_rows) return reward_to_go(rewards, segments, gamma, out);
+  const auto in_blocks = [&](auto real) {
+    using Real = decltype(real);
+    constexpr Index most = detail::tile_size<Real>;
+    const Index size = in.num_rows * in.num_columns;
+    parallel::for_blocks((size + most - 1) / most, size * n >= parallel::min_scalars, [&](Index block) {
+      n_step_block<T, Real>(in, rewards.data(), values.data(), n, block * most,
+                            std::min(most, size - block * most), out.data());
+    });
+  };
+  if (n <= longest_single || detail::sizes(gamma).forget()) {
+    in_blocks(T(0));
+  } else {
+    in_blocks(0.0);
+  }
+}
+
+template <class T>
+void gae(Rows<const T> rewards, Rows<const T> values, Rows<const T> next_values, const Segments<T>& segments,
+         Coefficient<T> gamma, Coefficient<T> lam, Rows<T> advantages, Rows<T> value_targets) {
+  const detail::Operands<T> in{rewards.num_rows(), rewards.width(), segments, gamma, lam};
+  assert(serve(in, rewards, values, advantages, value_targets));
+  assert(next_values.empty() || serve(in, next_values));
+  detail::solve<Gae>(in, in.decay(), rewards.data(), values.data(), next_values.data(), advantages.data(),
+                     value_targets.data());
+}
+
+template <class T>
+void vtrace(Rows<const T> rewards, Rows<const T> values, Rows<const T> log_ratios, Rows<const T> next_values,
+            const Segments<T>& segments, const VtraceOptions<T>& options, Rows<T> advantages,
             Rows<T> value_targets) {
-  const Index num_rows = rewards.num_rows(), num_columns = rewards.width();
-  assert(segments.serves(num_rows, num_columns) && values.has_shape(num_rows, num_columns) &&
-         log_ratios.has_shape(num_rows, num_columns) && advantages.has_shape(num_rows, num_columns) &&
-         value_targets.has_shape(num_rows, num_columns));
-  detail::with_segments(segments, [&](auto cut) {
-    const Vtrace<T, decltype(cut)> step{cut,
-                                        rewards.data(),
-                                        values.data(),
-                                        log_ratios.data(),
-                                        segments.last_bootstrap.data(),
-                                        num_columns,
-                                        gamma,
-                                        rho_clip,
-                                        c_clip,
-                                        value_targets.data(),
-                                        advantages.data()};
-    detail::solve<T>(num_rows, num_columns, step, gamma);
-  });
+  const detail::Operands<T> in{rewards.num_rows(), rewards.width(), segments, options.gamma, options.lam};
+  assert(serve(in, rewards, values, log_ratios, advantages, value_targets));
+  assert(next_values.empty() || serve(in, next_values));
+  detail::solve<Vtrace>(in, in.decay(), rewards.data(), values.data(), log_ratios.data(), next_values.data(),
+                        options.rho_clip, options.c_clip, options.pg_rho_clip, value_targets.data(),
+                        advantages.data());
 }
 
-#define PGCORE_INSTANTIATE(T)                                                                            \
-  template void reward_to_go(Rows<const T>, const Segments<T>&, double, Rows<T>);                        \
-  template void gae(Rows<const T>, Rows<const T>, const Segments<T>&, double, double, Rows<T>, Rows<T>); \
-  template void vtrace(Rows<const T>, Rows<const T>, Rows<const T>, const Segments<T>&, double, double,  \
-                       double, Rows<T>, Rows<T>);
+#define PGCORE_INSTANTIATE(T)                                                                          \
+  template void affine_scan(Rows<const T>, Coefficient<T>, const Segments<T>&, Order, Rows<T>);        \
+  template void reward_to_go(Rows<const T>, const Segments<T>&, Coefficient<T>, Rows<T>);              \
+  template void n_step_return(Rows<const T>, Rows<const T>, const Segments<T>&, Coefficient<T>, Index, \
+                              Rows<T>);                                                                \
+  template void gae(Rows<const T>, Rows<const T>, Rows<const T>, const Segments<T>&, Coefficient<T>,   \
+                    Coefficient<T>, Rows<T>, Rows<T>);                                                 \
+  template void vtrace(Rows<const T>, Rows<const T>, Rows<const T>, Rows<const T>, const Segments<T>&, \
+                       const VtraceOptions<T>&, Rows<T>, Rows<T>);
 PGCORE_INSTANTIATE(float)
 PGCORE_INSTANTIATE(double)
 

@@ -20,7 +20,7 @@ _COMMANDS = {
     "eval": "evaluate a trained policy on new episodes",
     "plot": "draw learning curves of run directories",
     "lab": "draw figures of gradient estimates and the exact gradient",
-    "bench": "compare the speed of every kernel and of its NumPy version",
+    "bench": "compare the speed of every kernel with that of other libraries",
     "info": "show versions and which compiled core runs",
 }
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore._arguments import BoolArray, FloatArray, IntArray, check_shape, float_array, integer, real
+from pgcore._arguments import BoolArray, FloatArray, IntArray, check_shape, float_array, integer
 from pgcore.kernels import CGResult, CGStatus
-from pgcore.kernels.cg import adapted_operator
+from pgcore.kernels.cg import adapted_operator, cg_tolerances, checked_callback
+from pgcore.kernels.coercion import computed
 
 if TYPE_CHECKING:
     from pgcore.curvature.products import FisherProducts
@@ -113,20 +115,22 @@ class Fisher:
 
     def matvec(self, v: ArrayLike) -> FloatArray:
         """Return (F + damping·I) v, shape (P,); v is (P,) or (P, 1)."""
+        exact = self._products.multiply(v, self.damping)
+        if exact is not None:
+            return exact
         vector = float_array("v", v, self.dtype)
         if vector.shape == (self.shape[1], 1):  # as SciPy's operators may ask
             return self.matvec(vector[:, 0])[:, None]
         check_shape("v", vector, (self.shape[1],))
-        out = np.empty_like(vector)
-        self._products.multiply(vector, out)
-        if self.damping:
-            out += self.damping * vector
-        return out
+        return computed(self._products.multiply(vector, self.damping))
 
     rmatvec = matvec  # it is symmetric
 
     def __matmul__(self, v: ArrayLike) -> FloatArray:
         """Return the product with a vector (P,) or with the columns of a matrix (P, K)."""
+        exact = self._products.multiply(v, self.damping)
+        if exact is not None:
+            return exact
         array = float_array("v", v, self.dtype)
         if array.ndim == 2:
             check_shape("v", array, (self.shape[1], array.shape[1]))
@@ -152,8 +156,8 @@ class Fisher:
         """F as an array."""
         columns = np.eye(self.shape[0], dtype=self.dtype)
         matrix = np.empty_like(columns)
-        for column, out in zip(columns, matrix, strict=True):
-            self._products.multiply(column, out)
+        for i, column in enumerate(columns):
+            matrix[i] = computed(self._products.multiply(column, 0.0))
         symmetric: FloatArray = (matrix + matrix.T) / 2
         return symmetric
 
@@ -163,9 +167,11 @@ class Fisher:
         *,
         method: Method = "cg",
         rtol: float = 1e-6,
+        atol: float = 0.0,
         max_iter: int | None = None,
         x0: ArrayLike | None = None,
         preconditioner: Any = None,
+        callback: Callable[[FloatArray], object] | None = None,
     ) -> CGResult:
         r"""Solve (F + damping·I) x = g; for a gradient g, x is the natural gradient.
 
@@ -180,9 +186,9 @@ class Fisher:
             :math:`(R^\top R + \lambda I)^{-1} g = (g - R^\top (R R^\top + \lambda I)^{-1} R g)/\lambda`,
             for batches smaller than P. R has a row for each step (for the exact form: and output) and is
             never formed. It needs a positive damping.
-        rtol, max_iter, x0
-            For ``"cg"``, as in `pgcore.kernels.conjugate_gradient`; of the others, ``rtol`` decides what is
-            reported.
+        rtol, atol, max_iter, x0, callback
+            For ``"cg"``, as in `pgcore.kernels.conjugate_gradient`; of the others, the tolerances decide what
+            is reported.
         preconditioner
             For ``"cg"``: None, ``"diagonal"`` (of F), ``"kronecker"`` (a Kronecker product for each layer,
             Martens & Grosse 2015; for compiled policies), or M⁻¹ as a matrix, an object with ``matvec`` or a
@@ -193,8 +199,8 @@ class Fisher:
         -------
         CGResult
             The direct methods report 0 iterations and the residual that their solution leaves; where it is
-            larger than `rtol` and rounding explain, the status is ``MAX_ITER``: g was not in the range of F,
-            or F + damping·I is too close to a singular matrix for the dtype. They too give 0 where the
+            larger than tolerances and rounding explain, the status is ``MAX_ITER``: g was not in the range of
+            F, or F + damping·I is too close to a singular matrix for the dtype. They too give 0 where the
             objective ½ xᵀ(F + damping·I)x − gᵀx is smaller there than at what they found.
 
         Raises
@@ -210,14 +216,15 @@ class Fisher:
         if start is not None:
             check_shape("x0", start, (self.shape[0],))
         limit = 10 * len(rhs) if max_iter is None else integer("max_iter", max_iter, minimum=0)
-        tolerance = real("rtol", rtol, minimum=0.0)
+        tolerances = cg_tolerances(rtol, atol)
+        callback = checked_callback(callback)
         if isinstance(preconditioner, str) and preconditioner not in _PRECONDITIONERS:
             expected = ", ".join(_PRECONDITIONERS)
             raise ValueError(f"preconditioner: expected one of {expected}, got {preconditioner!r}")
         if method != "cg":
             with np.errstate(over="ignore", invalid="ignore"):  # what isn't finite is reported
                 x = self._solve_dense(rhs) if method == "dense" else self._solve_gram(rhs)
-                return self._report(rhs, x, tolerance)
+                return self._report(rhs, x, *tolerances)
         if isinstance(preconditioner, str):
             is_kronecker = preconditioner == "kronecker"
             preconditioner = (
@@ -226,7 +233,14 @@ class Fisher:
         elif preconditioner is not None:
             preconditioner = adapted_operator("preconditioner", preconditioner, rhs)
         return self._products.solve(
-            rhs, start, rtol=tolerance, max_iter=limit, damping=self.damping, preconditioner=preconditioner
+            rhs,
+            start,
+            rtol=tolerances[0],
+            atol=tolerances[1],
+            max_iter=limit,
+            damping=self.damping,
+            preconditioner=preconditioner,
+            callback=callback,
         )
 
     def _solve_dense(self, g: FloatArray) -> FloatArray:
@@ -258,7 +272,7 @@ class Fisher:
             inverse = np.divide(1, diagonal, out=np.zeros_like(diagonal), where=diagonal > 0)
         return np.minimum(inverse, np.finfo(self.dtype).max)  # NaN stays: conjugate gradient reports it
 
-    def _report(self, g: FloatArray, x: FloatArray, rtol: float) -> CGResult:
+    def _report(self, g: FloatArray, x: FloatArray, rtol: float, atol: float) -> CGResult:
         """Report on a solution as `conjugate_gradient` does."""
         if not np.isfinite(x).all():
             return CGResult(np.zeros_like(g), CGStatus.NONFINITE, 0, 1.0, 0.0)
@@ -268,7 +282,8 @@ class Fisher:
         norm = float(np.linalg.norm(g.astype(np.float64)))
         residual = float(np.linalg.norm(g - product)) / norm if norm > 0 else 0.0
         enough = max(rtol, 1e4 * float(np.finfo(self.dtype).eps))
-        status = CGStatus.CONVERGED if residual <= enough else CGStatus.MAX_ITER
+        converged = residual <= enough or residual * norm <= atol
+        status = CGStatus.CONVERGED if converged else CGStatus.MAX_ITER
         return CGResult(x, status, 0, residual, float(x @ product))
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from pgcore._arguments import Float64Array, FloatArray, IntArray
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
 from pgcore.curvature.sample_space import SampleSpace
 from pgcore.kernels import CGResult, conjugate_gradient
 from pgcore.kernels.cg import cg_result
+from pgcore.kernels.coercion import computed
 
 if TYPE_CHECKING:
     from pgcore import _core
@@ -33,8 +34,8 @@ class FisherProducts(Protocol):
     num_equations: int
     """Rows of R."""
 
-    def multiply(self, v: FloatArray, out: FloatArray) -> None:
-        """Write F v to ``out``, both (P,)."""
+    def multiply(self, v: object, damping: float) -> FloatArray | None:
+        """Return (F + damping·I) v, (P,); None if ``v`` is not exactly a vector (P,) of the dtype."""
 
     def diagonal(self) -> FloatArray:
         """Return the diagonal of F, (P,)."""
@@ -48,9 +49,11 @@ class FisherProducts(Protocol):
         x0: FloatArray | None,
         *,
         rtol: float,
+        atol: float,
         max_iter: int,
         damping: float,
         preconditioner: Preconditioner | None,
+        callback: Callable[[FloatArray], object] | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g by conjugate gradient.
 
@@ -85,9 +88,9 @@ class CompiledProducts:
         self.cached: bool = self._kernels.cached
         self.num_equations: int = self._kernels.num_rows * self._kernels.num_roots
 
-    def multiply(self, v: FloatArray, out: FloatArray) -> None:
-        """Write F v to ``out``, both (P,)."""
-        self._kernels.multiply(v, out)
+    def multiply(self, v: object, damping: float) -> FloatArray | None:
+        """Return (F + damping·I) v, (P,); None if ``v`` is not exactly a vector (P,) of the dtype."""
+        return self._kernels.multiply(v, damping)
 
     def diagonal(self) -> FloatArray:
         """Return the diagonal of F, (P,)."""
@@ -121,13 +124,15 @@ class CompiledProducts:
         x0: FloatArray | None,
         *,
         rtol: float,
+        atol: float,
         max_iter: int,
         damping: float,
         preconditioner: Preconditioner | None,
+        callback: Callable[[FloatArray], object] | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g in one compiled call."""
-        options = core().CgOptions(rtol, max_iter, damping)
-        return cg_result(*self._kernels.solve(g, x0, options, preconditioner))
+        tolerances = rtol, atol
+        return cg_result(self._kernels.solve(g, x0, tolerances, max_iter, damping, preconditioner, callback))
 
     def kronecker(self, damping: float) -> Preconditioner:
         """Return the inverse of G ⊗ A + damping·I for each layer, in the eigenbases of its factors."""
@@ -210,12 +215,18 @@ class ScoreProducts:
         else:
             yield policy.scores(rows, actions, starts=origin.starts)
 
-    def multiply(self, v: FloatArray, out: FloatArray) -> None:
-        """Write F v to ``out``, both (P,)."""
+    def multiply(self, v: object, damping: float) -> FloatArray | None:
+        """Return (F + damping·I) v, (P,); None if ``v`` is not exactly a vector (P,) of the dtype."""
+        policy = self._policy
+        if type(v) is not np.ndarray or v.shape != (policy.num_params,) or v.dtype != policy.dtype:
+            return None
         total = np.zeros(len(v))
         for scores in self._blocks():
             total += scores.T @ (scores @ v)
-        out[:] = total / self.num_equations
+        product: FloatArray = (total / self.num_equations).astype(policy.dtype)
+        if damping:
+            product += damping * v
+        return product
 
     def diagonal(self) -> FloatArray:
         """Return the diagonal of F, (P,)."""
@@ -235,9 +246,11 @@ class ScoreProducts:
         x0: FloatArray | None,
         *,
         rtol: float,
+        atol: float,
         max_iter: int,
         damping: float,
         preconditioner: Preconditioner | None,
+        callback: Callable[[FloatArray], object] | None,
     ) -> CGResult:
         """Solve (F + damping·I) x = g by conjugate gradient."""
         inverse: Callable[[FloatArray], FloatArray] | None
@@ -249,12 +262,18 @@ class ScoreProducts:
             raise self._knows_no_layers()
 
         def times(v: FloatArray) -> FloatArray:
-            out = np.empty_like(v)
-            self.multiply(v, out)
-            return out
+            return computed(self.multiply(v, 0.0))
 
         return conjugate_gradient(
-            times, g, x0=x0, rtol=rtol, max_iter=max_iter, damping=damping, preconditioner=inverse
+            times,
+            g,
+            x0=x0,
+            rtol=rtol,
+            atol=atol,
+            max_iter=max_iter,
+            damping=damping,
+            preconditioner=inverse,
+            callback=callback,
         )
 
     def kronecker(self, damping: float) -> Preconditioner:

@@ -18,13 +18,14 @@ from pgcore.kernels.cg import CGResult, CGStatus, conjugate_gradient
 from pgcore.kernels.gaussian import gaussian_entropy, gaussian_kl, gaussian_log_prob, gaussian_score
 from pgcore.kernels.mlp import MLP
 from pgcore.kernels.ratios import cumulative_log_ratios, effective_sample_size, weighted_reward_to_go
-from pgcore.kernels.scan import gae, reward_to_go, vtrace
+from pgcore.kernels.scan import affine_scan, gae, n_step_return, reward_to_go, vtrace
 
 __all__ = [
     "MLP",
     "CGResult",
     "CGStatus",
     "adam_step",
+    "affine_scan",
     "categorical_entropy",
     "categorical_kl",
     "categorical_log_prob",
@@ -37,6 +38,7 @@ __all__ = [
     "gaussian_kl",
     "gaussian_log_prob",
     "gaussian_score",
+    "n_step_return",
     "reward_to_go",
     "vtrace",
     "weighted_reward_to_go",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgcore import _dispatch
 from pgcore._arguments import (
     FLOAT32,
     FLOAT64,
@@ -15,7 +18,7 @@ from pgcore._arguments import (
     output,
     real,
 )
-from pgcore._dispatch import core
+from pgcore.kernels.coercion import computed
 
 
 def adam_step(
@@ -74,26 +77,36 @@ def adam_step(
     >>> theta.round(6)
     array([-0.1,  0.1])
     """
-    arrays = ("theta", theta), ("m", m), ("v", v)
-    for name, array in arrays:
+    compute = _dispatch.compiled.adam_step
+    if compute(theta, grad, m, v, step, (learning_rate, beta1, beta2, epsilon)) is not None:
+        return
+    arrays = {"theta": theta, "m": m, "v": v}
+    for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a numpy array, got {type(array).__name__}")
     if theta.dtype not in (FLOAT32, FLOAT64):
         raise TypeError(f"theta: expected float32 or float64, got {theta.dtype}")
     if theta.ndim != 1:
         raise ValueError(f"theta: expected shape (P,), got {theta.shape}")
-    for name, array in arrays:
-        output(name, array, theta.shape, theta.dtype)
-    g = float_array("grad", grad, theta.dtype)
+    dtype = FLOAT32 if theta.dtype == FLOAT32 else FLOAT64  # the core knows it by identity
+    for name, array in arrays.items():
+        output(name, array, theta.shape, dtype)
+        arrays[name] = float_array(name, array, dtype)  # the same memory
+    for (name, array), (other, later) in itertools.combinations(arrays.items(), 2):
+        if np.may_share_memory(array, later):
+            raise ValueError(f"{other}: expected memory of its own, got that of {name}")
+    g = float_array("grad", grad, dtype)
     check_shape("grad", g, theta.shape)
-    step = integer("step", step, minimum=1)
-    options = core().AdamOptions(
+    if any(np.may_share_memory(g, array) for array in arrays.values()):
+        g = g.copy()
+    options = (
         real("learning_rate", learning_rate),
         _decay("beta1", beta1),
         _decay("beta2", beta2),
         real("epsilon", epsilon, minimum=0.0),
     )
-    core().adam_step(theta, g, m, v, step, options)
+    number = integer("step", step, minimum=1)
+    computed(compute(arrays["theta"], g, arrays["m"], arrays["v"], number, options))
 
 
 def _decay(name: str, value: float) -> float:

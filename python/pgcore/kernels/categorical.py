@@ -9,11 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore._arguments import FloatArray, check_shape, float_array, float_arrays, int_array
-from pgcore._dispatch import core
+from pgcore import _dispatch
+from pgcore._arguments import FloatArray, check_shape, float_array, int_array, promoted
+from pgcore.kernels.coercion import computed, delivered
 
 
-def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
+def categorical_log_prob(
+    actions: ArrayLike, logits: ArrayLike, *, out: FloatArray | None = None
+) -> FloatArray:
     """Log-probability of actions under categorical distributions.
 
     log π(a) = z_a − log Σ_k exp(z_k)
@@ -24,6 +27,8 @@ def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
         Actions a, from 0 to K−1.
     logits : (B, K)
         Logits z.
+    out : (B,), of the result's dtype, optional
+        Where to write the result.
 
     Returns
     -------
@@ -33,7 +38,8 @@ def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     Raises
     ------
     TypeError
-        If `actions` holds no integers or `logits` no real numbers.
+        If `actions` holds no integers or `logits` no real numbers, or `out` has another dtype
+        than the result.
     ValueError
         If shapes disagree, or an action is outside 0 … K−1.
 
@@ -46,13 +52,14 @@ def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     >>> categorical_log_prob([0, 1], [[0.0, 0.0], [0.0, 0.0]]).round(4)
     array([-0.6931, -0.6931])
     """
+    exact = _dispatch.compiled.categorical_log_prob(actions, logits, out)
+    if exact is not None:
+        return exact
     a, z = _actions_and_logits(actions, logits)
-    result = np.empty(len(z), z.dtype)
-    core().categorical_log_prob(a, z, result)
-    return result
+    return delivered(computed(_dispatch.compiled.categorical_log_prob(a, z, None)), out)
 
 
-def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
+def categorical_score(actions: ArrayLike, logits: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
     """Derivative of the log-probability with respect to the logits.
 
     ∂ log π(a)/∂z = onehot(a) − softmax(z)
@@ -63,6 +70,8 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
         Actions a, from 0 to K−1.
     logits : (B, K)
         Logits z.
+    out : (B, K), of the result's dtype, optional
+        Where to write the result; it may be `logits` itself.
 
     Returns
     -------
@@ -72,7 +81,8 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     Raises
     ------
     TypeError
-        If `actions` holds no integers or `logits` no real numbers.
+        If `actions` holds no integers or `logits` no real numbers, or `out` has another dtype
+        than the result.
     ValueError
         If shapes disagree, or an action is outside 0 … K−1.
 
@@ -85,13 +95,14 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     >>> categorical_score([0], [[0.0, 0.0]])
     array([[ 0.5, -0.5]])
     """
+    exact = _dispatch.compiled.categorical_score(actions, logits, out)
+    if exact is not None:
+        return exact
     a, z = _actions_and_logits(actions, logits)
-    result = np.empty_like(z)
-    core().categorical_score(a, z, result)
-    return result
+    return delivered(computed(_dispatch.compiled.categorical_score(a, z, None)), out)
 
 
-def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
+def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
     """Kullback-Leibler divergence of categorical distributions, row by row, from p to q.
 
     KL(p‖q) = Σ_k p_k (log p_k − log q_k), where p_k = 0 contributes nothing
@@ -100,6 +111,8 @@ def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
     ----------
     logits_p, logits_q : (B, K)
         Logits.
+    out : (B,), of the result's dtype, optional
+        Where to write the result.
 
     Returns
     -------
@@ -109,7 +122,7 @@ def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
     Raises
     ------
     TypeError
-        If an array holds no real numbers.
+        If an array holds no real numbers, or `out` has another dtype than the result.
     ValueError
         If shapes disagree.
 
@@ -122,15 +135,16 @@ def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
     >>> categorical_kl([[0.0, 0.0]], [[0.0, 0.0]])
     array([0.])
     """
-    zp, zq = float_arrays(("logits_p", "logits_q"), (logits_p, logits_q))
+    exact = _dispatch.compiled.categorical_kl(logits_p, logits_q, out)
+    if exact is not None:
+        return exact
+    zp, zq = promoted({"logits_p": logits_p, "logits_q": logits_q}).values()
     _check_logits("logits_p", zp)
     check_shape("logits_q", zq, zp.shape)
-    result = np.empty(len(zp), zp.dtype)
-    core().categorical_kl(zp, zq, result)
-    return result
+    return delivered(computed(_dispatch.compiled.categorical_kl(zp, zq, None)), out)
 
 
-def categorical_entropy(logits: ArrayLike) -> FloatArray:
+def categorical_entropy(logits: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
     """Entropy of categorical distributions.
 
     H = −Σ_k p_k log p_k, where p_k = 0 contributes nothing
@@ -139,6 +153,8 @@ def categorical_entropy(logits: ArrayLike) -> FloatArray:
     ----------
     logits : (B, K)
         Logits.
+    out : (B,), of the result's dtype, optional
+        Where to write the result.
 
     Returns
     -------
@@ -148,7 +164,7 @@ def categorical_entropy(logits: ArrayLike) -> FloatArray:
     Raises
     ------
     TypeError
-        If `logits` holds no real numbers.
+        If `logits` holds no real numbers, or `out` has another dtype than the result.
     ValueError
         If it has any other number of dimensions.
 
@@ -161,11 +177,12 @@ def categorical_entropy(logits: ArrayLike) -> FloatArray:
     >>> categorical_entropy([[0.0, 0.0]]).round(4)
     array([0.6931])
     """
+    exact = _dispatch.compiled.categorical_entropy(logits, out)
+    if exact is not None:
+        return exact
     z = float_array("logits", logits)
     _check_logits("logits", z)
-    result = np.empty(len(z), z.dtype)
-    core().categorical_entropy(z, result)
-    return result
+    return delivered(computed(_dispatch.compiled.categorical_entropy(z, None)), out)
 
 
 def _actions_and_logits(actions: ArrayLike, logits: ArrayLike) -> tuple[NDArray[np.int64], FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import math
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgcore import _dispatch
 from pgcore._arguments import (
     FloatArray,
     check_shape,
@@ -19,10 +21,10 @@ from pgcore._arguments import (
     integer,
     real,
 )
-from pgcore._dispatch import core
+from pgcore.kernels.coercion import computed
 
 if TYPE_CHECKING:
-    from pgcore._core import CgReport
+    from pgcore._core import CgSolution
 
 
 class HasMatvec(Protocol):
@@ -46,7 +48,7 @@ class CGStatus(enum.IntEnum):
     """Why `conjugate_gradient` stopped."""
 
     CONVERGED = 0
-    """‖r‖ ≤ rtol·‖b‖."""
+    """‖r‖ ≤ max(rtol·‖b‖, atol)."""
     MAX_ITER = 1
     """The limit of iterations came first, or rounding errors prevent further progress."""
     NEGATIVE_CURVATURE = 2
@@ -84,14 +86,16 @@ def conjugate_gradient(
     *,
     x0: ArrayLike | None = None,
     rtol: float = 1e-6,
+    atol: float = 0.0,
     max_iter: int | None = None,
     damping: float = 0.0,
     preconditioner: Operator | None = None,
+    callback: Callable[[FloatArray], object] | None = None,
 ) -> CGResult:
     """Solve (A + damping·I) x = b for a symmetric positive-definite A, a matrix or a function.
 
     r = b − A x, p = 0, then repeat: z = M⁻¹ r; β = rᵀz/(the last rᵀz); p = z + β p; α = rᵀz/pᵀAp; x += α p;
-    r −= α A p, until ‖r‖ ≤ rtol·‖b‖
+    r −= α A p, until ‖r‖ ≤ max(rtol·‖b‖, atol)
 
     Every step makes the objective ½ xᵀ(A + damping·I)x − bᵀx smaller, by ½ α rᵀz; the residual may grow in
     between, by up to the root of the condition number. So the last iterate is the best one, until rounding
@@ -107,28 +111,34 @@ def conjugate_gradient(
     ----------
     operator : (n, n) matrix, object with ``matvec``, or callable
         A, or a function that multiplies a vector by it.
-    b : (n,)
+    b : (n,) or (n, 1)
         Right-hand side. For b = 0 the result is x = 0.
-    x0 : (n,), optional
+    x0 : (n,) or like b, optional
         The first iterate; zero by default, and if the objective at `x0` is larger than at zero.
     rtol : float
-        Tolerance relative to ‖b‖, not negative. For 0, until r is zero or lost in underflow.
+        Tolerance relative to ‖b‖, not negative.
+    atol : float
+        Tolerance of ‖r‖ itself, not negative. For rtol = atol = 0, until r is zero or lost in underflow.
     max_iter : int, optional
         Limit of iterations, not negative; 10·n by default.
     damping : float
         Multiple of the identity that is added to A, not negative.
     preconditioner : (n, n) matrix, object with ``matvec``, or callable, optional
         M⁻¹, or a function that multiplies a vector by it; symmetric and positive definite.
+    callback : callable, optional
+        Called as ``callback(x)`` after each iteration, with the iterate (n,): an array of its own, which you
+        may keep or change. Its exceptions end the iteration and reach you; what it returns is ignored.
 
     Returns
     -------
     CGResult
-        `x`, `status`, `iterations`, `residual_norm`, `curvature` and `condition`.
+        `x` (of b's shape), `status`, `iterations`, `residual_norm`, `curvature` and `condition`.
 
     Raises
     ------
     TypeError
-        If `operator` or `preconditioner` is none of the three, or an array holds no real numbers.
+        If `operator` or `preconditioner` is none of the three, an array holds no real numbers, or `callback`
+        can't be called.
     ValueError
         If a shape is wrong or a number is outside its range.
 
@@ -144,33 +154,73 @@ def conjugate_gradient(
     (array([1., 1.]), 'CONVERGED', 2)
     >>> conjugate_gradient(lambda v: 2.0 * v, [2.0, 4.0], damping=2.0).x
     array([0.5, 1. ])
+    >>> iterates = []
+    >>> _ = conjugate_gradient(np.diag([2.0, 4.0]), np.array([2.0, 4.0]), callback=iterates.append)
+    >>> len(iterates), iterates[-1]
+    (2, array([1., 1.]))
     """
+    solve = _dispatch.compiled.conjugate_gradient
+    if preconditioner is None and callback is None and isinstance(operator, np.ndarray):
+        exact = solve(operator, b, x0, (rtol, atol), max_iter, damping, None, None)
+        if exact is not None:
+            return cg_result(exact)
     product = _product(operator)
     if product is None:
         dense = cast("ArrayLike", operator)
         matrix, rhs, start = float_arrays(("operator", "b", "x0"), (dense, b, x0), last_optional=True)
     else:
         rhs, start = float_arrays(("b", "x0"), (b, x0), last_optional=True)
-    if rhs.ndim != 1:
-        raise ValueError(f"b: expected shape (n,), got {rhs.shape}")
+    shape = rhs.shape
+    if rhs.ndim != 1 and not (rhs.ndim == 2 and shape[1] == 1):
+        raise ValueError(f"b: expected shape (n,) or (n, 1), got {shape}")
+    rhs = rhs.reshape(-1)
     n = len(rhs)
-    apply_a = matrix if product is None else adapted_operator("operator", operator, rhs)
-    apply_m = None if preconditioner is None else adapted_operator("preconditioner", preconditioner, rhs)
-    limit = 10 * n if max_iter is None else integer("max_iter", max_iter, minimum=0)
-    options = core().CgOptions(real("rtol", rtol, minimum=0.0), limit, real("damping", damping, minimum=0.0))
-    return cg_result(*core().conjugate_gradient(apply_a, rhs, start, options, apply_m))
-
-
-def cg_result(x: FloatArray, report: CgReport) -> CGResult:
-    """What a compiled solver returns, as users see it."""
-    return CGResult(
-        x,
-        _STATUSES[report.status],
-        report.iterations,
-        report.residual_norm,
-        report.curvature,
-        report.condition,
+    if start is not None:
+        start = start.reshape(-1) if start.shape == shape else start
+        check_shape("x0", start, (n,))
+    if product is None:
+        check_shape("operator", matrix, (n, n))
+    found = solve(
+        matrix if product is None else adapted_operator("operator", operator, rhs),
+        rhs,
+        start,
+        cg_tolerances(rtol, atol),
+        None if max_iter is None else integer("max_iter", max_iter, minimum=0),
+        real("damping", damping, minimum=0.0),
+        None if preconditioner is None else adapted_operator("preconditioner", preconditioner, rhs),
+        checked_callback(callback),
     )
+    result = cg_result(computed(found))
+    return result if shape == (n,) else dataclasses.replace(result, x=result.x.reshape(shape))
+
+
+def cg_result(solution: CgSolution) -> CGResult:
+    """What a compiled solver returns, as users see it."""
+    x, status, iterations, residual_norm, curvature, condition = solution
+    result = object.__new__(CGResult)  # `CGResult(…)` sets one frozen field after the other: twice the time
+    vars(result).update(
+        x=x,
+        status=_STATUSES[status],
+        iterations=iterations,
+        residual_norm=residual_norm,
+        curvature=curvature,
+        condition=condition,
+    )
+    return result
+
+
+def cg_tolerances(rtol: float, atol: float) -> tuple[float, float]:
+    """Return both as a compiled solver takes them."""
+    return real("rtol", rtol, minimum=0.0), real("atol", atol, minimum=0.0)
+
+
+def checked_callback(
+    callback: Callable[[FloatArray], object] | None,
+) -> Callable[[FloatArray], object] | None:
+    """Return what can be called, or None."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback: expected a callable, got {type(callback).__name__}")
+    return callback
 
 
 def _product(operator: Operator) -> Callable[[FloatArray], ArrayLike] | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore._arguments import FloatArray, check_shape, float_array, float_arrays
-from pgcore._dispatch import core
+from pgcore import _dispatch
+from pgcore._arguments import FloatArray, check_shape, promoted
+from pgcore.kernels.coercion import computed, delivered, delivered_pair
 
 
 def gaussian_log_prob(
@@ -20,6 +21,7 @@ def gaussian_log_prob(
     log_std: ArrayLike | None = None,
     *,
     scale_tril: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Log-density of actions under normal distributions.
 
@@ -33,6 +35,8 @@ def gaussian_log_prob(
         Diagonal form: log σ, so that Σ = diag(σ²).
     scale_tril : (A, A), optional
         Full form: lower-triangular L with Σ = L Lᵀ.
+    out : (B,), of the result's dtype, optional
+        Where to write the result.
 
     Returns
     -------
@@ -42,7 +46,7 @@ def gaussian_log_prob(
     Raises
     ------
     TypeError
-        If an array holds no real numbers.
+        If an array holds no real numbers, or `out` has another dtype than the result.
     ValueError
         If shapes disagree, L has a zero on its diagonal, or not exactly one form is given.
 
@@ -55,20 +59,12 @@ def gaussian_log_prob(
     >>> gaussian_log_prob([[0.0], [1.0]], [[0.0], [0.0]], [0.0]).round(4)
     array([-0.9189, -1.4189])
     """
-    if scale_tril is not None:
-        _only_one("log_std", log_std)
-        a, mu, scale = float_arrays(("actions", "mean", "scale_tril"), (actions, mean, scale_tril))
-        _check_batch("actions", a, "mean", mu)
-        scale, _ = _factor("scale_tril", scale, a.shape[1])
-        result = np.empty(len(a), a.dtype)
-        core().gaussian_log_prob_tril(a, mu, scale, result)
-        return result
-    a, mu, s = float_arrays(("actions", "mean", "log_std"), (actions, mean, _given("log_std", log_std)))
-    _check_batch("actions", a, "mean", mu)
-    s = _rows("log_std", s, a.shape)
-    result = np.empty(len(a), a.dtype)
-    core().gaussian_log_prob(a, mu, s, result)
-    return result
+    compute = _dispatch.compiled.gaussian_log_prob
+    exact = compute(actions, mean, log_std, scale_tril, out)
+    if exact is not None:
+        return exact
+    a, mu, s, scale, _ = _coerced(actions, mean, log_std, scale_tril)
+    return delivered(computed(compute(a, mu, s, scale, None)), out)
 
 
 def gaussian_score(
@@ -77,6 +73,7 @@ def gaussian_score(
     log_std: ArrayLike | None = None,
     *,
     scale_tril: ArrayLike | None = None,
+    out: tuple[FloatArray, FloatArray] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Derivatives of the log-density with respect to the distribution's parameters.
 
@@ -91,6 +88,8 @@ def gaussian_score(
         Diagonal form: log σ, so that Σ = diag(σ²).
     scale_tril : (A, A), optional
         Full form: lower-triangular L with Σ = L Lᵀ.
+    out : tuple of two arrays of the results' shapes and dtype, optional
+        Where to write the results; they may be inputs.
 
     Returns
     -------
@@ -103,7 +102,7 @@ def gaussian_score(
     Raises
     ------
     TypeError
-        If an array holds no real numbers.
+        If an array holds no real numbers, or `out` has another dtype than the results.
     ValueError
         If shapes disagree, L has a zero on its diagonal, or not exactly one form is given.
 
@@ -118,22 +117,15 @@ def gaussian_score(
     >>> gaussian_score([[2.0]], [[0.0]], scale_tril=[[2.0]])
     (array([[0.5]]), array([[[0.]]]))
     """
-    if scale_tril is not None:
-        _only_one("log_std", log_std)
-        a, mu, scale = float_arrays(("actions", "mean", "scale_tril"), (actions, mean, scale_tril))
-        _check_batch("actions", a, "mean", mu)
-        scale, signs = _factor("scale_tril", scale, a.shape[1])
-        d_mean, d_tril = np.empty_like(a), np.empty((*a.shape, a.shape[1]), a.dtype)
-        core().gaussian_score_tril(a, mu, scale, d_mean, d_tril)
-        if signs is not None:
-            d_tril *= signs
-        return d_mean, d_tril
-    a, mu, s = float_arrays(("actions", "mean", "log_std"), (actions, mean, _given("log_std", log_std)))
-    _check_batch("actions", a, "mean", mu)
-    s = _rows("log_std", s, a.shape)
-    d_mean, d_log_std = np.empty_like(a), np.empty_like(a)
-    core().gaussian_score(a, mu, s, d_mean, d_log_std)
-    return d_mean, d_log_std
+    compute = _dispatch.compiled.gaussian_score
+    exact = compute(actions, mean, log_std, scale_tril, out)
+    if exact is not None:
+        return exact
+    a, mu, s, scale, signs = _coerced(actions, mean, log_std, scale_tril)
+    d_mean, d_spread = computed(compute(a, mu, s, scale, None))
+    if signs is not None:
+        d_spread *= signs
+    return delivered_pair((d_mean, d_spread), out)
 
 
 def gaussian_kl(
@@ -144,6 +136,7 @@ def gaussian_kl(
     *,
     scale_tril_p: ArrayLike | None = None,
     scale_tril_q: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Kullback-Leibler divergence of normal distributions, row by row, from p to q.
 
@@ -157,6 +150,8 @@ def gaussian_kl(
         Diagonal form: logarithms of the standard deviations.
     scale_tril_p, scale_tril_q : (A, A), optional
         Full form, then for both: lower-triangular factors of the covariances.
+    out : (B,), of the result's dtype, optional
+        Where to write the result.
 
     Returns
     -------
@@ -166,7 +161,7 @@ def gaussian_kl(
     Raises
     ------
     TypeError
-        If an array holds no real numbers.
+        If an array holds no real numbers, or `out` has another dtype than the result.
     ValueError
         If shapes disagree, a factor has a zero on its diagonal, or not exactly one form is given.
 
@@ -181,33 +176,37 @@ def gaussian_kl(
     >>> gaussian_kl([[0.0]], mean_q=[[2.0]], scale_tril_p=[[1.0]], scale_tril_q=[[1.0]])
     array([2.])
     """
-    q = _given("mean_q", mean_q)
-    if scale_tril_p is not None or scale_tril_q is not None:
-        _only_one("log_std_p", log_std_p)
-        _only_one("log_std_q", log_std_q)
-        mp, lp, mq, lq = float_arrays(
-            ("mean_p", "scale_tril_p", "mean_q", "scale_tril_q"),
-            (mean_p, _given("scale_tril_p", scale_tril_p), q, _given("scale_tril_q", scale_tril_q)),
-        )
-        _check_batch("mean_p", mp, "mean_q", mq)
-        lp, _ = _factor("scale_tril_p", lp, mp.shape[1])
-        lq, _ = _factor("scale_tril_q", lq, mp.shape[1])
-        result = np.empty(len(mp), mp.dtype)
-        core().gaussian_kl_tril(mp, lp, mq, lq, result)
-        return result
-    mp, sp, mq, sq = float_arrays(
-        ("mean_p", "log_std_p", "mean_q", "log_std_q"),
-        (mean_p, _given("log_std_p", log_std_p), q, _given("log_std_q", log_std_q)),
-    )
+    compute = _dispatch.compiled.gaussian_kl
+    exact = compute(mean_p, log_std_p, mean_q, log_std_q, scale_tril_p, scale_tril_q, out)
+    if exact is not None:
+        return exact
+    form = "log_std" if scale_tril_p is None and scale_tril_q is None else "scale_tril"
+    if form == "scale_tril":
+        _refuse_both("log_std_p", log_std_p)
+        _refuse_both("log_std_q", log_std_q)
+    spread_p, spread_q = (log_std_p, log_std_q) if form == "log_std" else (scale_tril_p, scale_tril_q)
+    given = {
+        "mean_p": mean_p,
+        f"{form}_p": _given(f"{form}_p", spread_p),
+        "mean_q": _given("mean_q", mean_q),
+        f"{form}_q": _given(f"{form}_q", spread_q),
+    }
+    mp, p, mq, q = promoted(given).values()
     _check_batch("mean_p", mp, "mean_q", mq)
-    sp, sq = _rows("log_std_p", sp, mp.shape), _rows("log_std_q", sq, mp.shape)
-    result = np.empty(len(mp), mp.dtype)
-    core().gaussian_kl(mp, sp, mq, sq, result)
-    return result
+    if form == "log_std":
+        _check_log_std("log_std_p", p, mp.shape)
+        _check_log_std("log_std_q", q, mp.shape)
+        return delivered(computed(compute(mp, p, mq, q, None, None, None)), out)
+    p, _ = _factor("scale_tril_p", p, mp.shape[1])
+    q, _ = _factor("scale_tril_q", q, mp.shape[1])
+    return delivered(computed(compute(mp, None, mq, None, p, q, None)), out)
 
 
 def gaussian_entropy(
-    log_std: ArrayLike | None = None, *, scale_tril: ArrayLike | None = None
+    log_std: ArrayLike | None = None,
+    *,
+    scale_tril: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> float | FloatArray:
     """Differential entropy of normal distributions.
 
@@ -219,6 +218,8 @@ def gaussian_entropy(
         Diagonal form: logarithms of the standard deviations.
     scale_tril : (A, A), optional
         Full form: lower-triangular L with Σ = L Lᵀ.
+    out : (B,), of the result's dtype, optional
+        Where to write the result of several distributions.
 
     Returns
     -------
@@ -228,9 +229,10 @@ def gaussian_entropy(
     Raises
     ------
     TypeError
-        If the array holds no real numbers.
+        If the array holds no real numbers, or `out` has another dtype than the result.
     ValueError
-        If its shape is wrong, L has a zero on its diagonal, or not exactly one form is given.
+        If its shape is wrong, L has a zero on its diagonal, not exactly one form is given, or `out` is given
+        for one distribution: its entropy is a float.
 
     References
     ----------
@@ -241,34 +243,57 @@ def gaussian_entropy(
     >>> round(gaussian_entropy([0.0, 0.0]), 4)
     2.8379
     """
-    if scale_tril is not None:
-        _only_one("log_std", log_std)
-        scale = float_array("scale_tril", scale_tril)
-        scale, _ = _factor("scale_tril", scale, len(scale) if scale.ndim else 0)
-        s = np.log(scale.diagonal())
-    else:
-        s = float_array("log_std", _given("log_std", log_std))
-    if s.ndim not in (1, 2):
+    exact = _dispatch.compiled.gaussian_entropy(log_std, scale_tril, out)
+    if exact is not None:
+        return exact
+    name, spread = _form(log_std, scale_tril)
+    s, scale = promoted({name: spread})[name], None
+    if name == "scale_tril":
+        scale, _ = _factor(name, s, len(s) if s.ndim else 0)
+    elif s.ndim not in (1, 2):
         raise ValueError(f"log_std: expected shape (A,) or (B, A), got {s.shape}")
-    rows = s if s.ndim == 2 else s[None, :]
-    entropies = np.empty(len(rows), s.dtype)
-    core().gaussian_entropy(rows, entropies)
-    return entropies if s.ndim == 2 else float(entropies[0])
+    entropy = _dispatch.compiled.gaussian_entropy(s if scale is None else None, scale, None)
+    if not isinstance(entropy, float):
+        return delivered(computed(entropy), out)
+    if out is not None:
+        raise ValueError("out: expected None for one distribution, got an array")
+    return entropy
 
 
-def _only_one(name: str, other: ArrayLike | None) -> None:
+def _coerced(
+    actions: ArrayLike, mean: ArrayLike, log_std: ArrayLike | None, scale_tril: ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray | None, FloatArray | None, FloatArray | None]:
+    """Actions, means, log_std or scale_tril, and the signs that columns of the latter changed by."""
+    name, spread = _form(log_std, scale_tril)
+    a, mu, s = promoted({"actions": actions, "mean": mean, name: spread}).values()
+    _check_batch("actions", a, "mean", mu)
+    if name == "log_std":
+        _check_log_std(name, s, a.shape)
+        return a, mu, s, None, None
+    scale, signs = _factor(name, s, a.shape[1])
+    return a, mu, None, scale, signs
+
+
+def _form(log_std: ArrayLike | None, scale_tril: ArrayLike | None) -> tuple[str, ArrayLike]:
+    """Name and value of the one that is given."""
+    if scale_tril is not None:
+        _refuse_both("log_std", log_std)
+        return "scale_tril", scale_tril
+    if log_std is not None:
+        return "log_std", log_std
+    raise ValueError("log_std: expected either log_std or scale_tril, got neither")
+
+
+def _refuse_both(name: str, log_std: ArrayLike | None) -> None:
     """Refuse a diagonal parameter beside a full one."""
-    if other is not None:
+    if log_std is not None:
         raise ValueError(f"{name}: expected either log_std or scale_tril, got both")
 
 
 def _given(name: str, value: ArrayLike | None) -> ArrayLike:
-    """Refuse a parameter that neither form can do without."""
-    if value is not None:
-        return value
-    if name == "log_std":
-        raise ValueError(f"{name}: expected either log_std or scale_tril, got neither")
-    raise ValueError(f"{name}: expected an array, got None")
+    if value is None:
+        raise ValueError(f"{name}: expected an array, got None")
+    return value
 
 
 def _check_batch(name: str, array: FloatArray, other_name: str, other: FloatArray) -> None:
@@ -278,22 +303,18 @@ def _check_batch(name: str, array: FloatArray, other_name: str, other: FloatArra
     check_shape(other_name, other, array.shape)
 
 
-def _rows(name: str, log_std: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Logarithms of standard deviations as (B, A), or as (1, A) for all rows."""
-    if log_std.shape == shape:
-        return log_std
-    if log_std.shape == shape[1:]:
-        return log_std[None, :]
-    raise ValueError(f"{name}: expected shape {shape[1:]} or {shape}, got {log_std.shape}")
+def _check_log_std(name: str, log_std: FloatArray, shape: tuple[int, ...]) -> None:
+    if log_std.shape not in (shape[1:], shape):
+        raise ValueError(f"{name}: expected shape {shape[1:]} or {shape}, got {log_std.shape}")
 
 
 def _factor(name: str, scale: FloatArray, size: int) -> tuple[FloatArray, FloatArray | None]:
     """The factor of this covariance with a positive diagonal, and the signs that its columns changed by."""
     check_shape(name, scale, (size, size))
     diagonal = scale.diagonal()
-    if diagonal.min(initial=np.inf) > 0.0:
+    if not (diagonal <= 0.0).any():  # NaN gives NaN
         return scale, None
-    if (diagonal == 0.0).any():  # NaN gives NaN
+    if (diagonal == 0.0).any():
         raise ValueError(f"{name}: expected a diagonal without zeros, got {diagonal}")
     signs: FloatArray = np.copysign(scale.dtype.type(1), diagonal)
     return scale * signs, signs

@@ -10,8 +10,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from pgcore import _dispatch
 from pgcore._arguments import FloatArray, check_shape, float_array, float_dtype, integers, real
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
+from pgcore.kernels.coercion import computed, delivered
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 _ACTIVATIONS = ("tanh", "relu", "gelu", "identity")
@@ -113,7 +115,7 @@ class MLP:
             gain = final_gain if layer == len(self.sizes) - 2 else math.sqrt(2.0)
             columns = rng.standard_normal((max(weight.shape), min(weight.shape)))
             rows = np.ascontiguousarray(columns.T)
-            core().orthonormalize(rows)
+            _dispatch.compiled.orthonormalize(rows)
             n_out, n_in = weight.shape
             weight[...] = gain * (rows.T if n_out >= n_in else rows)
         return theta.astype(self.dtype)
@@ -166,7 +168,7 @@ class MLP:
             layers.append((weight, theta[weight_end:start]))
         return layers
 
-    def forward(self, theta: ArrayLike, x: ArrayLike) -> FloatArray:
+    def forward(self, theta: ArrayLike, x: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
         """Outputs f(x_i; θ).
 
         Parameters
@@ -175,6 +177,8 @@ class MLP:
             Parameters.
         x : (B, in)
             Inputs, one a row.
+        out : (B, out), of the network's dtype, optional
+            Where to write the result.
 
         Returns
         -------
@@ -184,7 +188,7 @@ class MLP:
         Raises
         ------
         TypeError
-            If an array holds no real numbers.
+            If an array holds no real numbers, or `out` has another dtype than the result.
         ValueError
             If a shape is wrong.
 
@@ -193,12 +197,16 @@ class MLP:
         >>> MLP([1, 1]).forward([2.0, 1.0], [[3.0]])
         array([[7.]], dtype=float32)
         """
+        exact = self._core.forward(theta, x, out)
+        if exact is not None:
+            return exact
         t, inputs = self._theta("theta", theta), self._inputs(x)
-        out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
-        self._core.forward(t, inputs, out)
-        return out
+        result = self._core.forward(t, inputs, None)
+        return delivered(computed(result), out)
 
-    def vjp(self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike) -> FloatArray:
+    def vjp(
+        self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike, *, out: FloatArray | None = None
+    ) -> FloatArray:
         """Vector-Jacobian product, summed over the batch: Σ_i c_iᵀ ∂f(x_i; θ)/∂θ.
 
         It is the gradient of Σ_i L_i for c_i = ∂L_i/∂f(x_i), by back-propagation.
@@ -211,6 +219,8 @@ class MLP:
             Inputs, one a row.
         cotangent : (B, out)
             c.
+        out : (P,), of the network's dtype, optional
+            Where to write the result; it may be `theta` itself.
 
         Returns
         -------
@@ -220,7 +230,7 @@ class MLP:
         Raises
         ------
         TypeError
-            If an array holds no real numbers.
+            If an array holds no real numbers, or `out` has another dtype than the result.
         ValueError
             If a shape is wrong.
 
@@ -229,13 +239,16 @@ class MLP:
         >>> MLP([1, 1]).vjp([2.0, 1.0], [[3.0], [4.0]], [[1.0], [1.0]])
         array([7., 2.], dtype=float32)
         """
+        exact = self._core.vjp(theta, x, cotangent, out)
+        if exact is not None:
+            return exact
         t, inputs = self._theta("theta", theta), self._inputs(x)
-        c = self._cotangent(cotangent, len(inputs))
-        out = np.empty(self.num_params, self.dtype)
-        self._core.vjp(t, inputs, c, out)
-        return out
+        result = self._core.vjp(t, inputs, self._cotangent(cotangent, len(inputs)), None)
+        return delivered(computed(result), out)
 
-    def jvp(self, theta: ArrayLike, x: ArrayLike, tangent: ArrayLike) -> FloatArray:
+    def jvp(
+        self, theta: ArrayLike, x: ArrayLike, tangent: ArrayLike, *, out: FloatArray | None = None
+    ) -> FloatArray:
         """Jacobian-vector product ∂f(x_i; θ)/∂θ · t: the change of the outputs along a parameter direction.
 
         Parameters
@@ -246,6 +259,8 @@ class MLP:
             Inputs, one a row.
         tangent : (P,)
             t.
+        out : (B, out), of the network's dtype, optional
+            Where to write the result.
 
         Returns
         -------
@@ -255,7 +270,7 @@ class MLP:
         Raises
         ------
         TypeError
-            If an array holds no real numbers.
+            If an array holds no real numbers, or `out` has another dtype than the result.
         ValueError
             If a shape is wrong.
 
@@ -264,12 +279,16 @@ class MLP:
         >>> MLP([1, 1]).jvp([2.0, 1.0], [[3.0]], [1.0, 0.5])
         array([[3.5]], dtype=float32)
         """
-        t, direction, inputs = self._theta("theta", theta), self._theta("tangent", tangent), self._inputs(x)
-        out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
-        self._core.jvp(t, inputs, direction, out)
-        return out
+        exact = self._core.jvp(theta, x, tangent, out)
+        if exact is not None:
+            return exact
+        t, inputs = self._theta("theta", theta), self._inputs(x)
+        result = self._core.jvp(t, inputs, self._theta("tangent", tangent), None)
+        return delivered(computed(result), out)
 
-    def per_sample_vjp(self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike) -> FloatArray:
+    def per_sample_vjp(
+        self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike, *, out: FloatArray | None = None
+    ) -> FloatArray:
         """Vector-Jacobian products c_iᵀ ∂f(x_i; θ)/∂θ, one row for each sample; `vjp` is their sum.
 
         Parameters
@@ -280,6 +299,8 @@ class MLP:
             Inputs, one a row.
         cotangent : (B, out)
             c.
+        out : (B, P), of the network's dtype, optional
+            Where to write the result.
 
         Returns
         -------
@@ -289,7 +310,7 @@ class MLP:
         Raises
         ------
         TypeError
-            If an array holds no real numbers.
+            If an array holds no real numbers, or `out` has another dtype than the result.
         ValueError
             If a shape is wrong.
 
@@ -299,11 +320,12 @@ class MLP:
         array([[3., 1.],
                [4., 1.]], dtype=float32)
         """
+        exact = self._core.per_sample_vjp(theta, x, cotangent, out)
+        if exact is not None:
+            return exact
         t, inputs = self._theta("theta", theta), self._inputs(x)
-        c = self._cotangent(cotangent, len(inputs))
-        out = np.empty((len(inputs), self.num_params), self.dtype)
-        self._core.per_sample_vjp(t, inputs, c, out)
-        return out
+        result = self._core.per_sample_vjp(t, inputs, self._cotangent(cotangent, len(inputs)), None)
+        return delivered(computed(result), out)
 
     def __repr__(self) -> str:
         return f"MLP({list(self.sizes)}, activation={self.activation!r}, dtype={self.dtype.name!r})"

@@ -6,22 +6,11 @@ leave the range of floats long before their logarithms do. Shapes and ``ends`` a
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from pgcore._arguments import (
-    FloatArray,
-    check_shape,
-    end_flags,
-    float_array,
-    float_arrays,
-    output,
-    overlaps,
-    real,
-)
-from pgcore._dispatch import core
-
-_DIRECTIONS = {"past": 0, "future": 1, "trajectory": 2}
+from pgcore import _dispatch
+from pgcore._arguments import FloatArray
+from pgcore.kernels.coercion import along_time, computed, delivered
 
 
 def cumulative_log_ratios(
@@ -69,27 +58,24 @@ def cumulative_log_ratios(
     >>> cumulative_log_ratios([1.0, 2.0, 4.0], ends=[0, 1, 1], direction="future")
     array([2., 0., 0.])
     """
-    log_rho = float_array("log_ratios", log_ratios)
-    code = _DIRECTIONS.get(direction) if isinstance(direction, str) else None
-    if code is None:
+    exact = _dispatch.compiled.cumulative_log_ratios(log_ratios, ends, direction, out)
+    if exact is not None:
+        return exact
+    if not isinstance(direction, str) or direction not in ("past", "future", "trajectory"):
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
-    result = output("out", out, log_rho.shape, log_rho.dtype)
-    end = end_flags(ends, log_rho.shape)
-    # The kernel reads rows again after it has written others, so they must not share memory.
-    target = np.empty_like(log_rho) if out is not None and overlaps(out, log_rho, end) else result
-    core().cumulative_log_ratios(log_rho, end, code, target)
-    if target is not result:
-        result[...] = target
-    return result
+    a = along_time({"log_ratios": log_ratios}, ends=ends)
+    sums = _dispatch.compiled.cumulative_log_ratios(a["log_ratios"], a["ends"], direction, None)
+    return delivered(computed(sums), out)
 
 
 def weighted_reward_to_go(
     rewards: ArrayLike,
     log_ratios: ArrayLike,
-    gamma: float = 1.0,
+    gamma: ArrayLike = 1.0,
     *,
     ends: ArrayLike | None = None,
     bootstrap_values: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Reward-to-go under another policy: every later reward weighted by the ratios between it and now.
 
@@ -101,13 +87,15 @@ def weighted_reward_to_go(
         Rewards r_t.
     log_ratios : like rewards
         log ρ_t = log π(a_t|s_t) − log μ(a_t|s_t); those of first steps of segments are not read.
-    gamma : float
-        Discount γ per step; any finite number.
+    gamma : float, or like rewards
+        Discount γ per step, any finite number; or γ_t, which discounts what follows step t.
     ends : like rewards, booleans or integers 0 and 1, optional
         True at the last step of each segment; by default only the last row is one.
     bootstrap_values : like rewards, or like one row of it, optional
         Values (under π) that follow the segments, read only at ends; one row belongs to the last row. 0 by
         default.
+    out : like rewards, of the result's dtype, optional
+        Where to write the result; it may be an input.
 
     Returns
     -------
@@ -118,7 +106,7 @@ def weighted_reward_to_go(
     Raises
     ------
     TypeError
-        If an array holds no real numbers.
+        If an array holds no real numbers, or `out` has another dtype than the result.
     ValueError
         If shapes disagree, `ends` holds other integers, or `gamma` is not finite.
 
@@ -132,20 +120,21 @@ def weighted_reward_to_go(
     >>> weighted_reward_to_go([1.0, 1.0], [0.0, 0.0], 0.5)
     array([1.5, 1. ])
     """
-    r, log_rho, bootstrap = float_arrays(
-        ("rewards", "log_ratios", "bootstrap_values"),
-        (rewards, log_ratios, bootstrap_values),
-        last_optional=True,
+    compute = _dispatch.compiled.weighted_reward_to_go
+    exact = compute(rewards, log_ratios, gamma, ends, bootstrap_values, out)
+    if exact is not None:
+        return exact
+    a = along_time(
+        {"rewards": rewards, "log_ratios": log_ratios},
+        {"gamma": gamma},
+        ends=ends,
+        bootstrap_values=bootstrap_values,
     )
-    gamma = real("gamma", gamma)
-    check_shape("log_ratios", log_rho, r.shape)
-    result: FloatArray = np.empty_like(r)
-    end = end_flags(ends, r.shape)
-    core().weighted_reward_to_go(r, log_rho, end, bootstrap, gamma, result)
-    return result
+    returns = compute(a["rewards"], a["log_ratios"], a["gamma"], a["ends"], a["bootstrap_values"], None)
+    return delivered(computed(returns), out)
 
 
-def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
+def effective_sample_size(log_weights: ArrayLike, *, out: FloatArray | None = None) -> float | FloatArray:
     """Kish's effective number of samples of importance weights given by their logarithms.
 
     n_eff = (Σ_i w_i)²/Σ_i w_i², over the first axis: n for equal weights, 1 if one outweighs all others
@@ -157,6 +146,8 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
     ----------
     log_weights : (T,) or (T, N)
         log w_i.
+    out : (N,), of the result's dtype, optional
+        Where to write the result of several columns.
 
     Returns
     -------
@@ -166,9 +157,9 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
     Raises
     ------
     TypeError
-        If `log_weights` holds no real numbers.
+        If `log_weights` holds no real numbers, or `out` has another dtype than the result.
     ValueError
-        If it has any other number of dimensions.
+        If it has any other number of dimensions, or `out` is given for one column: its result is a float.
 
     References
     ----------
@@ -180,9 +171,13 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
     >>> effective_sample_size([0.0, 0.0, -float("inf")])
     2.0
     """
-    log_w = float_array("log_weights", log_weights)
-    sizes: FloatArray = np.empty(log_w.shape[1:] or (1,), log_w.dtype)
-    core().effective_sample_size(log_w, sizes)
-    if log_w.ndim == 1:
-        return float(sizes[0])
+    exact = _dispatch.compiled.effective_sample_size(log_weights, out)
+    if exact is not None:
+        return exact
+    a = along_time({"log_weights": log_weights})
+    sizes = _dispatch.compiled.effective_sample_size(a["log_weights"], None)
+    if not isinstance(sizes, float):
+        return delivered(computed(sizes), out)
+    if out is not None:
+        raise ValueError("out: expected None for log-weights of shape (T,), got an array")
     return sizes

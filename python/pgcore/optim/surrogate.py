@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pgcore import _dispatch
 from pgcore._arguments import (
     Arrays,
     Float64Array,
@@ -23,7 +24,7 @@ from pgcore._arguments import (
     state_count,
     state_entries,
 )
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
 from pgcore._rounding import rounding
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class SurrogateAscent:
         numbers = int_array("order", order)
         if numbers is not order and np.asarray(order).dtype == bool:
             raise TypeError("order: expected row numbers, got bool")
-        options = core().SurrogateOptions(
+        options = _dispatch.compiled.SurrogateOptions(
             integer("batch_size", batch_size, minimum=1),
             real("clip_range", clip_range, minimum=0.0, or_infinite=True),
             real("ent_coef", ent_coef, minimum=0.0),
@@ -174,7 +175,7 @@ class SurrogateAscent:
             rounding(gains.dtype),
         )
         rate = real("learning_rate", learning_rate, minimum=0.0)
-        adam_options = core().AdamOptions(rate, BETA1, BETA2, EPSILON)
+        adam_options = _dispatch.compiled.AdamOptions(rate, BETA1, BETA2, EPSILON)
         with self._lock:
             # On a copy: other threads may be using the policy.
             theta = policy.params

@@ -18,6 +18,7 @@ from pgcore.plots.importance import draw_importance
 from pgcore.plots.learning import draw_learning
 from pgcore.plots.lqr_field import draw_lqr_field
 from pgcore.plots.output import check_output, output_files, write
+from pgcore.plots.speed import draw_speed, speed_table
 from pgcore.plots.style import require_matplotlib
 from pgcore.plots.variance import draw_variance
 
@@ -30,11 +31,13 @@ __all__ = [
     "draw_importance",
     "draw_learning",
     "draw_lqr_field",
+    "draw_speed",
     "draw_variance",
     "importance_study",
     "lqr_field_study",
     "output_files",
     "require_matplotlib",
+    "speed_table",
     "variance_study",
     "write",
 ]

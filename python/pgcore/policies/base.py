@@ -251,14 +251,15 @@ class Policy(ABC):
         Parameters
         ----------
         obs, noise, actions
-            Arrays of (T, N, ...): of observations as they will be, from `draw_noise`, and to write into.
+            Arrays of (T, N, ...): of observations and noise (from `draw_noise`) as they will be, and to write
+            into.
         state
             Shape (N, ...), as for `act`.
 
         Returns
         -------
         callable
-            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then.
+            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` with ``noise[t]`` as they are then.
         """
 
         def step(t: int) -> None:

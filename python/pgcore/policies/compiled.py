@@ -13,6 +13,7 @@ from pgcore._arguments import (
     FLOAT64,
     Float64Array,
     FloatArray,
+    check_shape,
     float_array,
     float_dtype,
     integer,
@@ -23,6 +24,7 @@ from pgcore._dispatch import classes_of
 from pgcore.curvature.fisher import FisherOrigin
 from pgcore.curvature.products import CompiledProducts
 from pgcore.kernels import MLP
+from pgcore.kernels.coercion import computed
 from pgcore.policies.base import ActionArray, Policy
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ class CompiledPolicy(Policy):
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
         self.dtype = float_dtype("dtype", dtype)
         self._head = head
-        self.kernels = self._make_kernels()
+        self.kernels = self._make_kernels(action_shape)
         params = np.zeros(self.kernels.num_params, self.dtype)
         net = MLP((self.obs_dim, *self.hidden, num_outputs), activation, self.dtype)
         params[: net.num_params] = net.init(seed, final_gain=_FINAL_GAIN)
@@ -147,12 +149,19 @@ class CompiledPolicy(Policy):
             For arrays of the wrong kind or shape; and for choices that have no probabilities, because an
             observation or the parameters are not finite. Real actions are NaN there.
         """
-        obs = self.checked_obs(obs)
+        exact = self.kernels.act(self.theta, obs, self.scaling, noise, out)
+        if exact is not None:
+            return exact
+        rows = self.checked_obs(obs)
         noise = float_array("noise", noise, self.dtype)
-        actions = output("out", out, (len(obs), *self.action_shape), self.action_dtype)
-        rows = actions if self.action_shape else actions[:, None]
-        self.kernels.sample(self.theta, obs, self.scaling, noise, rows, None)
-        return actions
+        check_shape("noise", noise, (len(rows), self.noise_width))
+        if out is not None:
+            output("out", out, (len(rows), *self.action_shape), self.action_dtype)
+        actions = computed(self.kernels.act(self.theta, rows, self.scaling, noise, None))
+        if out is None:
+            return actions
+        out[...] = actions
+        return out
 
     def actor(
         self, obs: FloatArray, noise: FloatArray, actions: ActionArray, state: FloatArray | None = None
@@ -173,42 +182,47 @@ class CompiledPolicy(Policy):
         Returns
         -------
         callable
-            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` as it is then, with the parameters and the
-            normaliser's statistics that the policy has now. It raises `ValueError` where `act`
-            would.
+            ``f(t)`` writes ``actions[t]``, sampled at ``obs[t]`` with ``noise[t]`` as they are then, with the
+            parameters and the normaliser's statistics that the policy has now. It raises `ValueError` where
+            `act` would.
         """
         if type(self).act is not CompiledPolicy.act:  # a class of the user's acts in its own way
             return super().actor(obs, noise, actions, state)
-        noise = float_array("noise", noise, self.dtype)
-        if noise.ndim != 3:
-            raise ValueError(f"noise: expected shape (T, N, {self.noise_width}), got {noise.shape}")
-        T, N, _ = noise.shape
+        numbers = float_array("noise", noise, self.dtype)
+        if numbers.ndim != 3:
+            raise ValueError(f"noise: expected shape (T, N, {self.noise_width}), got {numbers.shape}")
+        T, N, _ = numbers.shape
         # Both exactly as they are: a converted copy would not see what the environments write later.
         wide = getattr(obs, "dtype", None) == FLOAT64
         obs = output("obs", obs, (max(T, len(obs)), N, self.obs_dim), FLOAT64 if wide else FLOAT32)
         actions = output("actions", actions, (T, N, *self.action_shape), self.action_dtype)
         classes = classes_of(self.dtype)
         make = classes.RealActor if self.nvec is None else classes.ChoiceActor
-        return make(
+        step = make(
             self.kernels,
             self.theta,
             obs.reshape(-1, self.obs_dim),
             self.scaling,
-            noise.reshape(T * N, -1),
+            numbers.reshape(T * N, -1),
             cast("Any", actions.reshape(T * N, self._width)),  # checked above: of the class's kind
             N,
         )
+        if numbers is noise:
+            return step
+
+        def converting_step(t: int) -> None:  # of noise that a class of the user's drew in another dtype
+            numbers[t] = noise[t]
+            step(t)
+
+        return converting_step
 
     def sample(self, obs: ArrayLike, rng: np.random.Generator) -> tuple[ActionArray, FloatArray]:
         """Sample an action for each observation, with its log π(a∣o); as `Policy.sample`, in one call."""
         if type(self).act is not CompiledPolicy.act:
             return super().sample(obs, rng)
-        obs = self.checked_obs(obs)
-        noise = self.draw_noise(rng, 1, len(obs))[0]
-        actions = np.empty((len(obs), self._width), self.action_dtype)
-        log_probs = np.empty(len(obs), self.dtype)
-        self.kernels.sample(self.theta, obs, self.scaling, noise, actions, log_probs)
-        return actions.reshape(len(obs), *self.action_shape), log_probs
+        rows = self.checked_obs(obs)
+        noise = self.draw_noise(rng, 1, len(rows))[0]
+        return computed(self.kernels.sample(self.theta, rows, self.scaling, noise))
 
     def mode(self, obs: ArrayLike, state: FloatArray | None = None) -> ActionArray:
         """Return the most probable action for each observation, shape (B, \\*action_shape).
@@ -218,10 +232,10 @@ class CompiledPolicy(Policy):
         TypeError, ValueError
             As `act`.
         """
-        obs = self.checked_obs(obs)
-        actions = np.empty((len(obs), *self.action_shape), self.action_dtype)
-        self.kernels.mode(self.theta, obs, self.scaling, actions if self.action_shape else actions[:, None])
-        return actions
+        exact = self.kernels.mode(self.theta, obs, self.scaling)
+        if exact is not None:
+            return exact
+        return computed(self.kernels.mode(self.theta, self.checked_obs(obs), self.scaling))
 
     # The distribution
 
@@ -234,19 +248,22 @@ class CompiledPolicy(Policy):
         starts: ArrayLike | None = None,
     ) -> FloatArray:
         """Return log π(a∣o) in nats, shape (B,); with other parameters, shape (P,), where they are given."""
-        obs, actions = self.compiled_data(obs, actions)
-        out = np.empty(len(obs), self.dtype)
-        self.kernels.log_prob(self.checked_params(params), obs, self.scaling, actions, out)
-        return out
+        theta = self.theta if params is None else params
+        exact = self.kernels.log_prob(theta, obs, self.scaling, actions)
+        if exact is not None:
+            return exact
+        rows, taken = self.checked_data(obs, actions)
+        return computed(self.kernels.log_prob(self.checked_params(params), rows, self.scaling, taken))
 
     def entropy(
         self, obs: ArrayLike, *, params: ArrayLike | None = None, starts: ArrayLike | None = None
     ) -> FloatArray:
         """Return the entropy of π(·∣o) in nats, shape (B,); ``params`` as in `log_prob`."""
-        obs = self.checked_obs(obs)
-        out = np.empty(len(obs), self.dtype)
-        self.kernels.entropy(self.checked_params(params), obs, self.scaling, out)
-        return out
+        exact = self.kernels.entropy(self.theta if params is None else params, obs, self.scaling)
+        if exact is not None:
+            return exact
+        rows = self.checked_obs(obs)
+        return computed(self.kernels.entropy(self.checked_params(params), rows, self.scaling))
 
     def kl(
         self,
@@ -260,11 +277,12 @@ class CompiledPolicy(Policy):
 
         ``params`` as in `log_prob`.
         """
-        obs = self.checked_obs(obs)
+        exact = self.kernels.kl(self.theta if params is None else params, obs, self.scaling, params_old)
+        if exact is not None:
+            return exact
+        rows = self.checked_obs(obs)
         old = self.checked_params(params_old, "params_old")
-        out = np.empty(len(obs), self.dtype)
-        self.kernels.kl(old, self.checked_params(params), obs, self.scaling, out)
-        return out
+        return computed(self.kernels.kl(self.checked_params(params), rows, self.scaling, old))
 
     # The score
 
@@ -276,18 +294,20 @@ class CompiledPolicy(Policy):
         This is the weighted maximum-likelihood gradient; with rewards-to-go (or advantages) for weights it
         is the policy gradient, summed over the batch.
         """
-        obs, actions = self.compiled_data(obs, actions)
-        weights = self.checked_weights(weights, len(obs))
-        out = np.empty(self.num_params, self.dtype)
-        self.kernels.score_product(self.theta, obs, self.scaling, actions, weights, out)
-        return out
+        exact = self.kernels.score_product(self.theta, obs, self.scaling, actions, weights)
+        if exact is not None:
+            return exact
+        rows, taken = self.checked_data(obs, actions)
+        weights = self.checked_weights(weights, len(rows))
+        return computed(self.kernels.score_product(self.theta, rows, self.scaling, taken, weights))
 
     def scores(self, obs: ArrayLike, actions: ArrayLike, *, starts: ArrayLike | None = None) -> FloatArray:
         """Return ∇ log π(a_i∣o_i) as rows, shape (B, P)."""
-        obs, actions = self.compiled_data(obs, actions)
-        out = np.empty((len(obs), self.num_params), self.dtype)
-        self.kernels.scores(self.theta, obs, self.scaling, actions, out)
-        return out
+        exact = self.kernels.scores(self.theta, obs, self.scaling, actions)
+        if exact is not None:
+            return exact
+        rows, taken = self.checked_data(obs, actions)
+        return computed(self.kernels.scores(self.theta, rows, self.scaling, taken))
 
     def episode_scores(
         self, obs: ArrayLike, actions: ArrayLike, ends: ArrayLike, weights: ArrayLike | None = None
@@ -309,17 +329,18 @@ class CompiledPolicy(Policy):
         self, obs: ArrayLike, actions: ArrayLike, *, starts: ArrayLike | None = None
     ) -> FloatArray:
         """Return ‖∇ log π(a_i∣o_i)‖², shape (B,), without forming the rows."""
-        obs, actions = self.compiled_data(obs, actions)
-        out = np.empty(len(obs), self.dtype)
-        self.kernels.score_sq_norms(self.theta, obs, self.scaling, actions, out)
-        return out
+        exact = self.kernels.score_sq_norms(self.theta, obs, self.scaling, actions)
+        if exact is not None:
+            return exact
+        rows, taken = self.checked_data(obs, actions)
+        return computed(self.kernels.score_sq_norms(self.theta, rows, self.scaling, taken))
 
     def entropy_gradient(self, obs: ArrayLike, *, starts: ArrayLike | None = None) -> FloatArray:
         r"""Return :math:`\sum_i \nabla H(\pi(\cdot\mid o_i))`, shape (P,): what an entropy bonus adds."""
-        obs = self.checked_obs(obs)
-        out = np.empty(self.num_params, self.dtype)
-        self.kernels.entropy_gradient(self.theta, obs, self.scaling, out)
-        return out
+        exact = self.kernels.entropy_gradient(self.theta, obs, self.scaling)
+        if exact is not None:
+            return exact
+        return computed(self.kernels.entropy_gradient(self.theta, self.checked_obs(obs), self.scaling))
 
     def fisher_products(self, origin: FisherOrigin) -> CompiledProducts:
         """Return the compiled products with the Fisher matrix of these rows."""
@@ -338,8 +359,9 @@ class CompiledPolicy(Policy):
         normalizer = self.normalizer  # read once: another thread may replace it
         return None if normalizer is None else normalizer.scaling
 
-    def _make_kernels(self) -> _core.Policy:
-        return classes_of(self.dtype).Policy(self.obs_dim, list(self.hidden), self.activation, *self._head)
+    def _make_kernels(self, action_shape: tuple[int, ...]) -> _core.Policy:
+        network = self.obs_dim, list(self.hidden), self.activation
+        return classes_of(self.dtype).Policy(*network, len(action_shape), *self._head)
 
     # Compiled kernels are made anew.
 
@@ -348,4 +370,4 @@ class CompiledPolicy(Policy):
 
     def __setstate__(self, state: dict[str, object]) -> None:
         super().__setstate__(state)
-        self.kernels = self._make_kernels()
+        self.kernels = self._make_kernels(self.action_shape)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from pgcore import _dispatch
 from pgcore._arguments import (
     FLOAT64,
     AnyArray,
@@ -22,7 +23,6 @@ from pgcore._arguments import (
     real,
     to_numpy,
 )
-from pgcore._dispatch import core
 
 if TYPE_CHECKING:
     from pgcore._core import InputScaling
@@ -321,7 +321,7 @@ class _Statistics:
 
     def scaling(self) -> InputScaling:
         if self._scaling is None:
-            self._scaling = core().InputScaling(*self.arrays(FLOAT64), self.clip)
+            self._scaling = _dispatch.compiled.InputScaling(*self.arrays(FLOAT64), self.clip)
         return self._scaling
 
 

@@ -55,6 +55,42 @@ def end_flags(ends: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool
     return flags
 
 
+class AlongTime:
+    """Arguments along time in float64, all in the shape of the first: coefficients, ends, bootstrap values.
+
+    ``next_values`` are those that are given, else v_{t+1} inside a segment and its bootstrap value at its
+    end.
+    """
+
+    def __init__(
+        self,
+        *arrays: ArrayLike,
+        coefficients: tuple[ArrayLike, ...] = (),
+        ends: ArrayLike | None = None,
+        bootstrap_values: ArrayLike | None = None,
+        next_values: ArrayLike | None = None,
+    ) -> None:
+        each = [c for c in coefficients if np.ndim(c) > 0]
+        given = [x for x in (bootstrap_values, next_values) if x is not None]
+        floats = float_arrays(*arrays, *each, *given)
+        self.dtype = floats[0].dtype
+        self.arrays = doubles(*floats[: len(arrays)])
+        self.shape = self.arrays[0].shape
+        self.coefficients = tuple(
+            np.broadcast_to(np.asarray(c, np.float64), self.shape) for c in coefficients
+        )
+        self.ends = end_flags(ends, self.shape)
+        self.bootstrap_values = full_bootstrap_values(bootstrap_values, self.arrays[0])
+        self.given_next_values = None if next_values is None else np.asarray(next_values, np.float64)
+
+    def next_values(self, values: FloatArray) -> FloatArray:
+        """The value that follows every step."""
+        if self.given_next_values is not None:
+            return self.given_next_values
+        shifted = np.concatenate([values[1:], np.zeros_like(values[:1])])
+        return np.where(self.ends, self.bootstrap_values, shifted)
+
+
 def full_bootstrap_values(bootstrap_values: ArrayLike | None, like: FloatArray) -> FloatArray:
     """``bootstrap_values`` in the shape of ``like``: one row becomes the last row, with zeros above it."""
     full = np.zeros_like(like)
@@ -70,4 +106,14 @@ def deliver(result: FloatArray, out: FloatArray | None) -> FloatArray:
     if out is None:
         return result
     out[...] = result
+    return out
+
+
+def deliver_pair(
+    results: tuple[FloatArray, FloatArray], out: tuple[FloatArray, FloatArray] | None
+) -> tuple[FloatArray, FloatArray]:
+    """The same for two results."""
+    if out is None:
+        return results
+    out[0][...], out[1][...] = results
     return out

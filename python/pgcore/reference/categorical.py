@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore.reference._arrays import FloatArray, exp_excess, float_arrays
+from pgcore.reference._arrays import FloatArray, deliver, exp_excess, float_arrays
 
 
-def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
+def categorical_log_prob(
+    actions: ArrayLike, logits: ArrayLike, *, out: FloatArray | None = None
+) -> FloatArray:
     """Log-probability log π(a) = z_a − log Σ_k exp(z_k), one number a row.
 
     See `pgcore.kernels.categorical_log_prob`; source: lecture, *Understanding policy gradients*.
@@ -20,10 +22,10 @@ def categorical_log_prob(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     a = _checked(actions, z)
     shifted, others = _shifted_and_others(z)
     log_prob: FloatArray = shifted[np.arange(len(a)), a] - np.log1p(others)
-    return log_prob
+    return deliver(log_prob, out)
 
 
-def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
+def categorical_score(actions: ArrayLike, logits: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
     """∂ log π(a)/∂z = onehot(a) − softmax(z).
 
     See `pgcore.kernels.categorical_score`; source: lecture, *Understanding policy gradients*.
@@ -38,10 +40,10 @@ def categorical_score(actions: ArrayLike, logits: ArrayLike) -> FloatArray:
     score: FloatArray = -weights
     score[rows, a] = others + (1.0 - weights[rows, a])  # the probability of the other choices
     score /= 1.0 + others[:, None]
-    return score
+    return deliver(score, out)
 
 
-def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
+def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
     """KL(p‖q) = Σ_k p_k (log p_k − log q_k), in nats; classes with p_k = 0 contribute nothing.
 
     See `pgcore.kernels.categorical_kl`; source: Kullback & Leibler 1951.
@@ -57,11 +59,10 @@ def categorical_kl(logits_p: ArrayLike, logits_q: ArrayLike) -> FloatArray:
         # Σ p (log p − log q) = Σ p (e^d − 1 − d): none of these terms is negative.
         terms = np.where(np.abs(d) < 1.0, p * exp_excess(d), (q - p) - p * d)
     divergence: FloatArray = np.where(p.astype(zp.dtype) == 0.0, q, terms).sum(axis=1)
-    divergence = divergence.astype(zp.dtype)
-    return divergence
+    return deliver(divergence.astype(zp.dtype), out)
 
 
-def categorical_entropy(logits: ArrayLike) -> FloatArray:
+def categorical_entropy(logits: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
     """Entropy −Σ_k p_k log p_k, in nats; classes with p_k = 0 contribute nothing.
 
     See `pgcore.kernels.categorical_entropy`; source: Shannon 1948, section 6.
@@ -75,7 +76,7 @@ def categorical_entropy(logits: ArrayLike) -> FloatArray:
     with np.errstate(invalid="ignore"):  # 0·∞ is computed and then not selected
         shortfall = np.where(weights == 0.0, 0.0, -weights * shifted).sum(axis=1, dtype=z.dtype)
     entropy: FloatArray = np.log1p(others) + shortfall / (1.0 + others)
-    return entropy
+    return deliver(entropy, out)
 
 
 def _shifted_and_others(z: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -36,7 +36,7 @@ Operator: TypeAlias = ArrayLike | HasMatvec | HasMatmul | Callable[[FloatArray],
 class CGStatus(enum.IntEnum):
     """Why the iteration stopped."""
 
-    CONVERGED = 0  # ‖r‖ ≤ rtol·‖b‖
+    CONVERGED = 0  # ‖r‖ ≤ max(rtol·‖b‖, atol)
     MAX_ITER = 1  # the iteration limit came first
     NEGATIVE_CURVATURE = 2  # a search direction with pᵀ(A + damping·I)p ≤ 0; x is the iterate so far
     NONFINITE = 3  # NaN or infinity occurred; x is the last finite iterate
@@ -60,14 +60,16 @@ def conjugate_gradient(
     *,
     x0: ArrayLike | None = None,
     rtol: float = 1e-6,
+    atol: float = 0.0,
     max_iter: int | None = None,
     damping: float = 0.0,
     preconditioner: Operator | None = None,
+    callback: Callable[[FloatArray], object] | None = None,
 ) -> CGResult:
     """Solve (A + damping·I) x = b by preconditioned conjugate gradients.
 
     r = b − A x, p = 0, then repeat: z = M⁻¹ r; β = rᵀz/(the last rᵀz); p = z + β p; α = rᵀz/pᵀAp; x += α p;
-    r −= α A p, until ‖r‖ ≤ rtol·‖b‖.
+    r −= α A p, until ‖r‖ ≤ max(rtol·‖b‖, atol).
     See `pgcore.kernels.conjugate_gradient`; source: Hestenes & Stiefel 1952; Golub & Van Loan 2013,
     algorithm 11.5.1.
 
@@ -75,26 +77,53 @@ def conjugate_gradient(
     array([1., 1.])
     """
     apply_a, rhs, start = _system(operator, b, x0)
+    damped = _ScaledProduct(apply_a, damping)
+    precondition: Callable[[FloatArray], FloatArray] = np.copy
     if preconditioner is not None:
-        preconditioner = _product("preconditioner", preconditioner, rhs)
+        precondition = _ScaledProduct(_product("preconditioner", preconditioner, rhs), 0.0)
     limit = 10 * len(rhs) if max_iter is None else max_iter
-    zero = np.zeros_like(rhs)
     with np.errstate(all="ignore"):  # overflow is found by looking at the numbers, and reported as a status
-        if not (np.isfinite(rhs).all() and np.isfinite(start).all()):
-            return CGResult(zero, CGStatus.NONFINITE, 0, 1.0, 0.0)
-        if not rhs.any():
-            return CGResult(zero, CGStatus.CONVERGED, 0, 0.0, 0.0)
-        b_exponent = _exponent(rhs)
-        rhs = np.ldexp(rhs, -b_exponent)
-        damped = _ScaledProduct(apply_a, damping)
-        precondition = np.copy if preconditioner is None else _ScaledProduct(preconditioner, 0.0)
-        begun = _begin(damped, rhs, start, b_exponent)
-        if begun is None:
-            return CGResult(zero, CGStatus.NONFINITE, 0, 1.0, 0.0)
-        scaled = _iterate(damped, precondition, rhs, begun, b_exponent=b_exponent, rtol=rtol, limit=limit)
-        exponent = b_exponent - damped.exponent
-        curvature = float(np.ldexp(scaled.curvature, b_exponent + exponent))
-        return dataclasses.replace(scaled, x=np.ldexp(scaled.x, exponent), curvature=curvature)
+        found = _solve(damped, precondition, rhs, start, rtol=rtol, atol=atol, limit=limit, callback=callback)
+    return dataclasses.replace(found, x=found.x.reshape(np.shape(b)))
+
+
+def _solve(
+    damped: _ScaledProduct,
+    precondition: Callable[[FloatArray], FloatArray],
+    b: FloatArray,
+    start: FloatArray,
+    *,
+    rtol: float,
+    atol: float,
+    limit: int,
+    callback: Callable[[FloatArray], object] | None,
+) -> CGResult:
+    """The solution, from iterates whose size is in the middle of the range."""
+    zero = np.zeros_like(b)
+    if not (np.isfinite(b).all() and np.isfinite(start).all()):
+        return CGResult(zero, CGStatus.NONFINITE, 0, 1.0, 0.0)
+    if not b.any():
+        return CGResult(zero, CGStatus.CONVERGED, 0, 0.0, 0.0)
+    b_exponent = _exponent(b)
+    b = np.ldexp(b, -b_exponent)
+    begun = _begin(damped, b, start, b_exponent)
+    if begun is None:
+        return CGResult(zero, CGStatus.NONFINITE, 0, 1.0, 0.0)
+
+    def unscaled(x: FloatArray) -> FloatArray:
+        size: FloatArray = np.ldexp(x, b_exponent - damped.exponent)
+        return size
+
+    def show(x: FloatArray) -> None:
+        if callback is not None:
+            callback(unscaled(x))
+
+    goal = max(rtol, float(np.ldexp(atol, -b_exponent) / _norm(b)), _LOST[b.dtype.char])
+    scaled = _iterate(
+        damped, precondition, b, begun, b_exponent=b_exponent, goal=goal, limit=limit, show=show
+    )
+    curvature = float(np.ldexp(scaled.curvature, 2 * b_exponent - damped.exponent))
+    return dataclasses.replace(scaled, x=unscaled(scaled.x), curvature=curvature)
 
 
 def _iterate(
@@ -104,8 +133,9 @@ def _iterate(
     begun: tuple[FloatArray, FloatArray],
     *,
     b_exponent: int,
-    rtol: float,
+    goal: float,
     limit: int,
+    show: Callable[[FloatArray], None],
 ) -> CGResult:
     """The iteration itself, from x and its residual r."""
     number, epsilon, b_norm = b.dtype.type, float(np.finfo(b.dtype).eps), _norm(b)
@@ -114,7 +144,7 @@ def _iterate(
     quotients: list[float] = []
     p, rz = np.zeros_like(b), math.inf  # so that the first β is 0
     for iterations in itertools.count():
-        if _norm(r) / b_norm <= max(rtol, _LOST[b.dtype.char]):
+        if _norm(r) / b_norm <= goal:
             status = CGStatus.MAX_ITER if drifted else CGStatus.CONVERGED
             break
         if iterations == limit:
@@ -145,6 +175,7 @@ def _iterate(
         drifted = drifted or not (drift <= _TOLERATED_DRIFT * gained and rounding <= gained)
         if not drifted:
             best = x, r
+        show(x)
     x, r = best
     curvature = _dot(x, b - r) if x.any() else 0.0
     condition = max(quotients) / min(quotients) if quotients else math.nan
@@ -247,10 +278,11 @@ def _system(
         rhs, start = float_arrays(b, b if x0 is None else x0)
     else:
         operator, rhs, start = float_arrays(cast("ArrayLike", operator), b, b if x0 is None else x0)
-    if rhs.ndim != 1:
-        raise ValueError(f"b: expected shape (n,), got {rhs.shape}")
-    if start.shape != rhs.shape:
-        raise ValueError(f"x0: expected shape {rhs.shape}, got {start.shape}")
+    if rhs.ndim != 1 and not (rhs.ndim == 2 and rhs.shape[1] == 1):
+        raise ValueError(f"b: expected shape (n,) or (n, 1), got {rhs.shape}")
+    if start.shape not in (rhs.shape, (len(rhs),)):
+        raise ValueError(f"x0: expected shape ({len(rhs)},), got {start.shape}")
+    rhs, start = rhs.ravel(), start.ravel()
     return _product("operator", operator, rhs), rhs, np.zeros_like(rhs) if x0 is None else start
 
 

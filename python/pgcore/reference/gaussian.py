@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pgcore.reference._arrays import FloatArray, exp_excess, float_arrays
+from pgcore.reference._arrays import FloatArray, deliver, deliver_pair, exp_excess, float_arrays
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -20,6 +20,7 @@ def gaussian_log_prob(
     log_std: ArrayLike | None = None,
     *,
     scale_tril: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Log-density log π(a) = −½ (a − μ)ᵀ Σ⁻¹ (a − μ) − ½ log |2πΣ|, one number a row.
 
@@ -34,11 +35,11 @@ def gaussian_log_prob(
         z = _whiten(scale, a - mu)
         log_det = np.sum(np.log(np.abs(np.diag(scale))))
         log_prob: FloatArray = -0.5 * np.sum(z**2, axis=1) - log_det - 0.5 * a.shape[1] * LOG_2PI
-        return log_prob
+        return deliver(log_prob, out)
     a, mu, s = float_arrays(actions, mean, spread)
     z = _over_std(a - mu, s)
     log_prob = np.sum(-0.5 * z**2 - s - 0.5 * LOG_2PI, axis=1)
-    return log_prob
+    return deliver(log_prob, out)
 
 
 def gaussian_score(
@@ -47,6 +48,7 @@ def gaussian_score(
     log_std: ArrayLike | None = None,
     *,
     scale_tril: ArrayLike | None = None,
+    out: tuple[FloatArray, FloatArray] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Derivatives of the log-density with respect to the mean and to log_std (or to L).
 
@@ -66,10 +68,10 @@ def gaussian_score(
         d_tril = np.where(_below(scale, 1), d_mean[:, :, None] * z[:, None, :], 0.0)
         diagonal = np.arange(len(scale))
         d_tril[:, diagonal, diagonal] = (along * z - 1.0) / np.diag(scale)
-        return d_mean, d_tril
+        return deliver_pair((d_mean, d_tril), out)
     a, mu, s = float_arrays(actions, mean, spread)
     z = _over_std(a - mu, s)
-    return _over_std(z, s), z**2 - 1.0
+    return deliver_pair((_over_std(z, s), z**2 - 1.0), out)
 
 
 def gaussian_kl(
@@ -80,6 +82,7 @@ def gaussian_kl(
     *,
     scale_tril_p: ArrayLike | None = None,
     scale_tril_q: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """KL(p‖q) = ½ [tr(Σ_q⁻¹ Σ_p) + (μ_q − μ_p)ᵀ Σ_q⁻¹ (μ_q − μ_p) − A + log |Σ_q| − log |Σ_p|], in nats.
 
@@ -95,16 +98,18 @@ def gaussian_kl(
     if full:
         mp, lp, mq, lq = float_arrays(mean_p, spread_p, mean_q, spread_q)
         kl: FloatArray = 0.5 * (np.sum(_whiten(lq, mp - mq) ** 2, axis=1) + _factor_divergence(lp, lq))
-        kl = kl.astype(mp.dtype)
-        return kl
+        return deliver(kl.astype(mp.dtype), out)
     mp, sp, mq, sq = float_arrays(mean_p, spread_p, mean_q, spread_q)
     shift = _over_std(mp - mq, sq)
     kl = np.sum(0.5 * (exp_excess(2.0 * (sp - sq)) + shift**2), axis=1)
-    return kl
+    return deliver(kl, out)
 
 
 def gaussian_entropy(
-    log_std: ArrayLike | None = None, *, scale_tril: ArrayLike | None = None
+    log_std: ArrayLike | None = None,
+    *,
+    scale_tril: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> float | FloatArray:
     """Differential entropy ½ log |2πe Σ|, in nats: Σ_j log σ_j + ½ A (1 + log 2π).
 
@@ -118,7 +123,7 @@ def gaussian_entropy(
     if full:
         s = np.log(np.abs(np.diag(s)))
     entropy: FloatArray = np.sum(s + 0.5 * (1.0 + LOG_2PI), axis=-1)
-    return float(entropy) if s.ndim == 1 else entropy
+    return float(entropy) if s.ndim == 1 else deliver(entropy, out)
 
 
 def _over_std(x: FloatArray, log_std: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pgcore.reference._arrays import FloatArray
+from pgcore.reference._arrays import FloatArray, deliver
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -81,11 +81,13 @@ class MLP:
             start += n_out
         return layers
 
-    def forward(self, theta: ArrayLike, x: ArrayLike) -> FloatArray:
+    def forward(self, theta: ArrayLike, x: ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
         """The network's outputs (B, out) for inputs (B, in)."""
-        return self._forward(self.layers(self._array(theta)), self._array(x))[0]
+        return deliver(self._forward(self.layers(self._array(theta)), self._array(x))[0], out)
 
-    def vjp(self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike) -> FloatArray:
+    def vjp(
+        self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike, *, out: FloatArray | None = None
+    ) -> FloatArray:
         """Σ_i c_iᵀ ∂f(x_i)/∂θ, a vector (P,): reverse accumulation from the cotangent c (B, out)."""
         layers = self.layers(self._array(theta))
         _, inputs, pre_activations = self._forward(layers, self._array(x))
@@ -96,9 +98,11 @@ class MLP:
             parts = [(d_u.T @ inputs[layer]).ravel(), d_u.sum(axis=0), *parts]
             if layer > 0:
                 d_u = (d_u @ weight) * self._sigma_prime(pre_activations[layer - 1])
-        return np.concatenate(parts).astype(self.dtype)
+        return deliver(np.concatenate(parts).astype(self.dtype), out)
 
-    def jvp(self, theta: ArrayLike, x: ArrayLike, tangent: ArrayLike) -> FloatArray:
+    def jvp(
+        self, theta: ArrayLike, x: ArrayLike, tangent: ArrayLike, *, out: FloatArray | None = None
+    ) -> FloatArray:
         """∂f(x_i)/∂θ · t for every row, (B, out): forward accumulation of the tangent t (P,)."""
         layers, d_layers = self.layers(self._array(theta)), self.layers(self._array(tangent))
         h = self._array(x)
@@ -108,13 +112,15 @@ class MLP:
             d_u = h @ d_weight.T + d_h @ weight.T + d_bias
             if layer < len(layers) - 1:
                 h, d_h = self._sigma(u), self._sigma_prime(u) * d_u
-        return d_u.astype(self.dtype)
+        return deliver(d_u.astype(self.dtype), out)
 
-    def per_sample_vjp(self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike) -> FloatArray:
+    def per_sample_vjp(
+        self, theta: ArrayLike, x: ArrayLike, cotangent: ArrayLike, *, out: FloatArray | None = None
+    ) -> FloatArray:
         """c_iᵀ ∂f(x_i)/∂θ, one row (P,) for each sample."""
         x, c = self._array(x), self._array(cotangent)
         rows = [self.vjp(theta, x[i : i + 1], c[i : i + 1]) for i in range(len(x))]
-        return np.stack(rows) if rows else np.zeros((0, self.num_params), self.dtype)
+        return deliver(np.stack(rows) if rows else np.zeros((0, self.num_params), self.dtype), out)
 
     def _forward(
         self, layers: list[tuple[FloatArray, FloatArray]], x: FloatArray

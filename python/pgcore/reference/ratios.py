@@ -6,15 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pgcore.reference import _scaled
-from pgcore.reference._arrays import (
-    FloatArray,
-    cast,
-    deliver,
-    doubles,
-    end_flags,
-    float_arrays,
-    full_bootstrap_values,
-)
+from pgcore.reference._arrays import AlongTime, FloatArray, cast, deliver, float_arrays
 
 
 def cumulative_log_ratios(
@@ -31,9 +23,8 @@ def cumulative_log_ratios(
     >>> cumulative_log_ratios([1.0, 2.0, 4.0], direction="future")
     array([6., 4., 0.])
     """
-    (log_rho,) = float_arrays(log_ratios)
-    end, dtype = end_flags(ends, log_rho.shape), log_rho.dtype
-    (log_rho,) = doubles(log_rho)
+    a = AlongTime(log_ratios, ends=ends)
+    (log_rho,), end, dtype = a.arrays, a.ends, a.dtype
     if direction not in ("past", "future", "trajectory"):
         raise ValueError(f"direction: expected 'past', 'future' or 'trajectory', got {direction!r}")
 
@@ -60,10 +51,11 @@ def cumulative_log_ratios(
 def weighted_reward_to_go(
     rewards: ArrayLike,
     log_ratios: ArrayLike,
-    gamma: float = 1.0,
+    gamma: ArrayLike = 1.0,
     *,
     ends: ArrayLike | None = None,
     bootstrap_values: ArrayLike | None = None,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """Reward-to-go with each later reward weighted: G_t = r_t + γ·(bootstrap_t if end else ρ_{t+1} G_{t+1}).
 
@@ -72,24 +64,21 @@ def weighted_reward_to_go(
     >>> weighted_reward_to_go([1.0, 1.0], [0.0, np.log(2.0)])
     array([3., 1.])
     """
-    r, log_rho, bootstrap = float_arrays(
-        rewards, log_ratios, 0.0 if bootstrap_values is None else bootstrap_values
-    )
-    end, bootstrap, dtype = end_flags(ends, r.shape), full_bootstrap_values(bootstrap, r), r.dtype
-    r, log_rho, bootstrap = doubles(r, log_rho, bootstrap)
-    rho, discount = _scaled.exp(log_rho), _scaled.scaled(gamma)
+    a = AlongTime(rewards, log_ratios, coefficients=(gamma,), ends=ends, bootstrap_values=bootstrap_values)
+    (r, log_rho), (discount,) = a.arrays, a.coefficients
+    rho = _scaled.exp(log_rho)
 
     returns = np.empty_like(r)
     weighted = _scaled.scaled(np.zeros(r.shape[1:]))  # ρ_{t+1} G_{t+1}
     for t in reversed(range(len(r))):
-        following = _scaled.where(end[t], _scaled.scaled(bootstrap[t]), weighted)
-        total = _scaled.plus(_scaled.scaled(r[t]), _scaled.times(discount, following))
+        following = _scaled.where(a.ends[t], _scaled.scaled(a.bootstrap_values[t]), weighted)
+        total = _scaled.plus(_scaled.scaled(r[t]), _scaled.times(_scaled.scaled(discount[t]), following))
         returns[t] = total.to_floats()
         weighted = _scaled.times(_scaled.Scaled(rho.m[t], rho.e[t]), total)
-    return cast(dtype, returns)
+    return deliver(cast(a.dtype, returns), out)
 
 
-def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
+def effective_sample_size(log_weights: ArrayLike, *, out: FloatArray | None = None) -> float | FloatArray:
     """Kish's effective number of samples, (Σw)²/Σw² over the first axis, for weights given by their logs.
 
     See `pgcore.kernels.effective_sample_size`; source: Kish 1965, section 11.7.
@@ -100,7 +89,7 @@ def effective_sample_size(log_weights: ArrayLike) -> float | FloatArray:
     (log_w,) = float_arrays(log_weights)
     columns = log_w[:, None] if log_w.ndim == 1 else log_w
     sizes = np.array([_effective_sample_size(column) for column in columns.T], dtype=log_w.dtype)
-    return float(sizes[0]) if log_w.ndim == 1 else sizes
+    return float(sizes[0]) if log_w.ndim == 1 else deliver(sizes, out)
 
 
 def _effective_sample_size(log_w: FloatArray) -> float:

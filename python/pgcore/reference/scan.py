@@ -1,4 +1,4 @@
-"""Backward recursions over time: reward-to-go, generalised advantages, V-trace.
+"""Recursions over time: affine scans, reward-to-go, n-step returns, generalised advantages, V-trace.
 
 They run in double, whatever the arrays' dtype is: single precision would be wrong by percents after a million
 steps.
@@ -10,20 +10,47 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pgcore.reference import _scaled
-from pgcore.reference._arrays import (
-    FloatArray,
-    cast,
-    deliver,
-    doubles,
-    end_flags,
-    float_arrays,
-    full_bootstrap_values,
-)
+from pgcore.reference._arrays import AlongTime, FloatArray, cast, deliver, deliver_pair
+
+
+def affine_scan(
+    x: ArrayLike,
+    c: ArrayLike,
+    *,
+    ends: ArrayLike | None = None,
+    bootstrap_values: ArrayLike | None = None,
+    direction: str = "backward",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """First-order linear recursion.
+
+    backward: y_t = x_t + c_t·(bootstrap_t if end else y_{t+1}); forward: y_t = x_t + c_t·(0 at a segment's
+    first step, else y_{t−1}). See `pgcore.kernels.affine_scan`; source: Blelloch 1990, section 1.4.
+
+    >>> affine_scan([1.0, 1.0, 1.0], 0.5)
+    array([1.75, 1.5 , 1.  ])
+    """
+    a = AlongTime(x, coefficients=(c,), ends=ends, bootstrap_values=bootstrap_values)
+    (terms,), (factors,) = a.arrays, a.coefficients
+    y = np.empty_like(terms)
+    neighbour = np.zeros(a.shape[1:])  # y_{t+1}, or y_{t−1}
+    if direction == "backward":
+        for t in reversed(range(len(y))):
+            y[t] = terms[t] + factors[t] * np.where(a.ends[t], a.bootstrap_values[t], neighbour)
+            neighbour = y[t]
+    elif direction == "forward":
+        for t in range(len(y)):
+            first = a.ends[t - 1] if t > 0 else np.ones(a.shape[1:], bool)
+            y[t] = terms[t] + factors[t] * np.where(first, 0.0, neighbour)
+            neighbour = y[t]
+    else:
+        raise ValueError(f"direction: expected 'backward' or 'forward', got {direction!r}")
+    return deliver(cast(a.dtype, y), out)
 
 
 def reward_to_go(
     rewards: ArrayLike,
-    gamma: float = 1.0,
+    gamma: ArrayLike = 1.0,
     *,
     ends: ArrayLike | None = None,
     bootstrap_values: ArrayLike | None = None,
@@ -36,26 +63,46 @@ def reward_to_go(
     >>> reward_to_go([1.0, 2.0, 3.0], 0.5)
     array([2.75, 3.5 , 3.  ])
     """
-    r, bootstrap = float_arrays(rewards, 0.0 if bootstrap_values is None else bootstrap_values)
-    end, bootstrap, dtype = end_flags(ends, r.shape), full_bootstrap_values(bootstrap, r), r.dtype
-    r, bootstrap = doubles(r, bootstrap)
+    return affine_scan(rewards, gamma, ends=ends, bootstrap_values=bootstrap_values, out=out)
 
-    returns = np.empty_like(r)
-    following = np.zeros(r.shape[1:], r.dtype)  # G_{t+1}, 0 beyond the last row
-    for t in reversed(range(len(r))):
-        returns[t] = r[t] + gamma * np.where(end[t], bootstrap[t], following)
-        following = returns[t]
-    return deliver(cast(dtype, returns), out)
+
+def n_step_return(
+    rewards: ArrayLike,
+    values: ArrayLike,
+    gamma: ArrayLike,
+    n: int,
+    *,
+    ends: ArrayLike | None = None,
+    bootstrap_values: ArrayLike | None = None,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Discounted sum of n rewards and the value after them: r_t + γ r_{t+1} + … + γⁿ v_{t+n}.
+
+    A segment's last steps take what is left of it, and its bootstrap value. See
+    `pgcore.kernels.n_step_return`; source: Sutton & Barto 2018, equation 7.1.
+
+    >>> n_step_return([1.0, 1.0, 1.0], [5.0, 6.0, 7.0], 1.0, 2)
+    array([9., 2., 1.])
+    """
+    a = AlongTime(rewards, values, coefficients=(gamma,), ends=ends, bootstrap_values=bootstrap_values)
+    (r, v), (discount,) = a.arrays, a.coefficients
+    returns = v
+    for _ in range(min(n, len(r))):  # from k steps to k + 1: the first reward, then the return of k steps
+        following = np.where(a.ends, a.bootstrap_values, np.concatenate([returns[1:], returns[:1]]))
+        returns = r + discount * following
+    return deliver(cast(a.dtype, returns), out)
 
 
 def gae(
     rewards: ArrayLike,
     values: ArrayLike,
-    gamma: float,
-    lam: float,
+    gamma: ArrayLike,
+    lam: ArrayLike,
     *,
     ends: ArrayLike | None = None,
     bootstrap_values: ArrayLike | None = None,
+    next_values: ArrayLike | None = None,
+    out: tuple[FloatArray, FloatArray] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Generalised advantage estimation, and the value targets that belong to it.
 
@@ -65,61 +112,85 @@ def gae(
     >>> gae([1.0, 1.0], [0.5, 0.5], 1.0, 1.0)
     (array([1.5, 0.5]), array([2., 1.]))
     """
-    r, v, bootstrap = float_arrays(rewards, values, 0.0 if bootstrap_values is None else bootstrap_values)
-    end, bootstrap, dtype = end_flags(ends, r.shape), full_bootstrap_values(bootstrap, r), r.dtype
-    r, v, bootstrap = doubles(r, v, bootstrap)
+    a = AlongTime(
+        rewards,
+        values,
+        coefficients=(gamma, lam),
+        ends=ends,
+        bootstrap_values=bootstrap_values,
+        next_values=next_values,
+    )
+    (r, v), (discount, decay) = a.arrays, a.coefficients
+    next_value = a.next_values(v)
 
     advantages = np.empty_like(r)
-    zero = np.zeros(r.shape[1:], r.dtype)
-    next_value, next_advantage = zero, zero
+    zero = np.zeros(a.shape[1:])
+    next_advantage = zero
     for t in reversed(range(len(r))):
-        delta = r[t] + gamma * np.where(end[t], bootstrap[t], next_value) - v[t]
-        advantages[t] = delta + gamma * lam * np.where(end[t], zero, next_advantage)
-        next_value, next_advantage = v[t], advantages[t]
-    return cast(dtype, advantages), cast(dtype, advantages + v)
+        delta = r[t] + discount[t] * next_value[t] - v[t]
+        advantages[t] = delta + discount[t] * decay[t] * np.where(a.ends[t], zero, next_advantage)
+        next_advantage = advantages[t]
+    return deliver_pair((cast(a.dtype, advantages), cast(a.dtype, advantages + v)), out)
 
 
 def vtrace(
     rewards: ArrayLike,
     values: ArrayLike,
     log_ratios: ArrayLike,
-    gamma: float,
+    gamma: ArrayLike,
     *,
     ends: ArrayLike | None = None,
     bootstrap_values: ArrayLike | None = None,
+    next_values: ArrayLike | None = None,
     rho_clip: float | None = 1.0,
     c_clip: float | None = 1.0,
+    lam: ArrayLike = 1.0,
+    pg_rho_clip: float | None = None,
+    out: tuple[FloatArray, FloatArray] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """V-trace: policy-gradient advantages and value targets under truncated importance ratios.
 
-    ρ̄_t = min(rho_clip, ρ_t), c̄_t = min(c_clip, ρ_t);
+    ρ̄_t = min(rho_clip, ρ_t), c̄_t = λ min(c_clip, ρ_t), ρ̂_t = min(pg_rho_clip, ρ_t);
     vs_t = v_t + ρ̄_t δ_t + γ c̄_t·(0 if end else vs_{t+1} − v_{t+1});
-    adv_t = ρ̄_t (r_t + γ·(bootstrap_t if end else vs_{t+1}) − v_t).
+    adv_t = ρ̂_t (r_t + γ·(bootstrap_t if end else vs_{t+1}) − v_t).
     See `pgcore.kernels.vtrace`; source: Espeholt et al. 2018, equation 1 and section 4.2.
 
     >>> vtrace([1.0, 1.0], [0.5, 0.5], [0.0, 0.0], 1.0)
     (array([1.5, 0.5]), array([2., 1.]))
     """
-    r, v, log_rho, bootstrap = float_arrays(
-        rewards, values, log_ratios, 0.0 if bootstrap_values is None else bootstrap_values
+    a = AlongTime(
+        rewards,
+        values,
+        log_ratios,
+        coefficients=(gamma, lam),
+        ends=ends,
+        bootstrap_values=bootstrap_values,
+        next_values=next_values,
     )
-    end, bootstrap, dtype = end_flags(ends, r.shape), full_bootstrap_values(bootstrap, r), r.dtype
-    r, v, log_rho, bootstrap = doubles(r, v, log_rho, bootstrap)
+    (r, v, log_rho), (discount, decay) = a.arrays, a.coefficients
+    next_value = a.next_values(v)
     rho = _scaled.exp(log_rho)
-    clipped_rho = rho if rho_clip is None else _scaled.minimum(rho, rho_clip)
-    clipped_c = rho if c_clip is None else _scaled.minimum(rho, c_clip)
+    clipped_rho, clipped_c, clipped_pg = (
+        rho if clip is None else _scaled.minimum(rho, clip)
+        for clip in (rho_clip, c_clip, rho_clip if pg_rho_clip is None else pg_rho_clip)
+    )
 
     targets, advantages = np.empty_like(r), np.empty_like(r)
-    nothing = _scaled.scaled(np.zeros(r.shape[1:]))
-    next_value, correction = nothing.m, nothing  # v_{t+1}, and vs_{t+1} − v_{t+1} scaled
+    nothing = _scaled.scaled(np.zeros(a.shape[1:]))
+    correction = nothing  # vs_{t+1} − v_{t+1}
+    value_after = np.zeros(a.shape[1:])  # v_{t+1}
     for t in reversed(range(len(r))):
-        delta = _scaled.scaled(r[t] + gamma * np.where(end[t], bootstrap[t], next_value) - v[t])
-        rho_t, c_t = (_scaled.Scaled(x.m[t], x.e[t]) for x in (clipped_rho, clipped_c))
-        discounted = _scaled.times(_scaled.scaled(gamma), correction)
-        error = _scaled.plus(delta, _scaled.where(end[t], nothing, discounted))
-        advantages[t] = _scaled.times(rho_t, error).to_floats()
-        carried = _scaled.times(_scaled.scaled(gamma), c_t, correction)
-        correction = _scaled.plus(_scaled.times(rho_t, delta), _scaled.where(end[t], nothing, carried))
+        end = a.ends[t]
+        rho_t, c_t, pg_t = (_scaled.Scaled(x.m[t], x.e[t]) for x in (clipped_rho, clipped_c, clipped_pg))
+        gamma_t = _scaled.scaled(discount[t])
+        delta = _scaled.scaled(r[t] + discount[t] * next_value[t] - v[t])
+        # r_t + γ·(what follows) − v_t, where vs_{t+1} follows inside a segment
+        followed = np.where(end, next_value[t], value_after)
+        own = _scaled.scaled(r[t] + discount[t] * followed - v[t])
+        error = _scaled.plus(own, _scaled.where(end, nothing, _scaled.times(gamma_t, correction)))
+        advantages[t] = _scaled.times(pg_t, error).to_floats()
+        carried = _scaled.times(gamma_t, _scaled.scaled(decay[t]), c_t, correction)
+        correction = _scaled.plus(_scaled.times(rho_t, delta), _scaled.where(end, nothing, carried))
         targets[t] = v[t] + correction.to_floats()
-        next_value = v[t]
-    return cast(dtype, advantages), cast(dtype, targets)
+        value_after = v[t]
+    return deliver_pair((cast(a.dtype, advantages), cast(a.dtype, targets)), out)

@@ -1,4 +1,4 @@
-"""Storage of a rollout while it is made, and the running sums of its episodes."""
+"""Storage of a rollout while it is made, its noise, and the running sums of its episodes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pgcore._arguments import AnyArray, AnyDType, BoolArray, Float64Array, IntArray
 
-__all__ = ["EpisodeTracker", "StepBuffer"]
+__all__ = ["EpisodeTracker", "Noise", "StepBuffer"]
 
 
 class StepBuffer:
@@ -82,6 +82,61 @@ def _grown(array: AnyArray, num_rows: int) -> AnyArray:
     grown = np.empty((num_rows, *array.shape[1:]), array.dtype)
     grown[: len(array)] = array
     return grown
+
+
+class Noise:
+    """A policy's noise for one rollout; a step that only resets uses up none.
+
+    So an episode does not depend on how it was reset.
+
+    Parameters
+    ----------
+    drawn
+        From `draw_noise`, shape (T, N, ...).
+    may_idle
+        Whether there may be steps that only reset.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray
+        Shape (T, N, ...). Row t is what step t acts with as soon as `prepare` was called for it.
+
+    Examples
+    --------
+    >>> noise = Noise(np.array([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]), may_idle=True)
+    >>> noise.delay(np.array([False, True]))
+    >>> noise.prepare(1)
+    >>> noise.rows[1]
+    array([1. , 0.5])
+    """
+
+    def __init__(self, drawn: AnyArray, *, may_idle: bool) -> None:
+        self.rows = drawn.copy() if may_idle else drawn
+        self._drawn = drawn
+        self._num_envs = drawn.shape[1]
+        self._lag: NDArray[np.intp] | None = None
+        """Where each environment's noise lies, among the (T·N, ...) drawn and next to row t."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def append(self, drawn: AnyArray) -> None:
+        """Add noise of more steps, which makes ``rows`` another array."""
+        is_own = self.rows is not self._drawn
+        self._drawn = np.concatenate([self._drawn, drawn])
+        self.rows = self._drawn.copy() if is_own else self._drawn
+
+    def delay(self, idle: BoolArray) -> None:
+        """Keep the last step's noise for the next one in those environments that were only reset."""
+        if self._lag is None:
+            self._lag = np.arange(self._num_envs)
+        self._lag[idle] -= self._num_envs
+
+    def prepare(self, t: int) -> None:
+        """Write row t."""
+        if self._lag is not None:
+            flat = self._drawn.reshape(-1, *self._drawn.shape[2:])
+            self.rows[t] = flat.take(self._lag + t * self._num_envs, axis=0)
 
 
 class EpisodeTracker:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Protocol, Unpack
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from pgcore._arguments import (
@@ -19,11 +20,10 @@ from pgcore._arguments import (
     float_array,
     integer,
 )
-from pgcore._kinds import is_shipped
 from pgcore._stacklevel import user_stacklevel
 from pgcore.data.batch import Batch, trusted_batch
 from pgcore.policies.any_policy import Segments, segments_of
-from pgcore.rollout.buffer import EpisodeTracker, StepBuffer
+from pgcore.rollout.buffer import EpisodeTracker, Noise, StepBuffer
 from pgcore.rollout.copying import HoldsEnv
 from pgcore.rollout.faults import FaultyEnvironmentError
 from pgcore.rollout.limits import episode_limit
@@ -49,7 +49,6 @@ class ActingPolicy(Protocol):
     @property
     def dtype(self) -> AnyDType: ...
     def draw_noise(self, rng: np.random.Generator, num_steps: int, num_envs: int, /) -> AnyArray: ...
-    def act(self, obs: AnyArray, noise: AnyArray, state: AnyArray | None = None, /) -> AnyArray: ...
     def actor(
         self, obs: AnyArray, noise: AnyArray, actions: AnyArray, state: AnyArray | None = None, /
     ) -> Callable[[int], object]: ...
@@ -147,9 +146,8 @@ class Collector(HoldsEnv):
         self._last_obs = np.empty((self.num_envs, policy.obs_dim), self._stepper.observations.dtype)
         self._tracker = EpisodeTracker(self.num_envs)
         self._can_resume = False
-        self._num_idle = np.zeros(self.num_envs, np.int64)
-        self._has_idled = False
-        self._columns = np.arange(self.num_envs)
+        self._may_idle = self._stepper.mode is AutoresetMode.NEXT_STEP
+        self._num_idle = 0
         self._memory: AnyArray | None = None
         self._finals: list[tuple[int, NDArray[np.intp], AnyArray]] = []
 
@@ -162,10 +160,6 @@ class Collector(HoldsEnv):
     def policy(self, policy: ActingPolicy) -> None:
         check_fit(policy, self._stepper.observations, self._stepper.actions)
         self._policy = policy
-        # Of a class of the user's; `actor` does it by itself.
-        self._checked: Callable[[AnyArray, int], AnyArray] | None = (
-            None if is_shipped(type(policy)) else getattr(policy, "checked_actions", None)
-        )
 
     def collect(self, n_steps: int, *, whole_episodes: bool = False) -> Batch:
         """Play the policy and return what happened.
@@ -202,8 +196,7 @@ class Collector(HoldsEnv):
         resumes = self._can_resume and not whole_episodes and not self._stepper.is_disturbed
         self._can_resume = False
         self._finals.clear()
-        self._num_idle[:] = 0
-        self._has_idled = False
+        self._num_idle = 0
         if not resumes:
             self._begin_episodes(draw_seed=whole_episodes or self._seed is None)
         policy = self.policy
@@ -221,15 +214,18 @@ class Collector(HoldsEnv):
         length = play(buffer, n_steps)
         self._require_finite(buffer, 0, length)
         self._last_obs[:] = buffer.obs[length]
-        self.num_env_steps = length * self.num_envs - int(self._num_idle.sum())
+        self.num_env_steps = length * self.num_envs - self._num_idle
         batch = self._make_batch(buffer, length)
         # Only now: after an exception within a rollout (Ctrl-C is one) its episodes cannot be continued.
         self._can_resume = not whole_episodes
         return batch
 
-    def _actor(self, buffer: StepBuffer, noise: AnyArray) -> Callable[[int], object]:
+    def _actor(self, buffer: StepBuffer, noise: Noise) -> Callable[[int], object]:
         memory = () if self._memory is None else (self._memory,)
-        return self.policy.actor(buffer.obs, noise, buffer.actions, *memory)
+        return self.policy.actor(buffer.obs, noise.rows, buffer.actions, *memory)
+
+    def _draw_noise(self, num_steps: int) -> AnyArray:
+        return self.policy.draw_noise(self.rng, num_steps, self.num_envs)
 
     def _fresh_memory(self, num_envs: int) -> AnyArray | None:
         """Return what a policy with memory knows at the start of a segment; None of one without."""
@@ -251,7 +247,7 @@ class Collector(HoldsEnv):
         if n_steps == 1 and self._stepper.all_idle:
             n_steps = 2  # or there would be no transition at all
         buffer.reserve(n_steps)
-        noise = self.policy.draw_noise(self.rng, n_steps, self.num_envs)
+        noise = Noise(self._draw_noise(n_steps), may_idle=self._may_idle)
         act = self._actor(buffer, noise)
         for t in range(n_steps):
             self._advance(buffer, t, noise, act)
@@ -259,7 +255,7 @@ class Collector(HoldsEnv):
 
     def _play_episodes(self, buffer: StepBuffer, n_steps: int) -> int:
         # How much noise is drawn depends on n_steps and the episodes alone, never on the past of this object.
-        noise = self.policy.draw_noise(self.rng, max(n_steps, _MIN_NOISE_STEPS), self.num_envs)
+        noise = Noise(self._draw_noise(max(n_steps, _MIN_NOISE_STEPS)), may_idle=self._may_idle)
         buffer.reserve(len(noise))
         act = self._actor(buffer, noise)
         num_recorded = np.zeros(self.num_envs, np.int64)
@@ -270,7 +266,7 @@ class Collector(HoldsEnv):
             if t == len(noise):
                 self._require_finite(buffer, num_checked, t)  # or it might never end
                 num_checked = t
-                noise = np.concatenate([noise, self.policy.draw_noise(self.rng, t, self.num_envs)])
+                noise.append(self._draw_noise(t))
                 buffer.reserve(len(noise))
                 act = self._actor(buffer, noise)
             step = self._advance(buffer, t, noise, act)
@@ -299,19 +295,12 @@ class Collector(HoldsEnv):
                 stacklevel=user_stacklevel(),
             )
 
-    def _advance(self, buffer: StepBuffer, t: int, noise: AnyArray, act: Callable[[int], object]) -> Step:
+    def _advance(self, buffer: StepBuffer, t: int, noise: Noise, act: Callable[[int], object]) -> Step:
         """Make one vector step and store it."""
         actions = buffer.actions[t]
         try:
-            if self._has_idled:
-                # A step that only resets uses up no noise, so that an episode doesn't depend on how it was
-                # reset.
-                own_noise = noise[t - self._num_idle, self._columns]
-                memory = () if self._memory is None else (self._memory,)
-                taken = self.policy.act(buffer.obs[t], own_noise, *memory)
-                actions[...] = taken if self._checked is None else self._checked(taken, self.num_envs)
-            else:
-                act(t)
+            noise.prepare(t)
+            act(t)
             step = self._stepper.step(actions, buffer.obs[t + 1])
         except Exception:
             buffer.rewards[t] = 0.0  # there are none yet
@@ -324,8 +313,8 @@ class Collector(HoldsEnv):
         buffer.done[t] = step.done
         if step.idle is not None:
             np.logical_not(step.idle, out=buffer.recorded[t])
-            self._num_idle += step.idle
-            self._has_idled = True
+            self._num_idle += int(np.count_nonzero(step.idle))
+            noise.delay(step.idle)
         if self._memory is not None:
             begins = np.flatnonzero(step.done if step.idle is None else step.done | step.idle)
             self._memory[begins] = self._fresh_memory(len(begins))

@@ -135,7 +135,7 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
             self._step_terminated,
             self._step_truncated,
         )
-        one_array = self._one_array
+        one_array, all_go_on = self._one_array, True
         info: object
         for i, env in enumerate(self.envs):
             try:
@@ -152,8 +152,13 @@ class SyncVectorEnv(gym.vector.SyncVectorEnv):
                 )
             if one_array:  # which the next environment will write to
                 obs[i] = deepcopy(obs[i])
-        flags = flag_arrays(terminated, truncated)
-        self._needs_reset = np.logical_or(flags[0], flags[1])
+            if terminated[i] is not False or truncated[i] is not False:
+                all_go_on = False  # or it is said by something else than Python's booleans
+        if all_go_on:
+            flags = np.zeros((2, self.num_envs), np.bool_)
+        else:
+            flags = flag_arrays(terminated, truncated)
+            self._needs_reset = np.logical_or(flags[0], flags[1])
         return self._batch(obs, "step()"), reward_array(rewards), flags[0], flags[1], {}
 
     def close_extras(self, **kwargs: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
+from pgcore import _dispatch
 from pgcore._arguments import (
     AnyArray,
     Arrays,
@@ -22,9 +23,10 @@ from pgcore._arguments import (
     real,
     state_entries,
 )
-from pgcore._dispatch import classes_of, core
+from pgcore._dispatch import classes_of
 from pgcore._rounding import rounding, spread_of
 from pgcore.kernels import MLP
+from pgcore.kernels.coercion import computed
 from pgcore.values.base import ValueFunction, checked_targets
 
 if TYPE_CHECKING:
@@ -110,12 +112,12 @@ class ValueNetwork(ValueFunction):
 
     def predict(self, obs: AnyArray) -> FloatArray:
         """Return v(o) of raw observations (B, …): float64, shape (B,)."""
+        if self.obs_dim > 0:  # the network is there
+            exact = self._core.predict(self._params, obs, self._scaling, self._mean, self._std)
+            if exact is not None:
+                return exact
         rows = self._rows(obs)
-        out = np.empty(len(rows), self.dtype)
-        self._core.predict(self._params, rows, self._scaling, out)
-        # In double: next to a large mean nothing would be left of what the observation says.
-        values: FloatArray = self._mean + self._std * out.astype(np.float64)
-        return values
+        return computed(self._core.predict(self._params, rows, self._scaling, self._mean, self._std))
 
     def fit(self, obs: AnyArray, targets: FloatArray) -> dict[str, float]:
         """Take ``n_epochs`` passes over the steps; return ``value_loss``, the last one's mean squared error.
@@ -144,7 +146,7 @@ class ValueNetwork(ValueFunction):
         del returns  # in double precision: not kept while the network learns
         # Seeded by what is saved anyway, so that a restored network continues in the same order.
         rng = np.random.default_rng((self.seed, self._num_fits))
-        options = core().AdamOptions(self.learning_rate, _BETA1, _BETA2, _EPSILON)
+        options = _dispatch.compiled.AdamOptions(self.learning_rate, _BETA1, _BETA2, _EPSILON)
         adam = classes_of(self.dtype).AdamState(theta, m, v, self._step, options)
         loss, scaling = 0.0, self._scaling
         limit = math.inf if self.max_grad_norm is None else self.max_grad_norm

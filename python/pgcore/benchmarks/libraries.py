@@ -1,0 +1,84 @@
+"""The libraries that the kernels are compared with, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, cast
+
+from pgcore import build_info, get_num_threads, set_num_threads
+
+__all__ = ["LIBRARIES", "Library", "Run", "describe", "installed", "limited"]
+
+Run: TypeAlias = Callable[[], Any]
+
+LIBRARIES = {"numpy": "NumPy", "numba": "numba", "jax": "JAX", "torch": "PyTorch", "scipy": "SciPy"}
+"""How they are imported, and how they are written."""
+
+
+class Library(Protocol):
+    """A module of this package, ``with_NAME``."""
+
+    def runs(self, kernel: str, *data: Any) -> list[Run]:
+        """Return its ways to compute a kernel; none if it has no good one.
+
+        The arrays among ``data`` become the library's own before anything is timed, and every call allocates
+        its results and returns them when they are complete.
+        """
+
+
+def installed(compiled: Path | None = None) -> dict[str, Library]:
+    """Return the libraries of this environment by name, NumPy first.
+
+    Parameters
+    ----------
+    compiled
+        Directory that keeps what numba and JAX compile for the next time; they compile anew without it.
+    """
+    if compiled is not None:
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(compiled / "numba"))
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(compiled / "jax"))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    libraries: dict[str, Library] = {}
+    for name in LIBRARIES:
+        try:
+            importlib.metadata.version(name)  # a folder of that name can be imported too
+            libraries[name] = cast("Library", importlib.import_module(f"pgcore.benchmarks.with_{name}"))
+        except ImportError:
+            continue
+    return libraries
+
+
+def describe(names: Iterable[str] = ("numpy",)) -> str:
+    """Return one line on what runs: versions of pgcore and of the libraries, level, threads."""
+    others = ", ".join(f"{LIBRARIES[name]} {importlib.metadata.version(name)}" for name in names)
+    info, num = build_info(), get_num_threads()
+    return f"pgcore {info['version']} {info['variant']}, {others}, {num} thread{'s' if num > 1 else ''}"
+
+
+@contextmanager
+def limited(num_threads: int) -> Iterator[None]:
+    """Inside this context pgcore and the libraries that are imported use so many threads.
+
+    JAX counts the processors only once, at its first computation: the context must be open by then.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        threadpool_limits = nullcontext
+    before, processors = get_num_threads(), None
+    if hasattr(os, "sched_setaffinity"):
+        processors = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, sorted(processors)[-num_threads:])
+    try:
+        with threadpool_limits(num_threads):
+            set_num_threads(num_threads)
+            yield
+    finally:
+        set_num_threads(before)
+        if processors is not None:
+            os.sched_setaffinity(0, processors)
