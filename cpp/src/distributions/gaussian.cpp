@@ -162,18 +162,15 @@ class TermSums {
       };
       return reduce_rows<Sum, bytes>(rows, A_, 0.0, widened, out);
     }
-    if (A_ == 1 || A_ >= lanes<T>) return sum_rows(rows, x, out);
-    // Only the last rows are copied: of the others more may be read than they have.
-    const Index direct = std::max<Index>(0, rows - lanes<T>) / group * group;
-    sum_rows(direct, x, out);
-    x += direct * A_;
-    sum(rows - direct, [=](Index i) { return x[i]; }, out + direct);
+    sum_rows(rows, x, out);
   }
 
  private:
   void sum_rows(Index rows, const T* x, double* out) const {
     if (A_ == 1) {
       std::copy_n(x, rows, out);
+    } else if (A_ <= longest_short_row) {
+      sum_short_rows(rows, A_, x, out);
     } else {
       reduce_rows<Sum, bytes>(
           rows, A_, T(0), [&](Index r, Index k) PGCORE_INLINE { return numbers(x + r * A_ + k); }, out);
@@ -208,7 +205,7 @@ void distances(Rows<const T> x, Rows<const T> y, const T* log_std, double consta
   const Index A = x.width();
   const SharedInverse<T> inverse(log_std, A);
   inverse.with_product([&](auto times) {
-    if (A < 2 * lanes<T>) {
+    if (A <= longest_short_row) {
       return for_terms<T>(x.num_rows(), A, [&](TermSums<T>& sums, Index first, Index rows) {
         const T *a = x.row(first), *b = y.row(first);
         const auto square = [=](Index i) {
