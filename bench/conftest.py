@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgcore.benchmarks import DTYPES, cases, installed, limited
+from pgcore.benchmarks import DTYPES, cases, installed, ready
 
 COMPILED = Path(tempfile.gettempdir()) / "pgcore-bench"
 
@@ -36,5 +36,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    with limited(request.config.option.threads):
+    with ready(installed(), request.config.option.threads):
         yield

@@ -61,6 +61,24 @@ void check_mode(const HeadOptions<double>& of) {
   }
 }
 
+// What is evaluated at once is what its parts give, to the last bit.
+void check_at_once(const HeadOptions<double>& of) {
+  const testing::Case here(of.kind);
+  Problem problem(of);
+  const auto& head = *problem.head;
+  problem.sample(problem.noise(1), 0);
+  const double *outputs = problem.outputs.data(), *free_params = problem.free_params.data();
+  std::vector<double> log_probs(rows), entropies(rows), score(problem.outputs.size()),
+      free_score(static_cast<std::size_t>(rows * head.num_free));
+  auto separate = std::vector{log_probs, entropies, score, free_score};
+  head.entropy(rows, outputs, free_params, separate[1].data());
+  head.score(rows, outputs, free_params, problem.actions.of(), separate[2].data(), separate[3].data());
+  separate[0] = problem.log_probs();
+  head.evaluate(rows, outputs, free_params, problem.actions.of(), log_probs.data(), entropies.data(),
+                score.data(), free_score.data());
+  CHECK((separate == std::vector{log_probs, entropies, score, free_score}));
+}
+
 // Over many samples: the entropy is the mean of −log π, scores have mean zero, and their covariance in the
 // outputs is what the roots give and what products multiply by.
 void check_fisher(const HeadOptions<double>& of) {
@@ -148,6 +166,9 @@ void check_entropy_gradient(const HeadOptions<double>& of) {
 
 }  // namespace
 
+TEST("log-probabilities, entropies and scores at once are those of each") {
+  for (const auto& of : options()) check_at_once(of);
+}
 TEST("no sample is more probable than the mode") {
   for (const auto& head : options()) check_mode(head);
 }

@@ -42,6 +42,13 @@ void check_reading(Index width, double offset) {
       CHECK(all == expected);
       for (Index r = 0; r < rows; ++r) inputs.part(r, 1).read(0, testing::rows(single, width).part(r, 1));
       CHECK(single == expected);
+      const std::vector<std::int64_t> index{6, 0, 3, 3, 1, 5, 2};
+      std::vector<T> chosen(x.size());
+      inputs.read(testing::vec(index), testing::rows(chosen, width));
+      for (std::size_t i = 0; i < chosen.size(); ++i) {
+        const auto j = static_cast<std::size_t>(width);
+        CHECK(chosen[i] == expected[static_cast<std::size_t>(index[i / j]) * j + i % j]);
+      }
     }
   }
 }

@@ -66,7 +66,7 @@ void test_effective_sample_size(Index rows, Index columns, double tolerance) {
 template <class T>
 void test_all(double tolerance) {
   for (const Index rows : {1, 2, 15, 16, 17, 100}) {
-    for (const Index columns : {1, 3, 300}) {
+    for (const Index columns : {1, 2, 3, 40, 64, 65, 300}) {
       for (const auto direction :
            {ratios::Direction::past, ratios::Direction::future, ratios::Direction::trajectory}) {
         for (const bool with_ends : {false, true}) {
@@ -80,6 +80,11 @@ void test_all(double tolerance) {
 
 }  // namespace
 
+TEST("no columns have no effective sample sizes") {
+  std::vector<double> out{7};  // stays as it is
+  ratios::effective_sample_size<double>({nullptr, 3, 0}, {out.data(), 0});
+  CHECK(out[0] == 7);
+}
 TEST("cumulative ratios and effective sample sizes in double") {
   test_all<double>(1e-12);
 }

@@ -1,4 +1,7 @@
 // The vector vocabulary against loops over lanes.
+#include <cstdint>
+#include <limits>
+
 #include "check.hpp"
 #include "math/simd.hpp"
 
@@ -91,4 +94,19 @@ TEST("choices between lanes are those between numbers") {
 TEST("masks select by bits") {
   test_masks<float>();
   test_masks<double>();
+}
+TEST("bytes of any value but 0 let no lane through") {
+  const std::uint8_t bytes[] = {0, 1, 0, 128, 255, 0, 0, 2, 0, 0, 7, 0, 1, 1, 0, 0};
+  const auto test = [&](auto number) {
+    using T = decltype(number);
+    constexpr int lanes = simd::lanes_in<T>(simd::register_bytes);
+    T numbers[lanes], kept[lanes];
+    for (int k = 0; k < lanes; ++k) numbers[k] = k == 3 ? std::numeric_limits<T>::quiet_NaN() : T(k + 1);
+    simd::Vector<T, lanes> v;
+    simd::load(numbers, v);
+    simd::store(simd::where_zero<T>(bytes, v), kept);
+    for (int k = 0; k < lanes; ++k) CHECK(kept[k] == (bytes[k] == 0 ? numbers[k] : T(0)));
+  };
+  test(1.0f);
+  test(1.0);
 }

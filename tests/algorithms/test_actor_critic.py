@@ -203,6 +203,54 @@ def test_entropy_bonus_and_statistics_of_the_gradient():
     assert statistics["gradient_snr"] == pytest.approx(gradient @ gradient / noise)
 
 
+def large_batch(model, steps=1200):
+    """Steps of the model's own actions, more than the log looks at, with their log-probabilities."""
+    rng = np.random.default_rng(7)
+    obs = rng.normal(size=(steps, 4))
+    actions, log_probs = model.policy.sample(obs, rng)
+    return Batch(obs, actions, rng.normal(size=steps), np.arange(steps) % 10 == 9, log_probs=log_probs)
+
+
+def test_the_log_of_ppo_is_of_steps_spread_over_a_large_batch():
+    model = make(PPO, n_epochs=1, batch_size=600)
+    batch = large_batch(model)
+    A = Advantages.of(batch, model.critic, gamma=0.99, gae_lambda=0.95).advantages[::3]
+    old, some = model.policy.params, batch.obs[::3]
+    gradient = policy_gradient(model.policy, some, batch.actions[::3], A)
+    logs = model.update(batch)
+    assert logs["gradient_norm"] == pytest.approx(np.linalg.norm(gradient))
+    kl = model.policy.kl(some, old).mean()
+    assert logs["kl_divergence_loss"] == pytest.approx(kl, rel=1e-6)
+    adaptive = make(PPO, n_epochs=1, batch_size=600, target_kl=0.01, kl_coef=1.0, kl_adaptive=True)
+    kl_of_all = adaptive.update(batch)["kl_divergence_loss"]
+    assert kl_of_all == pytest.approx(adaptive.policy.kl(batch.obs, old).mean(), rel=1e-6)
+
+
+def test_the_noise_of_a_gradient_is_estimated_from_steps_spread_over_the_batch():
+    model = make(NPG)
+    batch = large_batch(model)
+    A = np.random.default_rng(1).normal(size=batch.num_steps)
+    scores = model.policy.scores(batch.obs, batch.actions) * A[:, None]
+    gradient = scores.mean(axis=0)
+    snr = gradient_statistics(model.policy, batch.obs, batch.actions, A, gradient)["gradient_snr"]
+    square = gradient @ gradient
+    noise = (np.square(scores[::3]).sum(axis=1).mean() - square) / batch.num_steps
+    assert snr == pytest.approx(square / noise)
+    assert snr == pytest.approx(square / (np.sum(scores.var(axis=0)) / batch.num_steps), rel=0.2)
+
+
+def test_ppo_takes_a_batch_s_log_probs_only_if_they_are_its_own():
+    updated = []
+    for change in (0.0, 0.3, None):
+        model = make(PPO, n_epochs=2, batch_size=600)
+        batch = large_batch(model)
+        given = None if change is None else batch.log_probs + change
+        model.update(batch.replace(log_probs=given))
+        updated.append(model.policy.params)
+    np.testing.assert_array_equal(updated[0], updated[1])
+    np.testing.assert_array_equal(updated[0], updated[2])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("num_rows", [3, 7, 1000, 10_000])
 def test_equal_gradients_have_no_noise(dtype, num_rows):

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from pgcore import kernels
 from pgcore.benchmarks import Row, cases
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +106,17 @@ def test_the_command(against_peers, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "12 cases, " in out
     assert len(file.read_text(encoding="utf-8").splitlines()) == 13
+
+
+def test_a_wrong_answer_is_said_and_the_others_are_timed(against_peers, monkeypatch, capsys):
+    right = kernels.gaussian_entropy
+    monkeypatch.setattr(kernels, "gaussian_entropy", lambda s: right(s) + (len(s) == 64))
+    monkeypatch.setattr(sys, "argv", ["against_peers.py", "--only", "gaussian_entropy", "--minutes", "0"])
+    with pytest.raises(SystemExit, match="2 cases have a wrong answer"):
+        against_peers.main()
+    out = capsys.readouterr().out
+    assert " wrong  gaussian_entropy 64 × 6 float32: expected the result of the reference" in out
+    assert "10 cases, " in out
 
 
 def test_nothing_chosen(against_peers, monkeypatch, capsys):

@@ -189,16 +189,17 @@ def test_what_is_not_finite_stays_in_its_segment(
         assert_close(kernels.affine_scan(spoilt["x"], spoilt["c"], **arguments), expected)
 
 
-def test_a_coefficient_that_is_not_finite_is_read_at_the_edge_too(lib: ModuleType) -> None:
-    """c_t times nothing: NaN, as the equation says, but not beyond the segment."""
-    c = [1.0, np.inf, 0.5, np.nan]
-    with np.errstate(invalid="ignore"):
-        y = lib.affine_scan(np.ones(4), c, ends=[0, 1, 0, 1])
-        assert np.isnan(y).tolist() == [True, True, True, True]
-        y = lib.affine_scan(np.ones(4), c[::-1], ends=[0, 1, 0, 1], direction="forward")
-        assert np.isnan(y).tolist() == [True, True, True, True]
-        y = lib.affine_scan(np.ones(4), [0.5, 0.5, np.inf, 1.0], ends=[0, 1, 0, 1], direction="forward")
-        assert np.isnan(y).tolist() == [False, False, True, True]
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of what is selected away
+def test_where_nothing_follows_the_coefficient_is_not_read(lib: ModuleType) -> None:
+    ones, c, ends = np.ones(4), [1.0, np.inf, 0.5, np.nan], [0, 1, 0, 1]
+    assert_same_bits(lib.affine_scan(ones, c, ends=ends), np.array([2.0, 1.0, 1.5, 1.0]))
+    forward = lib.affine_scan(ones, c[::-1], ends=ends, direction="forward")
+    assert_same_bits(forward, np.array([1.0, 1.5, 1.0, 2.0]))
+    # With bootstrap values it is: of the last row alone, or of all ends.
+    last = lib.affine_scan(ones, c, ends=ends, bootstrap_values=0.0)
+    assert_same_bits(np.isnan(last), np.array([False, False, True, True]))
+    every = lib.affine_scan(ones, c, ends=ends, bootstrap_values=np.zeros(4))
+    assert np.isnan(every).all()
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from pgcore.benchmarks import LIBRARIES, Contest, cases, installed
+from pgcore.benchmarks import LIBRARIES, Contest, cases, installed, ready
 
-pytestmark = pytest.mark.peers
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),  # PyTorch's own
+]
 
 
 @pytest.fixture(scope="module")
 def libraries():
     found = installed()
     assert list(found) == list(LIBRARIES)
-    return found
+    with ready(found):
+        yield found
 
 
 USUAL = [case for case in cases() if case.usual]
@@ -23,6 +27,4 @@ USUAL = [case for case in cases() if case.usual]
 def test_answers_agree(case, libraries):
     contest = Contest(case)
     ways = {name: contest.runs(name, library) for name, library in libraries.items()}
-    assert any(ways.values())
-    if "2048" not in case.size or "ends" not in case.size:
-        assert ways["jax"] or case.kernel == "SurrogateAscent.epoch"
+    assert ways["jax"]

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cassert>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -46,6 +47,8 @@ class Inputs {
 
   // out ← as many rows from `first` on: standardised, then cast.
   void read(Index first, Rows<T> out) const;
+  // The same for the rows that `index` names.
+  void read(Vec<const std::int64_t> index, Rows<T> out) const;
 
  private:
   Inputs(const float* of_float, const double* of_double, Index num_rows, Index width, Scaling scaling)

@@ -178,6 +178,7 @@ class Softmax {
       others[r] = rest < T(0.125) ? below_one[r] : rest;
     });
   }
+  Index rows() const { return tile_.rows(); }
   const T* weights() const { return buffer_.data() + tile_.capacity(); }
   T largest(Index r) const { return largest_[r]; }
   T shifted(Index r, Index k) const { return buffer_.data()[tile_.at(r, k)]; }

@@ -15,9 +15,11 @@
 #if defined(__GNUC__)
 #define PGCORE_FLATTEN __attribute__((flatten))
 #define PGCORE_INLINE __attribute__((always_inline))
+#define PGCORE_NOINLINE __attribute__((noinline))
 #else
 #define PGCORE_FLATTEN
 #define PGCORE_INLINE
+#define PGCORE_NOINLINE
 #endif
 
 namespace pgcore {

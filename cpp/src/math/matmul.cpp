@@ -22,7 +22,7 @@ template <class T>
 void add_transposed_product(Index n, Index k, Index m, const T* A, const T* B, T* C) {
   // Columns beyond whole vectors would leave lanes idle: they are taken as rows of the transposed result.
   constexpr Index width = tiles::panel_width<T>;
-  const Index rest = n < tiles::lanes<T> ? 0 : m % tiles::lanes<T>, whole = m - rest;
+  const Index rest = n < tiles::lanes<T> || k == 1 ? 0 : m % tiles::lanes<T>, whole = m - rest;
   product<T>(n, k, whole, {A, 1, n}, {B, m, 1}, C, m, C, m, nothing);
   T transposed[tiles::lanes<T> * width];
   for (Index j = 0; rest > 0 && j < n; j += width) {

@@ -12,7 +12,7 @@
 #include "math/compiler.hpp"
 #include "pgcore/types.hpp"
 
-#if defined(__GNUC__) && (defined(__AVX512F__) || defined(__FMA__))
+#if defined(__GNUC__) && defined(__SSE4_1__)
 #include <immintrin.h>
 #endif
 
@@ -187,6 +187,53 @@ PGCORE_INLINE inline V masked(const V& mask, const V& v) {
   return reinterpret_cast<V>(reinterpret_cast<Ints>(mask) & reinterpret_cast<Ints>(v));
 #else
   return V::of([&](int k) { return select_or_zero(bit_cast<Int<T>>(mask[k]), v[k]); });
+#endif
+}
+
+// The lanes of v whose byte is 0; else 0. By intrinsics where there are some: GCC converts vectors of bytes
+// one by one, which took longer than all else in a loop.
+template <class T, class V>
+PGCORE_INLINE inline V where_zero(const std::uint8_t* bytes, const V& v) {
+#if defined(__GNUC__)
+  using Ints = Vector<Int<T>, lanes_in<T>(sizeof(V))>;
+#if defined(__SSE4_1__)
+  __m128i b = _mm_setzero_si128();
+  std::memcpy(&b, bytes, sizeof(V) / sizeof(T));
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  if constexpr (sizeof(V) == 64) {
+    const __mmask16 zero = _mm_testn_epi8_mask(b, b);
+    if constexpr (sizeof(T) == 4)
+      return reinterpret_cast<V>(_mm512_maskz_mov_ps(zero, reinterpret_cast<__m512>(v)));
+    return reinterpret_cast<V>(
+        _mm512_maskz_mov_pd(static_cast<__mmask8>(zero), reinterpret_cast<__m512d>(v)));
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(V) == 32) {
+    const __m256i wide = sizeof(T) == 4 ? _mm256_cvtepu8_epi32(b) : _mm256_cvtepu8_epi64(b);
+    return masked<T>(reinterpret_cast<V>(reinterpret_cast<Ints>(wide) == 0), v);
+  }
+#endif
+  if constexpr (sizeof(V) == 16) {
+    const __m128i wide = sizeof(T) == 4 ? _mm_cvtepu8_epi32(b) : _mm_cvtepu8_epi64(b);
+    return masked<T>(reinterpret_cast<V>(reinterpret_cast<Ints>(wide) == 0), v);
+  }
+#endif
+  Ints zero;
+  for (int k = 0; k < lanes_in<T>(sizeof(V)); ++k) zero[k] = mask<T>(bytes[k] == 0);
+  return masked<T>(reinterpret_cast<V>(zero), v);
+#else
+  return V::of([&](int k) { return bytes[k] == 0 ? v[k] : T(0); });
+#endif
+}
+
+// Every number in the other type.
+template <class To, class From>
+PGCORE_INLINE inline To converted(const From& from) {
+#if defined(__GNUC__)
+  return __builtin_convertvector(from, To);
+#else
+  return To::of([&](int k) { return static_cast<std::remove_reference_t<decltype(To{}[0])>>(from[k]); });
 #endif
 }
 

@@ -11,6 +11,7 @@
 
 #include "math/compiler.hpp"
 #include "math/simd.hpp"
+#include "math/vecmath.hpp"
 #include "pgcore/types.hpp"
 
 namespace pgcore::tiles {
@@ -124,8 +125,12 @@ void strip(Index n, const Strip<T>& s) {
                          s.to_row);
   };
   Index i = 0;
-  for (; i + most <= n; i += most) rows_from(i, std::integral_constant<int, most>{});
-  if (i < n) with_constant<most - 1>(n - i, [&](auto R) { rows_from(i, R); });
+  for (; i + 2 * most <= n; i += most) rows_from(i, std::integral_constant<int, most>{});
+  // What is left in one tile, or in two of about the same height: low ones wait for their sums.
+  for (Index rows; i < n; i += rows) {
+    rows = n - i <= most ? n - i : (n - i + 1) / 2;
+    with_constant<most>(rows, [&](auto R) { rows_from(i, R); });
+  }
 }
 
 // panel ← rows × count elements of B, the rest of each row zeros; returns the length of its rows.
@@ -203,6 +208,23 @@ void dots(Index n, Index k, Factor<T> A, Factor<T> B, Factor<T> from, Result<T> 
   }
 }
 
+// C (n, m) ← from + A B row by row, where one of n and k is 1: what takes time is to read B or to write C,
+// from end to end.
+template <class T>
+void rows_one_by_one(Index n, Index k, Index m, Factor<T> A, const T* B, Index B_row, const T* from,
+                     Index from_row, T* C, Index C_row) {
+  for (Index i = 0; i < n; ++i) {
+    T* to = C + i * C_row;
+    if (!from) std::fill_n(to, m, T(0));
+    if (from && from + i * from_row != to) std::copy_n(from + i * from_row, m, to);
+    for (Index l = 0; l < k; ++l) {
+      const T left = A.data[i * A.row + l * A.column], *right = B + l * B_row;
+      PGCORE_INDEPENDENT
+      for (Index j = 0; j < m; ++j) to[j] = vecmath::multiply_add(left, right[j], to[j]);
+    }
+  }
+}
+
 // C (n, m) ← from + A (n, k) B (k, m). Rows of `from` are from_row apart: 0 is the same for all rows, and no
 // `from` is zeros. Then f(part, rows, columns) of every part of C, whose rows are C_row apart.
 template <class T, class F>
@@ -227,6 +249,10 @@ void product(Index n, Index k, Index m, Factor<T> A, Factor<T> B, const T* from,
                {C + m, C_row, 1});
       f(C + m, n, rest);
     }
+  }
+  if (B.column == 1 && (n == 1 || k == 1)) {
+    rows_one_by_one(n, k, m, A, B.data, B.row, from, from_row, C, C_row);
+    return f(C, n, m);
   }
   alignas(64) T memory[panel_rows * panel_width<T>];
   const Index width = tile_vectors(n) * lanes<T>;

@@ -27,6 +27,11 @@ void read_rows(const InputScaling* by, const X* x, Index count, Index width, T* 
   }
 }
 
+template <class X, class T>
+void read_rows(const InputScaling* by, const X* x, Vec<const std::int64_t> index, Index width, T* out) {
+  for (Index r = 0; r < index.size(); ++r) read_rows(by, x + index[r] * width, 1, width, out + r * width);
+}
+
 }  // namespace
 
 template <class T>
@@ -37,6 +42,16 @@ void Inputs<T>::read(Index first, Rows<T> out) const {
     read_rows(scaling_.get(), float_ + first * width, count, width, out.data());
   } else {
     read_rows(scaling_.get(), double_ + first * width, count, width, out.data());
+  }
+}
+
+template <class T>
+void Inputs<T>::read(Vec<const std::int64_t> index, Rows<T> out) const {
+  assert(out.width() == width_ && out.num_rows() == index.size());
+  if (float_) {
+    read_rows(scaling_.get(), float_, index, width_, out.data());
+  } else {
+    read_rows(scaling_.get(), double_, index, width_, out.data());
   }
 }
 

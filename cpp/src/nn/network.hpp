@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "pgcore/activation.hpp"
 #include "pgcore/inputs.hpp"
 #include "pgcore/types.hpp"
+#include "pgcore/views.hpp"
 
 namespace pgcore {
 
@@ -54,9 +56,9 @@ class Network {
   void load(const Inputs<T>& inputs, Index first, Index rows, Block& block) const {
     inputs.read(first, {block.hidden[0], rows, num_inputs()});
   }
-  // The same for single rows, in any order.
-  void load_row(const Inputs<T>& inputs, Index from, Index to, Block& block) const {
-    inputs.read(from, {block.hidden[0] + to * num_inputs(), 1, num_inputs()});
+  // The same for rows in any order.
+  void load(const Inputs<T>& inputs, Vec<const std::int64_t> index, Block& block) const {
+    inputs.read(index, {block.hidden[0], index.size(), num_inputs()});
   }
 
   // hidden[1 … L] from hidden[0]; the network's output is hidden[L].

@@ -4,8 +4,10 @@
 #include <cassert>
 #include <cmath>
 
+#include "math/compiler.hpp"
 #include "math/memory.hpp"
 #include "math/sums.hpp"
+#include "math/vecmath.hpp"
 #include "nn/network.hpp"
 #include "policy/heads.hpp"
 #include "policy/policy_passes.hpp"
@@ -54,32 +56,21 @@ struct SurrogateAscent<T>::Passes {
     for (Index first = 0; first < count; first += block_rows) {
       const Index rows = std::min(block_rows, count - first);
       const Vec<const std::int64_t> index = order.part(first, rows);
-      for (Index r = 0; r < rows; ++r) net.load_row(batch.obs, index[r], r, *block);
+      net.load(batch.obs, index, *block);
       net.forward(theta, rows, *block);
       const T *outputs = block->hidden.back(), *free_params = theta + net.num_params();
-      const Actions<const T> a = gather(batch.actions, index);
-      T* d_outputs = block->delta.back();
-      head.log_prob(rows, outputs, free_params, a, log_probs.data());
-      head.entropy(rows, outputs, free_params, entropies.data());
-      head.score(rows, outputs, free_params, a, d_outputs, d_free.data());
+      T *d_outputs = block->delta.back(), *d_free_rows = d_free.data();
+      head.evaluate(rows, outputs, free_params, gather(batch.actions, index), log_probs.data(),
+                    entropies.data(), d_outputs, d_free_rows);
+      double A[block_rows];
       for (Index r = 0; r < rows; ++r) {
-        const double advantage = (advantages[index[r]] - mean) * scale;
-        const double log_ratio =
+        A[r] = (advantages[index[r]] - mean) * scale;
+        log_ratios[r] =
             static_cast<double>(log_probs.data()[r]) - static_cast<double>(log_probs_old[index[r]]);
-        const double ratio = std::exp(log_ratio);
-        const double clamped = std::clamp(ratio, 1 - options.clip_range, 1 + options.clip_range);
-        const bool clipped = clamped * advantage < ratio * advantage;
-        sums.surrogate += advantage == 0 ? 0.0 : std::min(ratio * advantage, clamped * advantage);
-        sums.clip_fraction += clamped != ratio;
-        sums.approx_kl += std::expm1(log_ratio) - log_ratio;
-        sums.entropy += static_cast<double>(entropies.data()[r]);
-        // Selected, not multiplied: a ratio may overflow where its term has no weight.
-        double slope = clipped || advantage == 0 ? 0.0 : ratio * advantage;
-        if (options.kl_coef != 0) slope -= options.kl_coef * std::expm1(log_ratio);
-        const T weight = static_cast<T>(share * slope);
-        for (Index j = 0; j < O; ++j) d_outputs[r * O + j] *= weight;
-        for (Index k = 0; k < E; ++k) d_free.data()[r * E + k] *= weight;
       }
+      weigh(rows, A, share, options, sums);
+      passes.weigh(rows, O, weights, d_outputs);
+      passes.weigh(rows, E, weights, d_free_rows);
       if (options.entropy_coef != 0) {
         head.add_entropy_gradient(rows, outputs, static_cast<T>(share * options.entropy_coef), d_outputs,
                                   d_free.data());
@@ -88,6 +79,34 @@ struct SurrogateAscent<T>::Passes {
       net.add_gradient(rows, *block, gradient.data());
       passes.add_free(rows, d_free.data(), gradient.data());
     }
+  }
+
+  // weights ← the derivatives of a block's objective by log π, times `share`, from advantages and log ratios.
+  void weigh(Index rows, const double* advantages, double share, const SurrogateOptions& options,
+             SurrogateReport& sums) {
+    const double low = 1 - options.clip_range, high = 1 + options.clip_range, kl_coef = options.kl_coef;
+    double gain[block_rows], excess[block_rows];
+    Index clipped[block_rows];
+    PGCORE_INDEPENDENT
+    for (Index r = 0; r < rows; ++r) {
+      const double A = advantages[r], log_ratio = log_ratios[r], ratio = vecmath::exp(log_ratio);
+      const double floored = ratio < low ? low : ratio, clamped = floored > high ? high : floored;
+      const double now = ratio * A, limited = clamped * A;
+      excess[r] = vecmath::exp_excess(log_ratio);
+      clipped[r] = clamped != ratio;
+      // Selected, not multiplied: a ratio may overflow where its term has no weight.
+      gain[r] = A == 0 ? 0.0 : limited < now ? limited : now;
+      const double slope = A == 0 ? 0.0 : limited < now ? 0.0 : now;
+      const double drawn = kl_coef != 0 ? slope - kl_coef * (excess[r] + log_ratio) : slope;
+      weights[r] = static_cast<T>(share * drawn);
+    }
+    const auto sum = [=](const auto* x) {
+      return lane_sum(rows, [=](Index r) { return static_cast<double>(x[r]); });
+    };
+    sums.surrogate += sum(gain);
+    sums.clip_fraction += sum(clipped);
+    sums.approx_kl += sum(excess);
+    sums.entropy += sum(entropies.data());
   }
 
   // (A − mean)·scale has mean 0 and deviation 1, that with count − 1; a row alone stays as it is. Advantages
@@ -125,6 +144,8 @@ struct SurrogateAscent<T>::Passes {
   AlignedBuffer<T> gradient, real;
   AlignedBuffer<std::int64_t> choice;
   AlignedBuffer<T> d_free, log_probs, entropies;
+  double log_ratios[block_rows];
+  T weights[block_rows];
 };
 
 template <class T>

@@ -29,7 +29,7 @@ struct ValueFit<T>::Passes {
     for (Index first = 0; first < count; first += Network<T>::block_rows) {
       const Index rows = std::min(Network<T>::block_rows, count - first);
       const Vec<const std::int64_t> index = order.part(first, rows);
-      for (Index r = 0; r < rows; ++r) net.load_row(x, index[r], r, *block);
+      net.load(x, index, *block);
       net.forward(theta, rows, *block);
       T *value = block->hidden.back(), *delta = block->delta.back();
       for (Index r = 0; r < rows; ++r) delta[r] = value[r] - targets[index[r]];

@@ -31,17 +31,22 @@ class CategoricalHead final : public Head<T> {
 
   void log_prob(Index rows, const T* logits, const T*, Actions<const T> a, T* out) const override {
     Totals totals(rows, out);
-    for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index d, Index) {
-      T of_choice[group];
-      // A choice that was just sampled may be undefined. The caller refuses it, so any choice is right here.
-      p.log_prob([&](Index r) { return std::max<Index>(0, choice(a, first + r, d)); }, of_choice);
-      for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
+    for_softmax(rows, logits, [&](const Softmax& p, Index first, Index, Index d, Index) {
+      add_log_prob(p, a, first, d, totals);
     });
   }
   void score(Index rows, const T* logits, const T*, Actions<const T> a, T* d_logits, T*) const override {
     for_softmax(rows, logits, [&](const Softmax& p, Index first, Index, Index d, Index offset) {
-      T* out = d_logits + first * this->num_outputs + offset;
-      p.score([&](Index r) { return choice(a, first + r, d); }, out, this->num_outputs);
+      set_score(p, a, first, d, d_logits + offset);
+    });
+  }
+  void evaluate(Index rows, const T* logits, const T*, Actions<const T> a, T* log_probs, T* entropies,
+                T* d_logits, T*) const override {
+    Totals of_log_probs(rows, log_probs), of_entropies(rows, entropies);
+    for_softmax(rows, logits, [&](const Softmax& p, Index first, Index, Index d, Index offset) {
+      add_log_prob(p, a, first, d, of_log_probs);
+      add_entropy(p, first, of_entropies);
+      set_score(p, a, first, d, d_logits + offset);
     });
   }
   // The first k whose cumulative probability exceeds the noise; undefined_choice where there are no
@@ -81,11 +86,8 @@ class CategoricalHead final : public Head<T> {
   }
   void entropy(Index rows, const T* logits, const T*, T* out) const override {
     Totals totals(rows, out);
-    for_softmax(rows, logits, [&](const Softmax& p, Index first, Index count, Index, Index) {
-      T of_choice[group];
-      p.entropies(of_choice);
-      for (Index r = 0; r < count; ++r) totals.add(first + r, of_choice[r]);
-    });
+    for_softmax(rows, logits,
+                [&](const Softmax& p, Index first, Index, Index, Index) { add_entropy(p, first, totals); });
   }
   // ∂H/∂logit_k = −p_k (log p_k + H), both relative to the largest log p.
   void add_entropy_gradient(Index rows, const T* logits, T scale, T* d_logits, T*) const override {
@@ -181,6 +183,23 @@ class CategoricalHead final : public Head<T> {
   Index size(Index d) const { return sizes_[static_cast<std::size_t>(d)]; }
   std::int64_t choice(Actions<const T> a, Index row, Index d) const {
     return a.choice[row * this->action_width + d];
+  }
+
+  // Of a group of rows that begins with row `first`, for choice d.
+  void add_log_prob(const Softmax& p, Actions<const T> a, Index first, Index d, Totals& totals) const {
+    T of_choice[group];
+    // A choice that was just sampled may be undefined. The caller refuses it, so any choice is right here.
+    p.log_prob([&](Index r) { return std::max<Index>(0, choice(a, first + r, d)); }, of_choice);
+    for (Index r = 0; r < p.rows(); ++r) totals.add(first + r, of_choice[r]);
+  }
+  void add_entropy(const Softmax& p, Index first, Totals& totals) const {
+    T of_choice[group];
+    p.entropies(of_choice);
+    for (Index r = 0; r < p.rows(); ++r) totals.add(first + r, of_choice[r]);
+  }
+  void set_score(const Softmax& p, Actions<const T> a, Index first, Index d, T* d_logits) const {
+    p.score([&](Index r) { return choice(a, first + r, d); }, d_logits + first * this->num_outputs,
+            this->num_outputs);
   }
 
   // f(softmax, first row, row count, choice d, first logit of d) over groups of rows.

@@ -26,6 +26,13 @@ class Head {
   // Derivatives of log π: d_outputs (rows, num_outputs), d_free (rows, num_free).
   virtual void score(Index rows, const T* outputs, const T* free_params, Actions<const T> actions,
                      T* d_outputs, T* d_free) const = 0;
+  // log π, the entropy and the score at once.
+  virtual void evaluate(Index rows, const T* outputs, const T* free_params, Actions<const T> actions,
+                        T* log_probs, T* entropies, T* d_outputs, T* d_free) const {
+    log_prob(rows, outputs, free_params, actions, log_probs);
+    entropy(rows, outputs, free_params, entropies);
+    score(rows, outputs, free_params, actions, d_outputs, d_free);
+  }
   // `noise` is (rows, action_width): standard normal for real actions, uniform on [0, 1) for choices.
   virtual void sample(Index rows, const T* outputs, const T* free_params, const T* noise,
                       Actions<T> actions) const = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
-#include <numeric>
 
 #include "math/compiler.hpp"
 #include "math/extended.hpp"
@@ -15,54 +14,85 @@
 namespace pgcore::ratios {
 namespace {
 
-constexpr Index columns_per_block = 256;
+constexpr Index columns_per_block = 256, narrow = 64;
 
+using scan::Order;
+using scan::detail::Factors;
+using scan::detail::Maps;
 using scan::detail::Run;
+using scan::detail::Scratch;
 
 // Sums along segments, in double because products over thousands of steps are sums of logs.
-template <Direction direction>
+template <class T>
 struct Sums {
-  template <class T, class Real>
-  struct Kernel {
-    static constexpr bool forward = direction == Direction::past, varying = false;
-    static constexpr scan::detail::Factors factors = scan::detail::Factors::masks;
-    static constexpr double max_coefficient = 1;
-    const T*
-        addends;  // of `trajectory`: the sums of the past, of which every step gets that at its segment's end
-    T* out;
+  static constexpr Factors factors = Factors::ones;
+  static constexpr bool varying = false, carries_bootstrap = false;
+  static constexpr double max_coefficient = 1;
+  const T* addends;
+  T* out;
+};
 
-    static Index at(const Run<T, Real>& run, Index k) { return forward ? run.count - 1 - k : k; }
+template <class T, class Real>
+struct PastSums : Sums<T> {
+  static constexpr Order order = Order::forward;
+  static constexpr bool direct = true, reads_behind = false;
 
-    bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
-      const T* a = addends + run.first;
-      PGCORE_INDEPENDENT
-      for (Index k = 0; k < run.count; ++k) {
-        const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
-        const Real addend = static_cast<Real>(a[k]);
-        x[at(run, k)] = direction == Direction::trajectory ? simd::select_or_zero(~inner, addend) : addend;
-        c[at(run, k)] = simd::bit_cast<Real>(inner);
-      }
-      return true;
+  Maps<T, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>&, bool&) const {
+    return {run.count, width, this->addends + run.first, nullptr, run.ends, 0, run.ends_step};
+  }
+  T* y(const Run<T, Real>& run, Scratch<Real>&) const { return this->out + run.first; }
+  void write(const Run<T, Real>&, Index, const T*, const Real*) const {}
+};
+
+// The sum from the next step on.
+template <class T, class Real>
+struct LaterSums : Sums<T> {
+  static constexpr Order order = Order::backward;
+  static constexpr bool direct = false, reads_behind = true;
+
+  Maps<Real, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>& s, bool&) const {
+    std::copy(this->addends + run.first, this->addends + run.first + run.count, s.x);
+    return {run.count, width, s.x, nullptr, run.ends, 0};
+  }
+  Real* y(const Run<T, Real>&, Scratch<Real>& s) const { return s.y; }
+  void write(const Run<T, Real>& run, Index width, const Real* y, const Real*) const {
+    T* to = this->out + run.first;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      to[k] = static_cast<T>(simd::select_or_zero(simd::mask<Real>(run.ends[k] == 0), y[k + width]));
     }
-    void write(const Run<T, Real>& run, Index width, const Real* y, const Real*) const {
-      T* to = out + run.first;
-      PGCORE_INDEPENDENT
-      for (Index k = 0; k < run.count; ++k) {
-        const Real later = simd::select_or_zero(simd::mask<Real>(run.ends[k] == 0), y[k + width]);
-        to[k] = static_cast<T>(direction == Direction::future ? later : y[at(run, k)]);
-      }
+  }
+};
+
+// Every step takes the addend of its segment's end.
+template <class T, class Real>
+struct LastAddends : Sums<T> {
+  static constexpr Order order = Order::backward;
+  static constexpr bool direct = false, reads_behind = false;
+
+  Maps<Real, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>& s, bool&) const {
+    const T* a = this->addends + run.first;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      s.x[k] = simd::select_or_zero(simd::mask<Real>(run.ends[k] != 0), static_cast<Real>(a[k]));
     }
-  };
+    return {run.count, width, s.x, nullptr, run.ends, 0};
+  }
+  Real* y(const Run<T, Real>& run, Scratch<Real>& s) const {
+    return scan::detail::direct(this->out + run.first, s.y);
+  }
+  void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
+    scan::detail::copy_unless_direct(run.count, y, this->out + run.first);
+  }
 };
 
 // The largest finite or infinite number of each column.
 template <class T>
-PGCORE_FLATTEN void column_maxima(Index num_rows, Index num_columns, Index count, const T* x, T* largest) {
-  std::fill(largest, largest + count, -std::numeric_limits<T>::infinity());
+PGCORE_FLATTEN void raise_maxima(Index num_rows, Index stride, Index count, const T* x, T* largest) {
   for (Index t = 0; t < num_rows; ++t) {
     PGCORE_INDEPENDENT
     for (Index n = 0; n < count; ++n) {
-      const T value = x[t * num_columns + n];
+      const T value = x[t * stride + n];
       largest[n] = value > largest[n] ? value : largest[n];
     }
   }
@@ -70,13 +100,13 @@ PGCORE_FLATTEN void column_maxima(Index num_rows, Index num_columns, Index count
 
 // Σw and Σw² of each column, w = e^(x − largest); equal infinities weigh 1, −∞ weighs 0.
 template <class T>
-PGCORE_FLATTEN void add_moments(Index num_rows, Index num_columns, Index count, const T* x, const T* largest,
+PGCORE_FLATTEN void add_moments(Index num_rows, Index stride, Index count, const T* x, const T* largest,
                                 double* sum, double* squares) {
   for (Index t = 0; t < num_rows; ++t) {
     PGCORE_INDEPENDENT
     for (Index n = 0; n < count; ++n) {
-      const T value = x[t * num_columns + n];
-      double w = vecmath::exp(static_cast<double>(value) - static_cast<double>(largest[n]));
+      const T value = x[t * stride + n];
+      double w = vecmath::exp_to_one(static_cast<double>(value) - static_cast<double>(largest[n]));
       w = value == largest[n] ? 1.0 : w;
       w = value == -std::numeric_limits<T>::infinity() ? 0.0 : w;
       sum[n] += w;
@@ -87,30 +117,31 @@ PGCORE_FLATTEN void add_moments(Index num_rows, Index num_columns, Index count, 
 
 template <class T, class Real>
 struct WeightedRewardToGo {
-  static constexpr bool forward = false, varying = true;
-  static constexpr scan::detail::Factors factors = scan::detail::Factors::numbers;
+  static constexpr Order order = Order::backward;
+  static constexpr Factors factors = Factors::numbers;
+  static constexpr bool direct = false, varying = true, reads_behind = true, carries_bootstrap = false;
   static constexpr double max_coefficient = scan::detail::Range<Real>::gamma;
   const T *rewards, *log_ratios;
   T* out;
 
-  bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
+  Maps<Real, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>& s, bool& ordinary) const {
     const T *r = rewards + run.first, *log_ratio = log_ratios + run.first + run.next;
     simd::Int<T> extreme = 0;
     PGCORE_INDEPENDENT
     for (Index k = 0; k < run.count; ++k) {
-      const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
       const Real rho = scan::detail::ratio<Real>(log_ratio[k]);
       extreme |= scan::detail::exceeds(log_ratio[k], T(scan::detail::Range<Real>::log_ratio)) &
                  simd::mask<T>(run.ends[k] == 0);
-      x[k] = Real(r[k]) + simd::select_or_zero(~inner, run.gamma[k] * static_cast<Real>(run.bootstrap[k]));
-      c[k] = simd::select_or_zero(inner, run.gamma[k] * rho);
+      const Real rest = run.gamma[k] * static_cast<Real>(run.bootstrap[k]);
+      s.x[k] = Real(r[k]) + simd::select_or_zero(simd::mask<Real>(run.ends[k] != 0), rest);
+      s.c[k] = run.gamma[k] * rho;
     }
-    return extreme == 0;
+    ordinary = extreme == 0;
+    return {run.count, width, s.x, s.c, run.ends};
   }
+  Real* y(const Run<T, Real>&, Scratch<Real>& s) const { return s.y; }
   void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
-    T* to = out + run.first;
-    PGCORE_INDEPENDENT
-    for (Index k = 0; k < run.count; ++k) to[k] = static_cast<T>(y[k]);
+    std::copy(y, y + run.count, out + run.first);
   }
 
   // One step in numbers of any size.
@@ -136,15 +167,12 @@ void cumulative_log_ratios(Rows<const T> log_ratios, Rows<const bool> ends, Dire
   const scan::Segments<T> segments{ends, {}, {}};
   const scan::detail::Operands<T> in{log_ratios.num_rows(), log_ratios.width(), segments, {1, {}}, {1, {}}};
   assert(segments.serves(in.num_rows, in.num_columns) && out.has_shape(in.num_rows, in.num_columns));
-  if (direction == Direction::future) {
-    return scan::detail::solve<Sums<Direction::future>::template Kernel>(in, in.decay(), log_ratios.data(),
-                                                                         out.data());
-  }
-  scan::detail::solve<Sums<Direction::past>::template Kernel>(in, in.decay(), log_ratios.data(), out.data());
-  if (direction == Direction::trajectory) {
-    const T* past = out.data();
-    scan::detail::solve<Sums<Direction::trajectory>::template Kernel>(in, in.decay(), past, out.data());
-  }
+  using scan::detail::solve;
+  const Sums<T> sums{log_ratios.data(), out.data()};
+  const scan::detail::Sizes one{1, 1};
+  if (direction == Direction::future) return solve<LaterSums>(in, one, sums);
+  solve<PastSums>(in, one, sums);
+  if (direction == Direction::trajectory) solve<LastAddends>(in, one, Sums<T>{out.data(), out.data()});
 }
 
 template <class T>
@@ -160,30 +188,29 @@ template <class T>
 void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
   const Index num_rows = log_weights.num_rows(), num_columns = log_weights.width();
   assert(out.size() == num_columns);
-  const T* x = log_weights.data();
-  if (num_columns == 1) {  // taken as 16 columns, so that rows need not wait for each other
-    constexpr Index lanes = 16;
-    const Index whole = num_rows / lanes, rest = num_rows % lanes;
-    const T* tail = x + whole * lanes;
-    T largest[lanes], last[lanes];
-    double sum[lanes] = {}, squares[lanes] = {};
-    column_maxima(whole, lanes, lanes, x, largest);
-    column_maxima(1, lanes, rest, tail, last);
-    const T top = std::max(*std::max_element(largest, largest + lanes),
-                           rest == 0 ? largest[0] : *std::max_element(last, last + rest));
-    std::fill(largest, largest + lanes, top);
-    add_moments(whole, lanes, lanes, x, largest, sum, squares);
-    add_moments(1, lanes, rest, tail, largest, sum, squares);
-    out[0] = static_cast<T>(
-        sample_size(std::accumulate(sum, sum + lanes, 0.0), std::accumulate(squares, squares + lanes, 0.0)));
-    return;
-  }
-  for (Index first = 0; first < num_columns; first += columns_per_block) {
-    const Index count = std::min(columns_per_block, num_columns - first);
+  if (num_columns == 0) return;
+  // Several rows of few columns are one wide row: `joined` of them, whose columns are added in the end.
+  const Index width = std::min(num_columns, columns_per_block), joined = std::max<Index>(1, narrow / width);
+  const Index whole = num_rows / joined, rest = num_rows % joined * width;
+  for (Index first = 0; first < num_columns; first += width) {
+    const Index count = std::min(width, num_columns - first), wide = joined * count;
+    const T *x = log_weights.data() + first, *tail = x + whole * wide;
     T largest[columns_per_block];
-    double sum[columns_per_block] = {}, squares[columns_per_block] = {};
-    column_maxima(num_rows, num_columns, count, x + first, largest);
-    add_moments(num_rows, num_columns, count, x + first, largest, sum, squares);
+    double sum[columns_per_block], squares[columns_per_block];
+    std::fill(largest, largest + wide, -std::numeric_limits<T>::infinity());
+    std::fill(sum, sum + wide, 0.0);
+    std::fill(squares, squares + wide, 0.0);
+    const Index stride = joined * num_columns;
+    raise_maxima(whole, stride, wide, x, largest);
+    raise_maxima(1, 0, rest, tail, largest);
+    for (Index n = wide - 1; n >= count; --n) largest[n - count] = std::max(largest[n - count], largest[n]);
+    for (Index n = count; n < wide; ++n) largest[n] = largest[n - count];
+    add_moments(whole, stride, wide, x, largest, sum, squares);
+    add_moments(1, 0, rest, tail, largest, sum, squares);
+    for (Index n = wide - 1; n >= count; --n) {
+      sum[n - count] += sum[n];
+      squares[n - count] += squares[n];
+    }
     for (Index n = 0; n < count; ++n) out[first + n] = static_cast<T>(sample_size(sum[n], squares[n]));
   }
 }

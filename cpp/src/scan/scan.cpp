@@ -14,49 +14,71 @@
 namespace pgcore::scan {
 namespace {
 
+using detail::Factors;
+using detail::Maps;
 using detail::Run;
+using detail::Scratch;
 
-// x_t + c_t·(bootstrap_t if end else y_{t+1}); forward, scratch is in reverse order.
-template <bool Forward>
+// x_t + c_t·(0 at an end, else y_{t+1}), backward or forward: what `recur` does, without scratch. The
+// bootstrap values of the last row are y of the row behind it.
+template <Order the_order>
 struct Affine {
   template <class T, class Real>
   struct Kernel {
-    static constexpr bool forward = Forward, varying = false;
-    static constexpr detail::Factors factors = detail::Factors::numbers;
+    using S = T;
+    static constexpr Order order = the_order;
+    static constexpr Factors factors = Factors::numbers;
+    static constexpr bool direct = true, varying = false, reads_behind = false,
+                          carries_bootstrap = order == Order::backward;
     static constexpr double max_coefficient = detail::max_coefficient<Real>;
     const T* addends;
     T* out;
 
-    static Index at(const Run<T, Real>& run, Index k) { return Forward ? run.count - 1 - k : k; }
-
-    bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
-      const T* a = addends + run.first;
-      PGCORE_INDEPENDENT
-      for (Index k = 0; k < run.count; ++k) {
-        const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
-        x[at(run, k)] =
-            Real(a[k]) + simd::select_or_zero(~inner, run.gamma[k] * static_cast<Real>(run.bootstrap[k]));
-        c[at(run, k)] = simd::select_or_zero(inner, run.gamma[k]);
-      }
-      return true;
+    Maps<T, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>&, bool&) const {
+      return {run.count, width, addends + run.first, run.gamma, run.ends, run.gamma_step, run.ends_step};
     }
-    void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
-      T* to = out + run.first;
-      PGCORE_INDEPENDENT
-      for (Index k = 0; k < run.count; ++k) to[k] = static_cast<T>(y[at(run, k)]);
-    }
+    T* y(const Run<T, Real>& run, Scratch<Real>&) const { return out + run.first; }
+    void write(const Run<T, Real>&, Index, const T*, const Real*) const {}
   };
+};
+
+// The same with bootstrap values inside.
+template <class T, class Real>
+struct Bootstrapped {
+  using S = Real;
+  static constexpr Order order = Order::backward;
+  static constexpr Factors factors = Factors::numbers;
+  static constexpr bool direct = false, varying = false, reads_behind = false, carries_bootstrap = false;
+  static constexpr double max_coefficient = detail::max_coefficient<Real>;
+  const T* addends;
+  T* out;
+
+  Maps<Real, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>& s, bool&) const {
+    const T* a = addends + run.first;
+    PGCORE_INDEPENDENT
+    for (Index k = 0; k < run.count; ++k) {
+      const Real rest = run.gamma[k] * static_cast<Real>(run.bootstrap[k]);
+      s.x[k] = Real(a[k]) + simd::select_or_zero(simd::mask<Real>(run.ends[k] != 0), rest);
+    }
+    return {run.count, width, s.x, run.gamma, run.ends};
+  }
+  Real* y(const Run<T, Real>& run, Scratch<Real>& s) const { return detail::direct(out + run.first, s.y); }
+  void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
+    detail::copy_unless_direct(run.count, y, out + run.first);
+  }
 };
 
 template <class T, class Real>
 struct Gae {
-  static constexpr bool forward = false, varying = false;
-  static constexpr detail::Factors factors = detail::Factors::numbers;
+  using S = Real;
+  static constexpr Order order = Order::backward;
+  static constexpr Factors factors = Factors::numbers;
+  static constexpr bool direct = false, varying = false, reads_behind = false, carries_bootstrap = false;
   static constexpr double max_coefficient = detail::max_coefficient<Real>;
   const T *rewards, *values, *next_values;  // next_values may be null
   T *advantages, *targets;
 
-  bool maps(const Run<T, Real>& run, Real* x, Real* c, Real*) const {
+  Maps<Real, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>& s, bool&) const {
     const T *r = rewards + run.first, *v = values + run.first;
     const T* following = next_values ? next_values + run.first : v + run.next;
     const T* at_end = next_values ? following : run.bootstrap;
@@ -64,27 +86,29 @@ struct Gae {
     for (Index k = 0; k < run.count; ++k) {
       const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
       const Real next = simd::select(inner, static_cast<Real>(following[k]), static_cast<Real>(at_end[k]));
-      x[k] = Real(r[k]) + run.gamma[k] * next - Real(v[k]);
-      c[k] = simd::select_or_zero(inner, run.decay[k]);
+      s.x[k] = Real(r[k]) + run.gamma[k] * next - Real(v[k]);
     }
-    return true;
+    return {run.count, width, s.x, run.decay, run.ends};
+  }
+  Real* y(const Run<T, Real>& run, Scratch<Real>& s) const {
+    return detail::direct(advantages + run.first, s.y);
   }
   void write(const Run<T, Real>& run, Index, const Real* y, const Real*) const {
     const T* v = values + run.first;
-    T *a = advantages + run.first, *to = targets + run.first;
+    T* to = targets + run.first;
+    detail::copy_unless_direct(run.count, y, advantages + run.first);
     PGCORE_INDEPENDENT
-    for (Index k = 0; k < run.count; ++k) {
-      a[k] = static_cast<T>(y[k]);
-      to[k] = static_cast<T>(y[k] + Real(v[k]));
-    }
+    for (Index k = 0; k < run.count; ++k) to[k] = static_cast<T>(y[k] + Real(v[k]));
   }
 };
 
 // Carries vs − v, so that nothing is lost where the two are nearly equal.
 template <class T, class Real>
 struct Vtrace {
-  static constexpr bool forward = false, varying = true;
-  static constexpr detail::Factors factors = detail::Factors::numbers;
+  using S = Real;
+  static constexpr Order order = Order::backward;
+  static constexpr Factors factors = Factors::numbers;
+  static constexpr bool direct = false, varying = true, reads_behind = true, carries_bootstrap = false;
   static constexpr double max_coefficient = detail::Range<Real>::gamma;
   const T *rewards, *values, *log_ratios, *next_values;  // next_values may be null
   double rho_clip, c_clip, pg_rho_clip;
@@ -101,23 +125,24 @@ struct Vtrace {
     return rho > limit ? limit : rho;
   }
 
-  bool maps(const Run<T, Real>& run, Real* x, Real* c, Real* pg_rho) const {
+  Maps<Real, Real> maps(const Run<T, Real>& run, Index width, Scratch<Real>& s, bool& ordinary) const {
     const T *r = rewards + run.first, *v = values + run.first, *log_ratio = log_ratios + run.first;
     const T* following = next_values ? next_values + run.first : v + run.next;
     const T* at_end = next_values ? following : run.bootstrap;
     simd::Int<T> extreme = 0;
     PGCORE_INDEPENDENT
     for (Index k = 0; k < run.count; ++k) {
-      const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
       const Real rho = detail::ratio<Real>(log_ratio[k]);
       const T next = simd::select(simd::mask<T>(run.ends[k] == 0), following[k], at_end[k]);
       extreme |= detail::exceeds(log_ratio[k], T(detail::Range<Real>::log_ratio));
-      x[k] = clipped(rho, rho_clip) * error<Real>(r[k], run.gamma[k], next, v[k]);
-      c[k] = simd::select_or_zero(inner, run.decay[k] * clipped(rho, c_clip));
-      pg_rho[k] = clipped(rho, pg_rho_clip);
+      s.x[k] = clipped(rho, rho_clip) * error<Real>(r[k], run.gamma[k], next, v[k]);
+      s.c[k] = run.decay[k] * clipped(rho, c_clip);
+      s.kept[k] = clipped(rho, pg_rho_clip);
     }
-    return extreme == 0;
+    ordinary = extreme == 0;
+    return {run.count, width, s.x, s.c, run.ends};
   }
+  Real* y(const Run<T, Real>&, Scratch<Real>& s) const { return s.y; }
   void write(const Run<T, Real>& run, Index width, const Real* y, const Real* pg_rho) const {
     const T *r = rewards + run.first, *v = values + run.first;
     const T* at_end = next_values ? next_values + run.first : run.bootstrap;
@@ -207,13 +232,15 @@ bool serve(const detail::Operands<T>& in, const Arrays&... arrays) {
 
 template <class T>
 void affine_scan(Rows<const T> x, Coefficient<T> c, const Segments<T>& segments, Order order, Rows<T> out) {
-  detail::Operands<T> in{x.num_rows(), x.width(), segments, c, {1, {}}};
+  const detail::Operands<T> in{x.num_rows(), x.width(), segments, c, {1, {}}};
   assert(serve(in, x, out));
-  if (order == Order::backward) {
-    detail::solve<Affine<false>::template Kernel>(in, detail::sizes(c), x.data(), out.data());
+  const detail::Sizes size = detail::sizes(c);
+  if (order == Order::forward) {
+    detail::solve<Affine<Order::forward>::template Kernel>(in, size, x.data(), out.data());
+  } else if (segments.ends.empty() || segments.bootstrap.empty()) {
+    detail::solve<Affine<Order::backward>::template Kernel>(in, size, x.data(), out.data());
   } else {
-    in.segments = {segments.ends, {}, {}};
-    detail::solve<Affine<true>::template Kernel>(in, detail::sizes(c), x.data(), out.data());
+    detail::solve<Bootstrapped>(in, size, x.data(), out.data());
   }
 }
 

@@ -134,8 +134,9 @@ struct Run {
   Index first, count;        // flat index t·N + n of the first one
   const std::uint8_t* ends;  // not 0 where y is x alone; any byte but 0 is true
   const T* bootstrap;
-  const Real *gamma, *decay;  // γ and γλ
-  Index next;                 // how far away the next row is; 0 in the last row, where nothing follows
+  const Real *gamma, *decay;    // γ and γλ
+  Index next;                   // how far away the next row is; 0 in the last row, where nothing follows
+  Index gamma_step, ends_step;  // 0 if all are equal
 };
 
 // Coefficients as runs of Reals: rows of one number, the caller's array, or what is computed from arrays.
@@ -152,6 +153,7 @@ class Discounts {
 
   void set(Run<T, Real>& run) {
     run.gamma = row_;
+    run.gamma_step = gamma_.each.empty() ? 0 : 1;
     if (!gamma_.each.empty()) {
       const T* each = gamma_.each.data() + run.first;
       if constexpr (std::is_same_v<T, Real>) {
@@ -179,30 +181,38 @@ class Discounts {
 
 // ---- tiles ----
 
+// What a tile needs besides the caller's arrays.
 template <class Real>
 struct Scratch {
-  static constexpr Index margin = lanes<Real>, size = tile_size<Real>;
-  alignas(64) Real before_x[margin], x[size], before_c[margin], c[size], before_y[margin],
-      y[2 * size + margin];
-  alignas(64) Real kept[size];  // what a kernel needs again when it writes its results
-
-  Scratch() {
-    std::fill(before_x, before_x + margin, Real(0));
-    std::fill(before_c, before_c + margin, Real(0));
-  }
+  static constexpr Index size = tile_size<Real>;
+  alignas(64) Real x[size], c[size], y[2 * size];
+  alignas(64) Real kept[size];           // what a kernel needs again when it writes its results
+  alignas(64) Real carry[largest_tile];  // y of the row behind
 };
 
-// y of the row that follows, in numbers of any size, while tiles leave the Range.
-template <class Real>
-struct ExtendedRow {
-  Extended y[tile_size<Real>];
-  bool used = false;
+// y where the caller wants it, if it is of the caller's type; else in scratch, to be copied from there.
+template <class T, class Real>
+Real* direct(T* out, Real* scratch) {
+  if constexpr (std::is_same_v<T, Real>) return out;
+  return scratch;
+}
+template <class T, class Real>
+void copy_unless_direct(Index count, const Real* y, T* out) {
+  if constexpr (!std::is_same_v<T, Real>) std::copy(y, y + count, out);
+}
 
-  // Solves a tile one by one. Whether all that follows it has is within the Range again.
+// y of the row behind in numbers of any size, while tiles leave the Range.
+template <class Real>
+struct ExtendedCarry {
+  Extended y[tile_size<Real>];
+  bool used;
+
+  ExtendedCarry() : used(false) {}
+
+  // Solves a tile one by one.
   template <class T, class Kernel>
-  void solve(const Run<T, Real>& run, Index width, const Kernel& kernel, Real* carried) {
-    const Real* behind = carried + run.count;
-    for (Index n = 0; n < width && !used; ++n) y[n] = Extended(behind[n]);
+  void solve(const Run<T, Real>& run, Index width, const Kernel& kernel, Real* carry) {
+    for (Index n = 0; n < width && !used; ++n) y[n] = Extended(carry[n]);
     used = true;
     for (Index k = run.count - 1; k >= 0; --k) {
       Extended& next = y[k % width];
@@ -211,72 +221,80 @@ struct ExtendedRow {
       kernel.write_one(run, k, next, value);
       next = value;
     }
-    for (Index n = 0; n < width; ++n) carried[n] = static_cast<Real>(y[n]);
+    for (Index n = 0; n < width; ++n) carry[n] = static_cast<Real>(y[n]);
   }
-  // Whether these Reals say all that there is to say of what follows.
-  bool serves(const Real* carried, Index width) const {
+  // Whether `carry` says all that there is to say.
+  bool serves(const Real* carry, Index width) const {
     if (!used) return true;
     for (Index n = 0; n < width; ++n) {
-      if (carried[n] == 0 && !(y[n] == Extended())) return false;
+      if (carry[n] == 0 && !(y[n] == Extended())) return false;
     }
-    return in_range(carried, width);
+    return in_range(carry, width);
   }
 };
+
+// Whether a tile must fit the scratch memory.
+template <class Real, class Kernel, class T>
+bool in_scratch(const Operands<T>& in) {
+  return !Kernel::direct || (!std::is_same_v<T, Real> && !in.gamma.each.empty());
+}
 
 // The columns first … first + width − 1, a tile after the other.
 template <class Real, class T, class Kernel>
 PGCORE_FLATTEN void solve_columns(const Operands<T>& in, Index first, Index width, bool composable,
                                   const Kernel kernel) {
-  constexpr bool forward = Kernel::forward, varying = Kernel::varying;
-  const Index rows_per_tile =
-      width < in.num_columns ? 1 : std::max<Index>(1, tile_size<Real> / in.num_columns);
+  constexpr Order order = Kernel::order;
+  constexpr Factors factors = Kernel::factors;
+  constexpr bool forward = order == Order::forward, varying = Kernel::varying;
+  const Index size = in_scratch<Real, Kernel>(in) ? tile_size<Real> : 16 * largest_tile;
+  const Index rows_per_tile = width < in.num_columns ? 1 : std::max<Index>(1, size / in.num_columns);
   const auto* const ends = reinterpret_cast<const std::uint8_t*>(in.segments.ends.data());
   const T *const bootstrap = in.segments.bootstrap.data(), *const last = in.segments.last_bootstrap.data();
-  Discounts<T, Real> discounts(in.gamma, in.lam, in.num_rows * width);
+  Discounts<T, Real> discounts(in.gamma, in.lam, Kernel::direct ? lanes<Real> : in.num_rows * width);
   Scratch<Real> s;
-  [[maybe_unused]] std::conditional_t<varying, ExtendedRow<Real>, int> following = {};
+  [[maybe_unused]] std::conditional_t<varying, ExtendedCarry<Real>, int> extended;
+  for (Index n = 0; n < width; ++n) {
+    s.carry[n] = Kernel::carries_bootstrap && last ? static_cast<Real>(last[first + n]) : Real(0);
+  }
   for (Index done = 0, rows = 1; done < in.num_rows; done += rows) {
     const bool edge = done == 0;  // the row where nothing follows; forward, where nothing precedes
     if (!edge) rows = std::min(rows_per_tile, in.num_rows - done);
-    const Index row = forward ? done : in.num_rows - done - rows;
     Run<T, Real> run;
-    run.first = row * in.num_columns + first;
+    run.first = (forward ? done : in.num_rows - done - rows) * in.num_columns + first;
     run.count = rows * width;
     run.next = edge ? 0 : in.num_columns;
+    run.ends = ends ? ends + run.first - (forward ? in.num_columns : 0) : zeros<std::uint8_t>;
+    run.bootstrap = bootstrap ? bootstrap + run.first : zeros<T>;
     if (edge) {
-      run.ends = ones.flag;
+      run.ends = Kernel::carries_bootstrap && last ? zeros<std::uint8_t> : ones.flag;
       run.bootstrap = last ? last + first : zeros<T>;
-    } else {
-      run.ends = ends ? ends + run.first - (forward ? in.num_columns : 0) : zeros<std::uint8_t>;
-      run.bootstrap = bootstrap ? bootstrap + run.first : zeros<T>;
     }
-    discounts.set(run);
-    std::copy(s.y, s.y + (edge ? 0 : width), s.y + run.count);
-    const bool ordinary = kernel.maps(run, s.x, s.c, s.kept);
-    bool solved = true;
-    if (edge) {
-      std::copy(s.x, s.x + width, s.y);
-    } else {
-      solved = composable && recur<Kernel::factors>(run.count, width, s.x, s.c, s.y);
-    }
+    run.ends_step = ends && !edge ? 1 : 0;
+    if constexpr (factors == Factors::numbers) discounts.set(run);
+    bool ordinary = true;
+    const auto maps = kernel.maps(run, width, s, ordinary);
+    auto* const y = kernel.y(run, s);
+    if constexpr (Kernel::reads_behind) std::copy(s.carry, s.carry + width, y + run.count);
     if constexpr (varying) {
-      if (!(ordinary && solved && in_range(s.y, run.count) && following.serves(s.y + run.count, width))) {
-        following.solve(run, width, kernel, s.y);
+      static_assert(Kernel::reads_behind);
+      ordinary = ordinary && composable && extended.serves(s.carry, width);
+      if (!ordinary || !recur<factors, order>(maps, s.carry, y) || !in_range(y, run.count)) {
+        std::copy(y + run.count, y + run.count + width, s.carry);
+        extended.solve(run, width, kernel, s.carry);
         continue;
       }
-      following.used = false;
-    } else if (!solved) {
-      recur_plainly<Kernel::factors>(run.count, width, s.x, s.c, run.ends + (forward ? run.count - 1 : 0),
-                                     forward ? -1 : 1, s.y);
+      extended.used = false;
+    } else if (!composable || !recur<factors, order>(maps, s.carry, y)) {
+      recur_plainly<factors, order>(maps, s.carry, y);
     }
-    kernel.write(run, width, s.y, s.kept);
+    kernel.write(run, width, y, s.kept);
   }
 }
 
 // Blocks of columns are for threads; the more a row holds, the better a block uses it.
 template <class Real, class T, class Kernel>
 void solve_blocks(const Operands<T>& in, bool composable, const Kernel& kernel) {
-  const Index most = std::min(in.num_columns, tile_size<Real>);
+  const Index most = std::min(in.num_columns, in_scratch<Real, Kernel>(in) ? tile_size<Real> : largest_tile);
   const Index num_blocks = (in.num_columns + most - 1) / most;
   parallel::for_blocks(num_blocks, in.num_rows * in.num_columns >= parallel::min_scalars, [&](Index block) {
     const Index first = block * most;

@@ -35,6 +35,7 @@ __all__ = [
     "Advantages",
     "CriticOptions",
     "gradient_statistics",
+    "logged_steps",
     "policy_gradient",
     "require_entropy",
     "require_no_memory",
@@ -120,6 +121,14 @@ def policy_gradient(
     return gradient
 
 
+def logged_steps(policy: Policy, num_steps: int) -> slice:
+    """Return the steps that numbers of the log alone are computed from: at most 512, evenly spread.
+
+    All steps for a policy with memory, whose segments must stay whole.
+    """
+    return slice(None, None, 1 if policy.has_memory else max(1, math.ceil(num_steps / 512)))
+
+
 def gradient_statistics(
     policy: Policy,
     obs: AnyArray,
@@ -131,10 +140,13 @@ def gradient_statistics(
     r"""Return the gradient's norm, and its size relative to the sampling noise.
 
     ``gradient_snr`` is :math:`\|g\|^2 / (\mathrm{tr}\,\mathrm{Cov}[A s]/B)` with the covariance over single
-    steps, taken as if they were independent; not-a-number where there is no noise beyond rounding.
+    steps, taken as if they were independent, and estimated from `logged_steps`; not-a-number where there is
+    no noise beyond rounding.
     """
     square = float(np.sum(np.square(gradient, dtype=np.float64)))
-    weighted = np.square(advantages, dtype=np.float64) * policy.score_sq_norms(obs, actions, **segments)
+    some = logged_steps(policy, len(obs))
+    norms = policy.score_sq_norms(obs[some], actions[some], **segments)
+    weighted = np.square(advantages[some], dtype=np.float64) * norms
     mean = float(np.mean(weighted))
     noise = (mean - square) / len(obs)
     unseen = rounding(policy.dtype) * math.sqrt(len(obs)) * mean  # of a difference of two sums

@@ -12,6 +12,7 @@ from pgcore.algorithms.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
     gradient_statistics,
+    logged_steps,
     policy_gradient,
     require_no_memory,
 )
@@ -133,7 +134,11 @@ NaturalGradientConfigT_co = TypeVar("NaturalGradientConfigT_co", bound=NaturalGr
 
 
 class NaturalGradient(ActorCritic[NaturalGradientConfigT_co]):
-    """An `ActorCritic` that follows the natural gradient."""
+    """An `ActorCritic` that follows the natural gradient.
+
+    In the log, ``entropy`` is that of at most 512 steps, evenly spread over the batch; so is the noise in
+    ``gradient_snr``.
+    """
 
     def setup(self) -> None:
         """Refuse what the policy has no closed form for, and subsamples of a policy with memory."""
@@ -157,7 +162,8 @@ class NaturalGradient(ActorCritic[NaturalGradientConfigT_co]):
         gradient = policy_gradient(policy, *data, cfg.ent_coef, **segments)
         clip_norm(gradient, None)  # raises where it is not finite
         solution = natural_gradient(policy, batch, gradient, cfg, self.rng)
-        entropy = float(np.mean(entropy_of(policy, batch.obs, batch.actions, segments)))
+        some = logged_steps(policy, batch.num_steps)
+        entropy = float(np.mean(entropy_of(policy, batch.obs[some], batch.actions[some], segments)))
         logs = {
             **gradient_statistics(policy, *data, gradient, **segments),
             **cg_logs(solution),

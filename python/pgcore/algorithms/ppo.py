@@ -13,6 +13,7 @@ from pgcore.algorithms.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
     gradient_statistics,
+    logged_steps,
     policy_gradient,
     require_no_memory,
 )
@@ -21,7 +22,7 @@ from pgcore.policies import CompiledPolicy, divergence
 from pgcore.training import NonNegativeFloat, PositiveFloat, PositiveInt, ScheduleName, scheduled
 
 if TYPE_CHECKING:
-    from pgcore._arguments import Arrays
+    from pgcore._arguments import Arrays, FloatArray
     from pgcore.algorithms.actor_critic import Advantages, CriticOptions
     from pgcore.data.batch import Batch
     from pgcore.training import Component
@@ -89,6 +90,10 @@ class PPO(ActorCritic[PPOConfig]):
     and critic are two networks with an Adam each. Arguments are those of `pgcore.training.Algorithm`,
     hyperparameters those of `PPOConfig`.
 
+    In the log, ``gradient_norm``, ``gradient_snr`` and ``kl_divergence_loss`` are those of at most 512 steps,
+    evenly spread over the batch; with ``kl_adaptive`` the KL is that of all steps. The other numbers come
+    from the minibatches.
+
     Examples
     --------
     >>> model = PPO("CartPole-v1", num_envs=4, n_steps=64, seed=0).learn(1000)
@@ -118,15 +123,17 @@ class PPO(ActorCritic[PPOConfig]):
         advantages = estimate.advantages  # in double, for minibatches to be centred before they are rounded
         if cfg.normalize_advantage and not estimate.vary:
             advantages = np.zeros_like(advantages)
+        logged = logged_steps(policy, batch.num_steps)
+        obs, actions = batch.obs[logged], batch.actions[logged]
         with np.errstate(over="ignore"):  # of the statistics alone
-            rounded = advantages.astype(policy.dtype, copy=False)
-        gradient = policy_gradient(policy, batch.obs, batch.actions, rounded, cfg.ent_coef)
-        statistics = gradient_statistics(policy, batch.obs, batch.actions, rounded, gradient)
+            rounded = advantages[logged].astype(policy.dtype, copy=False)
+        gradient = policy_gradient(policy, obs, actions, rounded, cfg.ent_coef)
+        statistics = gradient_statistics(policy, obs, actions, rounded, gradient)
         learning_rate = scheduled(cfg.learning_rate, cfg.learning_rate_schedule, self.progress)
         clip_range = math.inf
         if cfg.clip_range is not None:
             clip_range = scheduled(cfg.clip_range, cfg.clip_range_schedule, self.progress)
-        old, old_log_probs = policy.params, policy.log_prob(batch.obs, batch.actions)
+        old, old_log_probs = policy.params, self._log_probs(batch, logged)
         kl_limit = None if cfg.target_kl is None or cfg.kl_adaptive else 1.5 * cfg.target_kl
         num_steps_taken, report = 0, None
         for _ in range(cfg.n_epochs):
@@ -150,7 +157,9 @@ class PPO(ActorCritic[PPOConfig]):
             if latest.stopped:
                 break
         assert report is not None
-        kl = float(np.mean(divergence(policy, batch.obs, batch.actions, old, {}), dtype=np.float64))
+        if cfg.kl_adaptive:
+            obs, actions = batch.obs, batch.actions
+        kl = float(np.mean(divergence(policy, obs, actions, old, {}), dtype=np.float64))
         if cfg.kl_adaptive and cfg.target_kl is not None:
             self.kl_coef.adapt(kl, cfg.target_kl)
         return {
@@ -167,6 +176,14 @@ class PPO(ActorCritic[PPOConfig]):
             "learning_rate": learning_rate,
             "clip_range": clip_range,
         }
+
+    def _log_probs(self, batch: Batch, some: slice) -> FloatArray:
+        """Return log π(a_t∣o_t): the batch's own if they are this policy's at ``some`` steps, bit for bit."""
+        policy, given = self.policy, batch.log_probs
+        if given is None or given.dtype != policy.dtype:
+            return policy.log_prob(batch.obs, batch.actions)
+        ours = policy.log_prob(batch.obs[some], batch.actions[some])
+        return given if np.array_equal(given[some], ours) else policy.log_prob(batch.obs, batch.actions)
 
 
 class AdaptiveCoefficient:

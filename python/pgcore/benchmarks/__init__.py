@@ -7,7 +7,7 @@ called, and none is needed.
 from __future__ import annotations
 
 from pgcore.benchmarks.cases import DTYPES, Case, Problem, cases
-from pgcore.benchmarks.libraries import LIBRARIES, Library, Run, describe, installed, limited
+from pgcore.benchmarks.libraries import LIBRARIES, Library, Run, describe, installed, ready
 from pgcore.benchmarks.measure import Contest, Row, WrongAnswerError, duration, geometric_mean, measure
 
 __all__ = [
@@ -25,6 +25,6 @@ __all__ = [
     "duration",
     "geometric_mean",
     "installed",
-    "limited",
     "measure",
+    "ready",
 ]

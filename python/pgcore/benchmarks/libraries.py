@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, cast
 
 from pgcore import build_info, get_num_threads, set_num_threads
 
-__all__ = ["LIBRARIES", "Library", "Run", "describe", "installed", "limited"]
+__all__ = ["LIBRARIES", "Library", "Run", "describe", "installed", "ready"]
 
 Run: TypeAlias = Callable[[], Any]
 
@@ -29,6 +29,9 @@ class Library(Protocol):
         The arrays among ``data`` become the library's own before anything is timed, and every call allocates
         its results and returns them when they are complete.
         """
+
+    def settings(self) -> AbstractContextManager[Any]:
+        """Return the context in which its runs are made, and called."""
 
 
 def installed(compiled: Path | None = None) -> dict[str, Library]:
@@ -61,24 +64,23 @@ def describe(names: Iterable[str] = ("numpy",)) -> str:
 
 
 @contextmanager
-def limited(num_threads: int) -> Iterator[None]:
-    """Inside this context pgcore and the libraries that are imported use so many threads.
+def ready(libraries: Mapping[str, Library], num_threads: int = 1) -> Iterator[None]:
+    """Inside this context all libraries have their settings for benchmarks, and use so many threads.
 
     JAX counts the processors only once, at its first computation: the context must be open by then.
     """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        threadpool_limits = nullcontext
-    before, processors = get_num_threads(), None
-    if hasattr(os, "sched_setaffinity"):
-        processors = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, sorted(processors)[-num_threads:])
-    try:
-        with threadpool_limits(num_threads):
-            set_num_threads(num_threads)
-            yield
-    finally:
-        set_num_threads(before)
-        if processors is not None:
-            os.sched_setaffinity(0, processors)
+    before = get_num_threads()
+    with ExitStack() as stack:
+        for library in libraries.values():
+            stack.enter_context(library.settings())
+        if hasattr(os, "sched_setaffinity"):
+            processors = os.sched_getaffinity(0)
+            stack.callback(os.sched_setaffinity, 0, processors)
+            os.sched_setaffinity(0, sorted(processors)[-num_threads:])
+        with suppress(ImportError):
+            from threadpoolctl import threadpool_limits
+
+            stack.enter_context(threadpool_limits(num_threads))
+        stack.callback(set_num_threads, before)
+        set_num_threads(num_threads)
+        yield

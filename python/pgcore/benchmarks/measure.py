@@ -159,10 +159,10 @@ def geometric_mean(rows: Sequence[Row]) -> float:
 def duration(seconds: float) -> str:
     """Return a time to three digits.
 
-    >>> duration(1.234e-6), duration(0.5)
-    ('1.23 µs', '500 ms')
+    >>> duration(4e-7), duration(1.234e-6), duration(0.5)
+    ('400 ns', '1.23 µs', '500 ms')
     """
-    for unit, factor in (("µs", 1e6), ("ms", 1e3)):
+    for unit, factor in (("ns", 1e9), ("µs", 1e6), ("ms", 1e3)):
         if seconds * factor < 999.5:
             return f"{seconds * factor:#.3g}".rstrip(".") + f" {unit}"
     return f"{seconds:#.3g} s"

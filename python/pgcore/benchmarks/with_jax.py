@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,19 @@ import jax.numpy as jnp
 import jax.scipy.sparse.linalg
 from jax import lax
 
-from pgcore.benchmarks.formulas import ADAM, CG_STEPS, DAMPING, FORMULAS, Array, Layers, Operations, mlp
+from pgcore.benchmarks.formulas import (
+    ADAM,
+    CG_STEPS,
+    DAMPING,
+    FORMULAS,
+    MINIBATCH,
+    Array,
+    Layers,
+    Operations,
+    mlp,
+)
 from pgcore.benchmarks.libraries import Run
 
-jax.config.update("jax_enable_x64", True)  # float32 stays float32
 jax.config.update("jax_cpu_enable_async_dispatch", False)  # every call is waited for
 
 
@@ -86,8 +96,37 @@ def _fisher_solution(layers: Layers, log_std: Array, obs: Array, v: tuple[Layers
     return jax.scipy.sparse.linalg.cg(operator, v, tol=0.0, maxiter=CG_STEPS)[0]
 
 
-def _adam_step(theta: Array, grad: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
-    rate, beta1, beta2, epsilon = ADAM
+def _minibatch(
+    state: tuple[Layers, Any, Any], obs: Array, actions: Array, advantages: Array, old: Array
+) -> Any:
+    """One step of PPO's actor; parameters and moments go in and come out."""
+    layers, first, second = state
+    rate, clip, norm = MINIBATCH["learning_rate"], MINIBATCH["clip_range"], MINIBATCH["max_grad_norm"]
+    standard = (advantages - advantages.mean()) / (advantages.std(ddof=1) + 1e-8)
+
+    def loss(parameters: Layers) -> Array:
+        ratio = jnp.exp(
+            FORMULAS["categorical_log_prob"](OPERATIONS, actions, mlp(jnp, parameters, obs)) - old
+        )
+        return -jnp.minimum(ratio * standard, jnp.clip(ratio, 1.0 - clip, 1.0 + clip) * standard).mean()
+
+    gradients = jax.grad(loss)(layers)
+    length = jnp.sqrt(sum((g * g).sum() for g in jax.tree.leaves(gradients)))
+    scale = jnp.minimum(1.0, norm / (length + 1e-6))
+    steps = jax.tree.map(
+        lambda p, g, m, v: _adam_step(p, scale * g, m, v, (rate, 0.9, 0.999, 1e-5)),
+        layers,
+        gradients,
+        first,
+        second,
+    )
+    return jax.tree.transpose(jax.tree.structure(layers), None, steps)
+
+
+def _adam_step(
+    theta: Array, grad: Array, m: Array, v: Array, constants: tuple[float, ...] = ADAM
+) -> tuple[Array, Array, Array]:
+    rate, beta1, beta2, epsilon = constants
     m = beta1 * m + (1.0 - beta1) * grad
     v = beta2 * v + (1.0 - beta2) * grad * grad
     return theta - rate * (m / (1.0 - beta1)) / (jnp.sqrt(v / (1.0 - beta2)) + epsilon), m, v
@@ -120,11 +159,21 @@ def runs(kernel: str, *data: Any) -> list[Run]:
         functions.append(partial(FORMULAS[kernel], OPERATIONS))
     arrays = jax.tree.map(jnp.asarray, data)
     found = [_complete(partial(jax.jit(function), *arrays)) for function in functions]
+    if kernel == "SurrogateAscent.epoch":
+        layers, *batch = arrays
+        moments = jax.tree.map(jnp.zeros_like, layers)
+        step = _complete(partial(jax.jit(_minibatch), (layers, moments, moments), *batch))
+        found.append(lambda: step()[0])
     if kernel == "Fisher.matvec":
         layers, log_std, obs, v = arrays  # many products with one batch: its activations are there
         passes = jax.jit(_mean_passes)(layers, obs)
         found.append(_complete(partial(jax.jit(_times_fisher), *passes, log_std, v)))
     return found
+
+
+def settings() -> AbstractContextManager[None]:
+    """Allow float64; float32 stays float32."""
+    return jax.enable_x64(True)
 
 
 def _complete(call: Run) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -137,7 +138,6 @@ _OWN: dict[str, Callable[..., Any]] = {
 
 def runs(kernel: str, *data: Any) -> list[Run]:
     """See `pgcore.benchmarks.libraries.Library`."""
-    torch.set_grad_enabled(False)  # except where a gradient is asked for
     in_place = kernel in ("adam_step", "SurrogateAscent.epoch")
     tensors = _map(lambda array: torch.tensor(array) if in_place else torch.from_numpy(array), data)
     if kernel in ("MLP.vjp", "policy.score_product", "Fisher.matvec"):
@@ -152,6 +152,11 @@ def runs(kernel: str, *data: Any) -> list[Run]:
     if loops_over_rows(kernel, data) and len(data[0]) > _LONGEST:
         return []
     return [partial(FORMULAS[kernel], OPERATIONS, *tensors)] if kernel in FORMULAS else []
+
+
+def settings() -> AbstractContextManager[None]:
+    """Record no operations, except where a gradient is asked for."""
+    return torch.no_grad()
 
 
 def _map(function: Callable[[Any], Any], tree: Any) -> Any:

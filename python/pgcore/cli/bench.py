@@ -22,8 +22,8 @@ from pgcore.benchmarks import (
     duration,
     geometric_mean,
     installed,
-    limited,
     measure,
+    ready,
 )
 from pgcore.cli.errors import CommandError, one_line_errors
 from pgcore.cli.output import say
@@ -74,8 +74,9 @@ def run(arguments: list[str]) -> int:
     if not chosen:
         names = ", ".join(dict.fromkeys(case.kernel for case in usual))
         raise CommandError(f"--only: expected part of a kernel's name ({names}), got {args.only!r}")
-    with one_line_errors(RuntimeError, ImportError), limited(args.threads):  # no core for this machine
-        libraries = installed()
+    libraries = installed()
+    # There may be no core for this machine.
+    with one_line_errors(RuntimeError, ImportError), ready(libraries, args.threads):
         what = f"{describe(libraries)}, {args.dtype}"
         if not args.json:
             for line in textwrap.wrap(what, 80):

@@ -43,7 +43,8 @@ def affine_scan(
     x : (T,) or (T, N)
         What every step adds.
     c : float, or like x
-        Coefficients of what follows the step (backward) or came before it (forward).
+        Coefficients of what follows the step (backward) or came before it (forward). Where nothing does, at
+        the first step forward and at ends without bootstrap values, c_t is not read.
     ends : like x, booleans or integers 0 and 1, optional
         True at the last step of each segment; by default only the last row is one.
     bootstrap_values : like x, or like one row of it, optional

@@ -32,17 +32,21 @@ def affine_scan(
     """
     a = AlongTime(x, coefficients=(c,), ends=ends, bootstrap_values=bootstrap_values)
     (terms,), (factors,) = a.arrays, a.coefficients
+    alone = a.ends.copy()  # where nothing follows, c_t is not read
+    if bootstrap_values is not None:
+        alone[-1:] = False
+        if np.ndim(bootstrap_values) == terms.ndim:
+            alone[...] = False
     y = np.empty_like(terms)
     neighbour = np.zeros(a.shape[1:])  # y_{t+1}, or y_{t−1}
     if direction == "backward":
         for t in reversed(range(len(y))):
-            y[t] = terms[t] + factors[t] * np.where(a.ends[t], a.bootstrap_values[t], neighbour)
-            neighbour = y[t]
+            following = factors[t] * np.where(a.ends[t], a.bootstrap_values[t], neighbour)
+            neighbour = y[t] = terms[t] + np.where(alone[t], 0.0, following)
     elif direction == "forward":
         for t in range(len(y)):
             first = a.ends[t - 1] if t > 0 else np.ones(a.shape[1:], bool)
-            y[t] = terms[t] + factors[t] * np.where(first, 0.0, neighbour)
-            neighbour = y[t]
+            neighbour = y[t] = terms[t] + np.where(first, 0.0, factors[t] * neighbour)
     else:
         raise ValueError(f"direction: expected 'backward' or 'forward', got {direction!r}")
     return deliver(cast(a.dtype, y), out)
@@ -124,12 +128,11 @@ def gae(
     next_value = a.next_values(v)
 
     advantages = np.empty_like(r)
-    zero = np.zeros(a.shape[1:])
-    next_advantage = zero
+    next_advantage = np.zeros(a.shape[1:])
     for t in reversed(range(len(r))):
         delta = r[t] + discount[t] * next_value[t] - v[t]
-        advantages[t] = delta + discount[t] * decay[t] * np.where(a.ends[t], zero, next_advantage)
-        next_advantage = advantages[t]
+        carried = discount[t] * decay[t] * next_advantage
+        next_advantage = advantages[t] = delta + np.where(a.ends[t], 0.0, carried)
     return deliver_pair((cast(a.dtype, advantages), cast(a.dtype, advantages + v)), out)
 
 
