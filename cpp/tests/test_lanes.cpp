@@ -46,6 +46,25 @@ void test_rows(Index rows, Index K) {
 }
 
 template <class T>
+void test_short_rows(Index rows, Index A) {
+  const testing::Case here("rows =", rows, "A =", A, "size", sizeof(T));
+  const auto x = testing::normal<T>(rows * A, 1);  // nothing beyond the last row may be read
+  std::vector<double> sums(static_cast<std::size_t>(rows));
+  sum_short_rows(rows, A, x.data(), sums.data());
+  testing::Worst worst;
+  for (Index r = 0; r < rows; ++r) {
+    const std::vector<T> row(x.data() + r * A, x.data() + (r + 1) * A);
+    long double sum = 0;
+    for (const T y : row) sum += static_cast<long double>(y);
+    worst.add(sums[static_cast<std::size_t>(r)], sum);
+    double alone = 0;
+    sum_short_rows(1, A, row.data(), &alone);
+    CHECK(alone == sums[static_cast<std::size_t>(r)]);
+  }
+  CHECK(worst.within(sizeof(T) == 4 ? 1e-5 : 1e-13));
+}
+
+template <class T>
 void test_largest_without_numbers() {
   const T nan = std::numeric_limits<T>::quiet_NaN(), lowest = -std::numeric_limits<T>::infinity();
   std::vector<T> x(static_cast<std::size_t>(20 + lanes<T>), nan);
@@ -61,6 +80,14 @@ TEST("rows are reduced to what loops give, with the same bits in registers of an
     for (const Index rows : {1, 3, 16, 21}) {
       test_rows<float>(rows, K);
       test_rows<double>(rows, K);
+    }
+  }
+}
+TEST("sums of short rows are what loops give, with the same bits for a row on its own") {
+  for (Index A = 2; A <= longest_short_row; ++A) {
+    for (const Index rows : {1, 3, 4, 5, 8, 18}) {
+      test_short_rows<float>(rows, A);
+      test_short_rows<double>(rows, A);
     }
   }
 }

@@ -128,6 +128,28 @@ class SharedInverse {
   SmallBuffer<T, 2112> factors_;
 };
 
+// out[r] = Σ_i x_i over the A numbers of row r.
+template <class T>
+void sum_terms(Index rows, Index A, const T* x, double* out) {
+  if (A == 1) {
+    std::copy_n(x, rows, out);
+  } else if (A <= longest_short_row) {
+    sum_short_rows(rows, A, x, out);
+  } else {
+    reduce_rows<Sum, bytes>(
+        rows, A, T(0), [=](Index r, Index k) PGCORE_INLINE { return numbers(x + r * A + k); }, out);
+  }
+}
+// The same for log σ; of many in double, since what they are added to may cancel them.
+template <class T>
+void sum_logs(Index rows, Index A, const T* x, double* out) {
+  if (A <= 8 * lanes<T>) return sum_terms(rows, A, x, out);
+  const auto widened = [=](Index r, Index k) PGCORE_INLINE {
+    return simd::load_as_double<lanes_of<double, bytes>>(x + r * A + k);
+  };
+  reduce_rows<Sum, bytes>(rows, A, 0.0, widened, out);
+}
+
 // Sums of terms. The terms of many rows are written before the first are read again: reading across what has
 // just been written is slow.
 template <class T>
@@ -141,7 +163,7 @@ class TermSums {
     T* const x = terms_.data();
     PGCORE_INDEPENDENT
     for (Index i = 0; i < rows * A_; ++i) x[i] = term(i);
-    sum_rows(rows, x, out);
+    sum_terms(rows, A_, x, out);
   }
   // Of two terms, each by a loop of its own: GCC 12 does not vectorise one with two exponentials.
   template <class F, class G>
@@ -151,35 +173,10 @@ class TermSums {
     for (Index i = 0; i < rows * A_; ++i) x[i] = term(i);
     PGCORE_INDEPENDENT
     for (Index i = 0; i < rows * A_; ++i) x[i] += other(i);
-    sum_rows(rows, x, out);
-  }
-  // The same of numbers that are there already; of many in double, since what they are added to may cancel
-  // them.
-  void sum(Index rows, const T* x, double* out) {
-    if (A_ > 8 * lanes<T>) {
-      const auto widened = [&](Index r, Index k) PGCORE_INLINE {
-        return simd::load_as_double<lanes_of<double, bytes>>(x + r * A_ + k);
-      };
-      return reduce_rows<Sum, bytes>(rows, A_, 0.0, widened, out);
-    }
-    if (A_ == 1 || A_ >= lanes<T>) return sum_rows(rows, x, out);
-    // Only the last rows are copied: of the others more may be read than they have.
-    const Index direct = std::max<Index>(0, rows - lanes<T>) / group * group;
-    sum_rows(direct, x, out);
-    x += direct * A_;
-    sum(rows - direct, [=](Index i) { return x[i]; }, out + direct);
+    sum_terms(rows, A_, x, out);
   }
 
  private:
-  void sum_rows(Index rows, const T* x, double* out) const {
-    if (A_ == 1) {
-      std::copy_n(x, rows, out);
-    } else {
-      reduce_rows<Sum, bytes>(
-          rows, A_, T(0), [&](Index r, Index k) PGCORE_INLINE { return numbers(x + r * A_ + k); }, out);
-    }
-  }
-
   Index A_;
   SmallBuffer<T, 1088> terms_;
 };
@@ -191,6 +188,16 @@ void for_terms(Index num_rows, Index A, F&& f) {
     TermSums<T> sums(A);
     const Index end = begin + rows, step = rows_at_once(A);
     for (Index first = begin; first < end; first += step) f(sums, first, std::min(step, end - first));
+  });
+}
+
+// Calls f(first, rows) for at most `most_rows_at_once` rows, where no terms are written.
+template <class F>
+void for_many_rows(Index num_rows, Index A, F&& f) {
+  for_row_blocks(num_rows, A, [&](Index begin, Index rows) {
+    for (Index first = begin; first < begin + rows; first += most_rows_at_once) {
+      f(first, std::min(most_rows_at_once, begin + rows - first));
+    }
   });
 }
 
@@ -208,7 +215,7 @@ void distances(Rows<const T> x, Rows<const T> y, const T* log_std, double consta
   const Index A = x.width();
   const SharedInverse<T> inverse(log_std, A);
   inverse.with_product([&](auto times) {
-    if (A < 2 * lanes<T>) {
+    if (A <= longest_short_row) {
       return for_terms<T>(x.num_rows(), A, [&](TermSums<T>& sums, Index first, Index rows) {
         const T *a = x.row(first), *b = y.row(first);
         const auto square = [=](Index i) {
@@ -220,19 +227,17 @@ void distances(Rows<const T> x, Rows<const T> y, const T* log_std, double consta
         finish(squares, rows, constant, scale, out.data() + first);
       });
     }
-    for_groups(
-        x.num_rows(), A, [] { return 0; },
-        [&](int, Index first, Index rows) {
-          const T *a = x.row(first), *b = y.row(first);
-          const auto square = [&](Index r, Index k) PGCORE_INLINE {
-            const Index i = r * A + k;
-            const auto z = times(numbers(a + i) - numbers(b + i), k);
-            return z * z;
-          };
-          double squares[group];
-          reduce_rows<Sum, bytes>(rows, A, T(0), square, squares);
-          finish(squares, rows, constant, scale, out.data() + first);
-        });
+    for_many_rows(x.num_rows(), A, [&](Index first, Index rows) {
+      const T *a = x.row(first), *b = y.row(first);
+      const auto square = [&](Index r, Index k) PGCORE_INLINE {
+        const Index i = r * A + k;
+        const auto z = times(numbers(a + i) - numbers(b + i), k);
+        return z * z;
+      };
+      double squares[most_rows_at_once];
+      reduce_rows<Sum, bytes>(rows, A, T(0), square, squares);
+      finish(squares, rows, constant, scale, out.data() + first);
+    });
   });
 }
 
@@ -264,14 +269,14 @@ void log_prob(Rows<const T> actions, Rows<const T> mean, LogStd<T> log_std, Vec<
   if (log_std.shared) {
     const T* s = log_std.row(0);
     double log_det;
-    TermSums<T>(A).sum(1, s, &log_det);
+    sum_logs(1, A, s, &log_det);
     return distances(actions, mean, s, constant - log_det, -0.5, out);
   }
   for_terms<T>(num_rows, A, [&](TermSums<T>& sums, Index first, Index rows) {
     const T *a = actions.row(first), *m = mean.row(first), *s = log_std.row(first);
     double log_det[most_rows_at_once], squares[most_rows_at_once];
     T* y = out.data() + first;
-    sums.sum(rows, s, log_det);
+    sum_logs(rows, A, s, log_det);
     with_inverse(s, rows * A, [&](auto inverse) {
       const auto square = [=](Index i) {
         const T z = inverse(s[i]).times(a[i] - m[i]);
@@ -362,9 +367,9 @@ void entropy(Rows<const T> log_std, Vec<T> out) {
   const Index num_rows = log_std.num_rows(), A = log_std.width();
   assert(out.size() == num_rows);
   const double constant = (half_log_2pi + 0.5) * static_cast<double>(A);
-  for_terms<T>(num_rows, A, [&](TermSums<T>& sums, Index first, Index rows) {
+  for_many_rows(num_rows, A, [&](Index first, Index rows) {
     double log_det[most_rows_at_once];
-    sums.sum(rows, log_std.row(first), log_det);
+    sum_logs(rows, A, log_std.row(first), log_det);
     finish(log_det, rows, constant, 1, out.data() + first);
   });
 }

@@ -144,4 +144,44 @@ PGCORE_INLINE inline void reduce_rows(Index rows, Index K, T neutral, F&& f, Out
   }
 }
 
+// out[r] = the sum of the A numbers of row r, for rows of 2 … `longest_short_row` numbers that follow each
+// other. Four rows at a time, each in four lanes: rows are too short to fill wider ones.
+template <class T>
+void sum_short_rows(Index rows, Index A, const T* x, double* out) {
+  constexpr int width = 4;
+  using V = simd::Vector<T, width>;
+  // The numbers that do not fill the lanes are the last ones that do, or the first of a row that never fills
+  // them.
+  const Index whole = A / width * width, last = std::max<Index>(0, A - width);
+  const auto sum_four = [=](const T* from, double* to) PGCORE_INLINE {
+    V v[width] = {};
+    const auto add = [&](Index k, auto&& counted) PGCORE_INLINE {
+      simd::unrolled<width>([&](auto i) PGCORE_INLINE {
+        V next;
+        simd::load(from + i * A + k, next);
+        v[i] = v[i] + counted(next);
+      });
+    };
+    for (Index k = 0; k < whole; k += width) add(k, [](const V& y) PGCORE_INLINE { return y; });
+    if (whole < A) {
+      add(last,
+          [=](const V& y) PGCORE_INLINE { return simd::only_lanes<T>(whole - last, A - last, y, V{}); });
+    }
+    detail::put_together<Sum, width, width>(v);
+    for (int i = 0; i < width; ++i) to[i] = static_cast<double>(v[0][i]);
+  };
+  Index r = 0;
+  const Index read = A < width ? width + 1 : width;  // rows, where the fourth is read beyond its end
+  for (; r + read <= rows; r += width) sum_four(x + r * A, out + r);
+  while (r < rows) {
+    const Index count = std::min<Index>(width, rows - r);
+    T copy[width * (longest_short_row + 1)] = {};
+    double sums[width];
+    std::copy_n(x + r * A, count * A, copy);
+    sum_four(copy, sums);
+    std::copy_n(sums, count, out + r);
+    r += count;
+  }
+}
+
 }  // namespace pgcore
