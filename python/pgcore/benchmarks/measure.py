@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -128,10 +129,12 @@ def _medians(runs: Sequence[Run], budget: float) -> list[float]:
         wanted = round(budget / (estimate * repeats[-1]))
         rounds.append(min(_MAX_ROUNDS, max(_MIN_ROUNDS if estimate < _HOPELESS * fastest else 2, wanted)))
     samples: list[list[float]] = [[] for _ in runs]
+    order, shuffle = list(range(len(runs))), random.Random(0).shuffle
     for turn in range(max(rounds)):
-        for i, run in enumerate(runs):
+        shuffle(order)  # one after another, each would always find the caches as the same other left them
+        for i in order:
             if turn < rounds[i]:
-                samples[i].append(_seconds(run, repeats[i]))
+                samples[i].append(_seconds(runs[i], repeats[i]))
     return [statistics.median(sample) for sample in samples]
 
 
