@@ -193,7 +193,8 @@ void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
   // where there are few rows, because adding takes time too.
   const Index width = std::min(num_columns, columns_per_block);
   const Index enough = std::max(narrow / 4 / width, num_rows / 16);
-  const Index joined = std::max<Index>(1, std::min({narrow / width, enough, num_rows}));
+  Index joined = 1;  // a power of two, so that halves are added to halves
+  while (2 * joined <= std::min({narrow / width, enough, num_rows})) joined *= 2;
   const Index whole = num_rows / joined, rest = num_rows % joined * width;
   for (Index first = 0; first < num_columns; first += width) {
     const Index count = std::min(width, num_columns - first), wide = joined * count;
@@ -206,13 +207,17 @@ void effective_sample_size(Rows<const T> log_weights, Vec<T> out) {
     const Index stride = joined * num_columns;
     raise_maxima(whole, stride, wide, x, largest);
     raise_maxima(1, 0, rest, tail, largest);
-    for (Index n = wide - 1; n >= count; --n) largest[n - count] = std::max(largest[n - count], largest[n]);
-    for (Index n = count; n < wide; ++n) largest[n] = largest[n - count];
+    for (Index half = wide / 2; half >= count; half /= 2) {
+      for (Index n = 0; n < half; ++n) largest[n] = std::max(largest[n], largest[n + half]);
+    }
+    for (Index done = count; done < wide; done *= 2) std::copy_n(largest, done, largest + done);
     add_moments(whole, stride, wide, x, largest, sum, squares);
     add_moments(1, 0, rest, tail, largest, sum, squares);
-    for (Index n = wide - 1; n >= count; --n) {
-      sum[n - count] += sum[n];
-      squares[n - count] += squares[n];
+    for (Index half = wide / 2; half >= count; half /= 2) {
+      for (Index n = 0; n < half; ++n) {
+        sum[n] += sum[n + half];
+        squares[n] += squares[n + half];
+      }
     }
     for (Index n = 0; n < count; ++n) out[first + n] = static_cast<T>(sample_size(sum[n], squares[n]));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
+#include <type_traits>
 
 #include "math/compiler.hpp"
 #include "math/extended.hpp"
@@ -210,8 +211,20 @@ PGCORE_FLATTEN void n_step_block(const detail::Operands<T>& in, const T* rewards
     if (run.count == 0) continue;
     discounts.set(run);
     const T* r = rewards + run.first;
+    Index done = 0;
+    if constexpr (std::is_same_v<T, Real>) {
+      // By registers, because compilers turn bytes into masks one by one.
+      constexpr int lanes = detail::lanes<Real>;
+      for (; !bootstrap && done + lanes <= run.count; done += lanes) {
+        simd::Vector<Real, lanes> reward, gamma, following;
+        simd::load(r + done, reward);
+        simd::load(run.gamma + done, gamma);
+        simd::load(g + done, following);
+        simd::store(reward + gamma * simd::where_zero<Real>(run.ends + done, following), g + done);
+      }
+    }
     PGCORE_INDEPENDENT
-    for (Index k = 0; k < run.count; ++k) {
+    for (Index k = done; k < run.count; ++k) {
       const simd::Int<Real> inner = simd::mask<Real>(run.ends[k] == 0);
       g[k] = Real(r[k]) + run.gamma[k] * simd::select(inner, g[k], static_cast<Real>(run.bootstrap[k]));
     }
