@@ -35,7 +35,8 @@ class TimeArguments {
     scan::Segments<T> segments{optional_rows<bool>(ends), {}, {}};
     if (!call_.given(bootstrap) || !call_) return segments;
     if (call_.shape(bootstrap, 0, 2) == row_shape()) {
-      segments.last_bootstrap = {call_.input(bootstrap, row_shape()), columns()};
+      const T* data = call_.input(bootstrap, row_shape());
+      segments.last_bootstrap = {data, call_ ? columns() : 0};
     } else {
       segments.bootstrap = rows(bootstrap);
       if (call_ && num_rows() > 0)
