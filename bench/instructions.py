@@ -59,8 +59,19 @@ def versions() -> dict[str, str]:
         "compiler": str(build["compiler"]),
         "eigen": str(build["eigen"]),
         "libc": " ".join(platform.libc_ver()),
-        "machine": platform.machine(),
+        "machine": processor(),
     }
+
+
+def processor() -> str:
+    """Architecture and maker: libraries choose other code for other processors."""
+    maker = ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        names = ("vendor_id", "cpu family", "model")
+        maker = " ".join(found[name] for name in names if name in found)
+    return f"{platform.machine()} {maker}".strip()
 
 
 # ---- counting ----
