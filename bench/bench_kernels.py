@@ -36,7 +36,7 @@ def test_kernel(benchmark: Any, case: Case, name: str, library: Library | None) 
         run = getattr(compared.problem, "ours" if name == "pgcore" else name)
         runs = [] if run is None else [run]
     if not runs:
-        pytest.skip(f"{name} has no good way")
+        pytest.skip(f"{name} has no function or vectorised form for this kernel")
     benchmark.group = f"{case.kernel} {case.size}, {case.dtype}"
     benchmark.name = name
     benchmark(min(runs, key=lambda run: timeit.timeit(run, number=2)))

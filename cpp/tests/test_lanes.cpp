@@ -8,7 +8,7 @@ using namespace pgcore;
 
 namespace {
 
-// Rows lie in memory that goes on for some numbers which do not count.
+// The memory of the rows is longer than they are; the numbers after them must not be added.
 template <class T, int Bytes, class Op>
 std::vector<T> reduced(const std::vector<T>& x, Index rows, Index K, T neutral) {
   std::vector<T> out(static_cast<std::size_t>(rows));

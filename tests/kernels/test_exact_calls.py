@@ -401,7 +401,7 @@ def test_methods_take_their_own_class_alone() -> None:
     with pytest.raises(TypeError, match="descriptor 'forward'"):
         floats.forward(doubles([1, 1], "tanh"), None, None, None)
 
-    class Empty(floats):  # type: ignore[misc, valid-type]
+    class Empty(floats):  # type: ignore[misc, valid-type]  # a class known at run time
         def __init__(self) -> None:
             pass
 

@@ -230,7 +230,7 @@ bool recur(const Maps<S, Real>& maps, Real* carry, S* y) {
   constexpr std::make_integer_sequence<int, lanes<Real>> few;
   if (maps.columns > lanes<Real>) {
     const bool equal = maps.c_step == 0 && maps.ends_step == 0 && maps.ends[0] == 0;
-    // Wide rows one by one: pieces of many rows are too far apart for the processor to fetch them ahead.
+    // Wide rows one by one: the processor prefetches memory that lies together, not parts of many rows.
     const Index count = maps.columns > 8 * lanes<Real> ? maps.columns : maps.count;
     for (Index done = 0; done < maps.count; done += count) {
       const Index k = order == Order::backward ? maps.count - done - count : done;
