@@ -318,3 +318,22 @@ def test_awkward_arrays(rng: np.random.Generator, dtype: np.dtype) -> None:
         given = [make(a) for a in (p["x"], v, p["c"], p["ends"])]
         assert_same_bits(kernels.n_step_return(given[0], given[1], given[2], 3, ends=given[3]), expected)
         assert_same_bits(kernels.affine_scan(given[0], given[2], ends=given[3]), scanned)
+
+
+# ---- with fewer bootstrap values ----
+
+
+@pytest.mark.parametrize("shape", [(17,), (700,), (33, 3), (33, 8), (60, 40)], ids=str)
+@pytest.mark.parametrize("of", ["the last row", "nothing"])
+def test_ends_without_bootstrap_values(
+    lib: ModuleType, shape: tuple[int, ...], of: str, dtype: np.dtype, rng: np.random.Generator
+) -> None:
+    p = problem(rng, shape, dtype)
+    v = rng.normal(size=shape).astype(dtype)
+    bootstrap = p["bootstrap_values"][-1] if of == "the last row" else None
+    cut = {"ends": p["ends"], "bootstrap_values": bootstrap}
+    for c in (0.9, p["c"]):
+        assert_close(lib.affine_scan(p["x"], c, **cut), backward_sums(p["x"], c, p["ends"], bootstrap))
+        for n in (1, 3, 20):
+            expected = n_step_sums(p["x"], v, c, n, p["ends"], bootstrap)
+            assert_close(lib.n_step_return(p["x"], v, c, n, **cut), expected)
